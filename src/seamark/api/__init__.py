@@ -1,0 +1,1 @@
+"""HTTP and live events: thin routes over the capabilities' stores."""

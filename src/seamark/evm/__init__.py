@@ -1,0 +1,1 @@
+"""All that knows Ethereum: JSON-RPC, ABI, the log stream, transactions, signers."""

@@ -1,0 +1,1 @@
+"""Every cross-chain message followed to its final state: one tracker, many protocols."""

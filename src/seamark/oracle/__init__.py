@@ -1,0 +1,1 @@
+"""Prices from many sources to one answer on chain."""

@@ -1,0 +1,1 @@
+"""What any service needs to run: settings, logs, clock, supervision, metrics, health, HTTP."""
