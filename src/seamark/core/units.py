@@ -52,6 +52,8 @@ def parse_duration(text: str) -> Seconds:
         ValueError: No unit, no number, or anything else beside them.
     """
     rest = text.strip()
+    if rest.startswith("-"):
+        raise ValueError(f"{text!r} is negative; a time span is zero or more")
     parts = _DURATION.findall(rest)
     if not parts or _DURATION.sub("", rest).strip():
         raise ValueError(f"{text!r} is not a duration: write a number with a unit, such as 250ms, 30s, 5m, 1h30m or 1d")
@@ -83,6 +85,8 @@ def parse_ratio(text: str) -> Ppb:
     Raises:
         ValueError: No unit (0.5 could mean a half or half a percent), negative, or finer than one part per billion.
     """
+    if text.strip().startswith("-"):
+        raise ValueError(f"{text!r} is negative; a ratio is zero or more")
     match = _RATIO.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not a ratio: write a unit, such as 0.5%, 50bps or 5000000ppb")
