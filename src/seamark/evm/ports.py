@@ -42,10 +42,16 @@ class ChainReader(Protocol):
         """None where the block does not exist (yet)."""
         ...
 
-    async def headers(self, numbers: Sequence[int]) -> list[BlockHeader | None]: ...
+    async def headers(self, numbers: Sequence[int]) -> list[BlockHeader | None]:
+        """Answered by one endpoint, in one batch where it fits: so the headers of one call are of one chain."""
+        ...
 
-    async def logs(self, wanted: LogFilter, first: int, last: int) -> list[Log]:
-        """All matching logs of blocks first..last (inclusive), ordered; never a silently shortened answer."""
+    async def logs(self, wanted: LogFilter, first: int, last: int, *, end: Hash32 | None = None) -> list[Log]:
+        """All matching logs of blocks first..last (inclusive), ordered; never a silently shortened answer.
+
+        With `end`, only an endpoint whose own block `last` has this hash (asked in the same batch) may answer: it then has
+        the whole range, and of the same chain; else `TemporaryError`.
+        """
         ...
 
     async def call(self, call: Call) -> bytes: ...
@@ -98,8 +104,8 @@ LogEvent: TypeAlias = Block | Finalized | Reorg
 class LogBatch(Protocol):
     """Events in order, and the position behind them.
 
-    The consumer stores what the events mean and calls `save(connection)` in the same unit of work: so the position moves
-    exactly when the rows are stored. Only then does the stream go on.
+    The consumer stores what the events mean and calls `save(connection)` in the same unit of work: so the position
+    moves exactly when the rows are stored. Only then does the stream go on.
     """
 
     @property
