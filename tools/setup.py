@@ -55,7 +55,9 @@ def mark_done(step: str, identity: str) -> None:
 
 def run(*command: str | Path, what: str, remedy: str = "", env: dict[str, str] | None = None) -> None:
     """Run quietly; on failure show the output's end and what to do."""
-    done = subprocess.run([str(word) for word in command], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(word) for word in command], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
         raise SetupError(f"{what} failed (exit code {done.returncode}).\n{tail}\n{remedy}".rstrip())
@@ -64,7 +66,9 @@ def run(*command: str | Path, what: str, remedy: str = "", env: dict[str, str] |
 def make_venv() -> None:
     """A virtual environment with pip, also where Debian ships Python without its venv parts."""
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
-        raise SetupError(f"Python 3.11 to 3.13 is needed, this is {sys.version.split()[0]}: run make with PYTHON=python3.11")
+        raise SetupError(
+            f"Python 3.11 to 3.13 is needed, this is {sys.version.split()[0]}: run make with PYTHON=python3.11"
+        )
     identity = digest(sys.executable, sys.version)
     if is_done("venv", identity):
         return

@@ -1,7 +1,8 @@
 """Small typed nouns for the things that are named across the whole system.
 
 Hex strings are lower case inside Seamark and in its database; checksummed addresses exist at the edges only
-(`seamark.evm.address`). Chain selectors are uint64 above 2**53: an `int` in Python, a string in JSON and in the database.
+(`seamark.evm.address`). Chain selectors are uint64 above 2**53: an `int` in Python, a string in JSON and in the
+database.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Units: durations, ratios, exact decimals. Amounts of money are integers in base units or `Decimal`, never floats.
 
-A ratio (deviation threshold, tolerance) is an integer in parts per billion, so that comparisons are exact; a bare number
-is refused when written by a person because "0.5" means a half to some and half a percent to others.
+A ratio (deviation threshold, tolerance) is an integer in parts per billion, so that comparisons are exact; a bare
+number is refused when written by a person because "0.5" means a half to some and half a percent to others.
 """
 
 from __future__ import annotations

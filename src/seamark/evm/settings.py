@@ -16,7 +16,15 @@ from seamark.evm.address import parse_address, to_checksum
 from seamark.runtime.logs import redact_url
 from seamark.runtime.settings import Duration, SettingsModel
 
-__all__ = ["AddressText", "ChainSettings", "FeeSettings", "FinalitySettings", "RpcUrl", "SelectorText", "SignerSettings"]
+__all__ = [
+    "AddressText",
+    "ChainSettings",
+    "FeeSettings",
+    "FinalitySettings",
+    "RpcUrl",
+    "SelectorText",
+    "SignerSettings",
+]
 
 _MAX_UINT64 = 2**64 - 1
 
@@ -37,7 +45,7 @@ def _to_selector(value: Any) -> Any:
     return value
 
 
-AddressText = Annotated[Address, BeforeValidator(lambda value: parse_address(value)), PlainSerializer(to_checksum, when_used="json")]
+AddressText = Annotated[Address, BeforeValidator(parse_address), PlainSerializer(to_checksum, when_used="json")]
 """20 bytes in hex; where the case is mixed it must be the EIP-55 checksum."""
 
 RpcUrl = Annotated[str, AfterValidator(_check_url), Field(repr=False), PlainSerializer(redact_url, when_used="json")]
@@ -61,8 +69,8 @@ class FeeSettings(SettingsModel):
     """What a transaction may cost. Amounts in wei."""
 
     max_gas_price: int = Field(500 * 10**9, ge=0)
-    """Never offer more than this per gas; a transaction that needs more waits and says so. 500 gwei stops a runaway, not a
-    busy day."""
+    """Never offer more than this per gas; a transaction that needs more waits and says so. 500 gwei stops a runaway,
+    not a busy day."""
 
     min_tip: int = Field(0, ge=0)
     """Some chains refuse a smaller priority fee."""
@@ -96,7 +104,9 @@ class SignerSettings(SettingsModel):
     def _exactly_one(self) -> Self:
         ways = [self.private_key_env, self.private_key_file, self.keystore, self.private_key]
         if sum(way is not None for way in ways) != 1:
-            raise ValueError("name exactly one way to sign; keystore with password_file, private_key_file, or private_key_env")
+            raise ValueError(
+                "name exactly one way to sign; keystore with password_file, private_key_file, or private_key_env"
+            )
         if self.keystore and not self.password_file:
             raise ValueError("a keystore needs a password_file")
         return self

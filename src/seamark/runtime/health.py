@@ -66,9 +66,14 @@ class HealthRegistry:
         names = list(self._checks)
         answers = await asyncio.gather(*(self._ask(name) for name in names))
         checks = {
-            name: {**asdict(answer), "required": self._checks[name][1]} for name, answer in zip(names, answers, strict=True)
+            name: {**asdict(answer), "required": self._checks[name][1]}
+            for name, answer in zip(names, answers, strict=True)
         }
-        ready = all(answer.status is not Status.DOWN for name, answer in zip(names, answers, strict=True) if self._checks[name][1])
+        ready = all(
+            answer.status is not Status.DOWN
+            for name, answer in zip(names, answers, strict=True)
+            if self._checks[name][1]
+        )
         calm = all(answer.status is Status.OK for answer in answers)
         status = (Status.OK if calm else Status.DEGRADED) if ready else Status.DOWN
         return {"status": status, "ready": ready, "checks": checks}

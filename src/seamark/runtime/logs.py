@@ -12,7 +12,9 @@ import structlog
 
 __all__ = ["configure_logs", "redact_url"]
 
-_SECRET_NAME = re.compile(r"(private_?key|password|passphrase|secret|token|authorization|api_?key|mnemonic)$", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(private_?key|password|passphrase|secret|token|authorization|api_?key|mnemonic)$", re.IGNORECASE
+)
 _URL = re.compile(r"\b(https?|wss?|postgresql(?:\+\w+)?|redis)://[^\s'\"<>]+")
 _URL_PARTS = re.compile(r"^(?P<scheme>[a-z+]+)://(?:[^@/\s]*@)?(?P<host>[^/?#\s]+)(?P<rest>.*)$")
 BLOT = "***"
@@ -54,7 +56,7 @@ def configure_logs(form: Literal["auto", "json", "console"] = "auto", level: str
     structlog.configure(
         processors=[*shared, *ends],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # the stderr of the moment, not of the set-up
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=max(threshold, logging.WARNING), stream=sys.stderr, format="%(name)s %(message)s")

@@ -44,7 +44,9 @@ MAX_FILE_BYTES = 1_000_000  # a settings file larger than this is a mistake, not
 class SettingsModel(BaseModel):
     """Base of all settings: frozen, no unknown keys, no silent conversions of text to numbers and back."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, str_strip_whitespace=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, str_strip_whitespace=True, arbitrary_types_allowed=True
+    )
 
     def with_changes(self, **changes: Any) -> Self:
         """A checked copy."""
@@ -73,7 +75,9 @@ def _to_ppb(value: Any) -> Any:
 
 _CODE_PPB = 1000  # defaults in code are plain ppb integers; a person's bare 0.5, 1 or 50 is still refused
 
-Duration = Annotated[Seconds, BeforeValidator(_to_seconds), Field(ge=0), PlainSerializer(format_duration, when_used="json")]
+Duration = Annotated[
+    Seconds, BeforeValidator(_to_seconds), Field(ge=0), PlainSerializer(format_duration, when_used="json")
+]
 """Seconds; written with a unit ("30s"), never negative."""
 
 Ratio = Annotated[Ppb, BeforeValidator(_to_ppb), Field(ge=0), PlainSerializer(format_ratio, when_used="json")]
@@ -134,7 +138,9 @@ def read_yaml(path: Path, environment: Mapping[str, str]) -> Document:
             raise SettingsError(str(path), f"larger than {MAX_FILE_BYTES} bytes", remedy="is this the right file?")
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise SettingsError(str(path), f"cannot be read: {error.strerror}", remedy="check the path given with --config") from error
+        raise SettingsError(
+            str(path), f"cannot be read: {error.strerror}", remedy="check the path given with --config"
+        ) from error
     except UnicodeDecodeError as error:
         raise SettingsError(str(path), "is not UTF-8 text") from error
     try:
@@ -171,10 +177,16 @@ def _note_lines(node: Any, at: tuple[str | int, ...], lines: dict[tuple[str | in
 
 
 def _interpolate(
-    value: Any, at: tuple[str | int, ...], environment: Mapping[str, str], lines: Mapping[tuple[str | int, ...], int], source: str
+    value: Any,
+    at: tuple[str | int, ...],
+    environment: Mapping[str, str],
+    lines: Mapping[tuple[str | int, ...], int],
+    source: str,
 ) -> Any:
     if isinstance(value, dict):
-        return {str(name): _interpolate(item, (*at, str(name)), environment, lines, source) for name, item in value.items()}
+        return {
+            str(name): _interpolate(item, (*at, str(name)), environment, lines, source) for name, item in value.items()
+        }
     if isinstance(value, list):
         return [_interpolate(item, (*at, index), environment, lines, source) for index, item in enumerate(value)]
     if not isinstance(value, str):
@@ -193,7 +205,11 @@ def _interpolate(
 
 
 def validate_settings(
-    model: type[M], values: Mapping[str, Any], *, source: str = "", lines: Mapping[tuple[str | int, ...], int] | None = None
+    model: type[M],
+    values: Mapping[str, Any],
+    *,
+    source: str = "",
+    lines: Mapping[tuple[str | int, ...], int] | None = None,
 ) -> M:
     """Check plain values against a model.
 
@@ -209,7 +225,9 @@ def validate_settings(
 
 
 def _explain(model: type[SettingsModel], item: Any, lines: Mapping[tuple[str | int, ...], int]) -> Problem:
-    at = tuple(part for part in item["loc"] if not (isinstance(part, str) and part.startswith(("function-", "tagged-union"))))
+    at = tuple(
+        part for part in item["loc"] if not (isinstance(part, str) and part.startswith(("function-", "tagged-union")))
+    )
     line = next((lines[at[:size]] for size in range(len(at), 0, -1) if at[:size] in lines), None)
     setting = dotted(at) or "settings"
     match item["type"]:

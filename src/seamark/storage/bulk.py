@@ -35,7 +35,9 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, update:
     keys = [column.name for column in table.primary_key]
     names = update if update is not None else [name for name in rows[0] if name not in keys]
     statement = _insert(connection, table)
-    chosen = statement.on_conflict_do_update(index_elements=keys, set_={name: statement.excluded[name] for name in names})
+    chosen = statement.on_conflict_do_update(
+        index_elements=keys, set_={name: statement.excluded[name] for name in names}
+    )
     connection.execute(chosen, list(rows))
 
 

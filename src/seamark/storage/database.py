@@ -1,8 +1,8 @@
 """The database port.
 
-A *unit of work* is a plain function of a SQLAlchemy Core `Connection`; it runs in one transaction and is committed when it
-returns. So a store is synchronous, composable code (rows and cursor move together because they are written in the
-same function), and the engine decides how to run it:
+A *unit of work* is a plain function of a SQLAlchemy Core `Connection`; it runs in one transaction and is committed
+when it returns. So a store is synchronous, composable code (rows and cursor move together because they are written in
+the same function), and the engine decides how to run it:
 
 - SQLite: one writer thread with one connection (WAL, so readers never wait), a small pool of reader threads. A whole
   batch costs one thread hop, which matters more than the statements (measured: a hop costs more than a point query).
@@ -75,7 +75,9 @@ async def open_database(url: str, *, migrate: bool = True) -> Database:
     elif url.startswith(("postgresql:", "postgres:", "postgresql+asyncpg:")):
         database = PostgresDatabase(url)
     else:
-        raise SettingsError("database", f"{redact_url(url)!r} is no database URL", remedy="use sqlite:///path or postgresql://…")
+        raise SettingsError(
+            "database", f"{redact_url(url)!r} is no database URL", remedy="use sqlite:///path or postgresql://…"
+        )
     if migrate:
         try:
             await database.write(upgrade)
@@ -166,7 +168,9 @@ def _is_busy(error: OperationalError) -> bool:
 
 
 def _translate(error: DBAPIError, url: str) -> Exception:
-    return TemporaryError(f"database {redact_url(url) if '@' in url else url}: {error.orig}", remedy="the unit of work was not committed")
+    return TemporaryError(
+        f"database {redact_url(url) if '@' in url else url}: {error.orig}", remedy="the unit of work was not committed"
+    )
 
 
 class PostgresDatabase:
@@ -177,7 +181,9 @@ class PostgresDatabase:
         try:
             parsed = make_url(url).set(drivername="postgresql+asyncpg")
         except Exception as error:
-            raise SettingsError("database", "not a PostgreSQL URL", remedy="write postgresql://user:password@host:5432/name") from error
+            raise SettingsError(
+                "database", "not a PostgreSQL URL", remedy="write postgresql://user:password@host:5432/name"
+            ) from error
         self._engine: AsyncEngine = create_async_engine(parsed, pool_size=8, max_overflow=8, pool_pre_ping=True)
 
     async def read(self, work: Work[T]) -> T:
@@ -206,7 +212,9 @@ class PostgresDatabase:
         unreachable = isinstance(error, OSError) or error.connection_invalidated or isinstance(error, OperationalError)
         if not unreachable:
             return error
-        return TemporaryError(f"database {self.url}: {error}", remedy="check that the server runs and accepts this user")
+        return TemporaryError(
+            f"database {self.url}: {error}", remedy="check that the server runs and accepts this user"
+        )
 
 
 def _is_conflict(error: OSError | DBAPIError) -> bool:

@@ -3,8 +3,8 @@
 An event is written in the unit of work that changes the state it tells of, so it exists exactly when the change does. A
 listener remembers the last id it saw and asks for more; a lost connection loses nothing.
 
-Ids are handed out in commit order: SQLite has one writer; on PostgreSQL writers of events take turns (an advisory lock held
-to the end of their transaction), else a reader could see id 8 and never look for a late 7.
+Ids are handed out in commit order: SQLite has one writer; on PostgreSQL writers of events take turns (an advisory lock
+held to the end of their transaction), else a reader could see id 8 and never look for a late 7.
 """
 
 from __future__ import annotations
@@ -57,7 +57,12 @@ def append_events(connection: Connection, events: Sequence[Event]) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
     now_ms = int(time.time() * 1000)
     rows = [
-        {"topic": item.topic, "key": item.key, "at_ms": item.at_ms or now_ms, "payload": msgspec.json.encode(item.payload).decode()}
+        {
+            "topic": item.topic,
+            "key": item.key,
+            "at_ms": item.at_ms or now_ms,
+            "payload": msgspec.json.encode(item.payload).decode(),
+        }
         for item in events
     ]
     connection.execute(_event.insert(), rows)

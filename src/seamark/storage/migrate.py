@@ -1,7 +1,7 @@
 """Bring a database to the newest schema, inside the caller's transaction.
 
-Migrations are numbered Alembic revisions in `migrations/versions`; a test compares their sum with the declared tables. A
-database that is newer than the program is refused: an old program must not write what it does not understand.
+Migrations are numbered Alembic revisions in `migrations/versions`; a test compares their sum with the declared tables.
+A database that is newer than the program is refused: an old program must not write what it does not understand.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ def upgrade(connection: Connection) -> None:
     if current == script.get_current_head():
         return
     if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
-        raise StopError(f"the database has schema {current}, unknown to this version", remedy="run the newer Seamark that wrote it")
+        raise StopError(
+            f"the database has schema {current}, unknown to this version", remedy="run the newer Seamark that wrote it"
+        )
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

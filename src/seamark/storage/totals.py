@@ -63,6 +63,10 @@ def add_totals(connection: Connection, additions: Mapping[TotalKey, int | Decima
 
 def read_totals(connection: Connection, prefix: str = "") -> Iterator[Total]:
     """All totals whose metric starts with `prefix`."""
-    query = select(_total).where(_total.c.metric.startswith(prefix, autoescape=True)).order_by(_total.c.metric, _total.c.labels)
+    query = (
+        select(_total)
+        .where(_total.c.metric.startswith(prefix, autoescape=True))
+        .order_by(_total.c.metric, _total.c.labels)
+    )
     for row in connection.execute(query):
         yield Total(row.metric, msgspec.json.decode(row.labels), Decimal(row.value))

@@ -1,0 +1,21 @@
+"""Rules for all tests: unit tests are short, whatever needs a real counterpart says so by its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+UNIT_LIMIT_S = 10  # most take milliseconds; generous because shared machines stall
+LIMITS_S = {"unit": UNIT_LIMIT_S, "architecture": 60, "property": 120, "integration": 300, "contracts": 900, "e2e": 900}
+MARKS = {"integration": pytest.mark.integration, "contracts": pytest.mark.integration, "e2e": pytest.mark.e2e}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(HERE).parts[0]
+        if item.get_closest_marker("timeout") is None and folder in LIMITS_S:
+            item.add_marker(pytest.mark.timeout(LIMITS_S[folder]))
+        if folder in MARKS:
+            item.add_marker(MARKS[folder])
