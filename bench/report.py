@@ -1,0 +1,64 @@
+"""What a benchmark answers with, and how it is shown."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table. `ratio` compares ours with the peer's, above 1 is better for us; `met` is about `target`."""
+
+    what: str
+    ours: str
+    peer: str = "–"
+    ratio: str = "–"
+    target: str = "–"
+    met: bool | None = None
+
+
+HEADER = ("what", "Seamark", "peer", "ratio", "target", "met")
+
+
+def table(rows: Sequence[Row]) -> str:
+    """GitHub Markdown."""
+    lines = ["| " + " | ".join(HEADER) + " |", "| --- | ---: | ---: | ---: | ---: | :---: |"]
+    for row in rows:
+        met = {True: "yes", False: "**no**", None: "–"}[row.met]
+        lines.append(f"| {row.what} | {row.ours} | {row.peer} | {row.ratio} | {row.target} | {met} |")
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    model = "unknown processor"
+    with open("/proc/cpuinfo") as info:
+        for line in info:
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    return f"{os.cpu_count()} cores of {model}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+
+
+def page(sections: dict[str, tuple[str, Sequence[Row]]]) -> str:
+    """The whole of docs/performance.md."""
+    parts = [
+        "# Performance",
+        "",
+        "Written by `make bench`. Both sides of a row ran in the same minutes on the same machine; absolute numbers move by",
+        "a third with its other load, ratios are what to trust.",
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d}, {machine()}.",
+    ]
+    for title, (how, rows) in sections.items():
+        parts += ["", f"## {title}", "", how, "", table(rows)]
+    return "\n".join(parts) + "\n"
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Nearest-rank percentile."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
