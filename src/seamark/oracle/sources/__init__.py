@@ -1,0 +1,1 @@
+"""Where prices come from: HTTP sources, the paths into their JSON, and the catalogue of venues."""
