@@ -1,8 +1,8 @@
 """The catalogue of venues: how each is asked for a pair and where its reply holds what. Data only.
 
 Shapes follow the venues' public REST documentation and the parsers of ccxt 4.5. A venue is a source for a pair only if
-it lists that very market: `quotes` are the currencies it quotes against. A market against USDT or USDC is never a source
-for USD; in March 2023 that would have been wrong by 14 %.
+it lists that very market: `quotes` are the currencies it quotes against. A market against USDT or USDC is never a
+source for USD; in March 2023 that would have been wrong by 14 %.
 """
 
 from __future__ import annotations

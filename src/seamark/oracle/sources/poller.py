@@ -1,0 +1,200 @@
+"""Asks the venues.
+
+One task per request, each with its own pace and deadline, so a slow venue delays nobody. Sources with the same request
+share one reply. Every reply ends in a quote or in a failure with a class from a short list, handed to the subscriber of
+the source at once; nothing a venue answers can stop the poller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import aiohttp
+import structlog
+
+from seamark.oracle.model import SourceFailure, SourceReport
+from seamark.oracle.sources.source import ContentError, Request, Source, decode_json, read_quote
+from seamark.runtime.clock import Clock
+
+__all__ = ["QuotePoller", "SourceHealth", "Subscriber"]
+
+MAX_REPLY_BYTES: Final = 1_000_000  # a ticker has a few hundred bytes, the largest list of them some hundred kilobytes
+LONGEST_PAUSE_S: Final = 300.0  # a venue may ask for more patience; a feed cannot wait longer to look again
+RATE_LIMIT_PAUSE_S: Final = 10.0  # where a venue limits us without saying for how long
+_RATE_LIMITED: Final = frozenset({418, 429})  # 418 is Binance's word for "banned for a while"
+_CHUNK_BYTES: Final = 64 * 1024
+
+Subscriber = Callable[[SourceReport], None]
+
+log = structlog.get_logger("seamark.oracle.sources")
+
+
+@dataclass(slots=True)
+class SourceHealth:
+    """How one source fares. Times in seconds since the epoch; `latency` in seconds, of the last reply."""
+
+    ok: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    failing_since: float | None = None
+    last_ok_at: float | None = None
+    last_error: str = ""
+    latency: float = 0.0
+
+
+@dataclass(slots=True)
+class _Subscription:
+    source: Source
+    interval: float
+    subscriber: Subscriber
+    health: SourceHealth
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    document: Any
+    received_at: float
+    age: float
+
+
+class _FetchError(Exception):
+    """No usable reply; `kind` is the class of the failure, `pause` how long the venue wants to be left alone."""
+
+    def __init__(self, kind: str, detail: str, pause: float = 0.0) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.pause = pause
+
+
+class QuotePoller:
+    """Polls all sources of all feeds. A `Service`.
+
+    Args:
+        session: Makes the requests; owned and closed by whoever made it.
+        clock: For pace and times of receipt.
+    """
+
+    name = "oracle-sources"
+
+    def __init__(self, *, session: aiohttp.ClientSession, clock: Clock) -> None:
+        self._session = session
+        self._clock = clock
+        self._requests: dict[Request, list[_Subscription]] = {}
+
+    def subscribe(self, source: Source, *, interval: float, subscriber: Subscriber) -> SourceHealth:
+        """Ask for this source every `interval` seconds from the next `run()` on, and hand each report over."""
+        subscription = _Subscription(source, interval, subscriber, SourceHealth())
+        self._requests.setdefault(source.request, []).append(subscription)
+        return subscription.health
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for request, subscriptions in self._requests.items():
+                group.create_task(self._poll(request, subscriptions))
+
+    async def _poll(self, request: Request, subscriptions: list[_Subscription]) -> None:
+        interval = min(item.interval for item in subscriptions)
+        due = self._clock.monotonic()
+        while True:
+            pause = await self.poll_once(request)
+            due = max(due + interval, self._clock.monotonic() + pause)
+            # A little jitter, so that many feeds do not ask one venue in the same millisecond for ever.
+            wait = due - self._clock.monotonic() + interval * random.uniform(-0.02, 0.02)  # noqa: S311
+            await self._clock.sleep(max(wait, 0.0))
+
+    async def poll_once(self, request: Request) -> float:
+        """Make one request and hand out what it gave; returns how long the venue wants to be left alone."""
+        subscriptions = self._requests[request]
+        deadline = max(item.source.deadline for item in subscriptions)
+        started = self._clock.monotonic()
+        try:
+            reply = await self._fetch(request, deadline)
+        except _FetchError as error:
+            for item in subscriptions:
+                self._report_failure(item, error.kind, str(error))
+            return error.pause
+        latency = self._clock.monotonic() - started
+        for item in subscriptions:
+            self._report(item, reply, latency)
+        return 0.0
+
+    async def _fetch(self, request: Request, deadline: float) -> _Reply:
+        try:
+            async with (
+                asyncio.timeout(deadline),
+                self._session.get(request.url, headers=dict(request.headers), allow_redirects=False) as response,
+            ):
+                _check_status(response)
+                body = await _read_limited(response)
+                return _Reply(decode_json(body), self._clock.now(), _age(response.headers))
+        except TimeoutError:
+            raise _FetchError("timeout", f"no complete reply within {deadline:g} s") from None
+        except ContentError as error:
+            raise _FetchError(error.kind, str(error)) from error
+        except aiohttp.ClientConnectorError as error:
+            raise _FetchError("connect", f"cannot connect: {error.strerror or type(error).__name__}") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # The library's text may quote the address, which may hold a key.
+            raise _FetchError("http", f"broken reply ({type(error).__name__})") from None
+
+    def _report(self, item: _Subscription, reply: _Reply, latency: float) -> None:
+        try:
+            quote = read_quote(item.source, reply.document, reply.received_at, age=reply.age)
+        except ContentError as error:
+            self._report_failure(item, error.kind, str(error))
+            return
+        health = item.health
+        if health.failing_since is not None:
+            log.info("source is back", source=item.source.name)
+        health.ok += 1
+        health.last_ok_at = reply.received_at
+        health.failing_since = None
+        health.latency = latency
+        item.subscriber(quote)
+
+    def _report_failure(self, item: _Subscription, kind: str, detail: str) -> None:
+        health = item.health
+        now = self._clock.now()
+        if health.failing_since is None:  # once per outage, not once per poll
+            log.warning("source failed", source=item.source.name, kind=kind, detail=detail)
+            health.failing_since = now
+        health.failures[kind] = health.failures.get(kind, 0) + 1
+        health.last_error = detail
+        item.subscriber(SourceFailure(item.source.name, item.source.venue, kind, detail, now))
+
+
+def _check_status(response: aiohttp.ClientResponse) -> None:
+    status = response.status
+    if status in _RATE_LIMITED:
+        raise _FetchError("rate_limited", f"HTTP {status}", _pause_asked(response.headers))
+    if 300 <= status < 400:  # noqa: PLR2004 - redirection; following it would let a venue choose where we go
+        raise _FetchError("redirect", f"HTTP {status}, not followed")
+    if status != 200:  # noqa: PLR2004
+        raise _FetchError(f"http_{status // 100}xx", f"HTTP {status}")
+
+
+async def _read_limited(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        body += chunk
+        if len(body) > MAX_REPLY_BYTES:
+            raise _FetchError("too_large", f"more than {MAX_REPLY_BYTES} bytes")
+    return bytes(body)
+
+
+def _pause_asked(headers: Mapping[str, str]) -> float:
+    seconds = _seconds(headers.get("Retry-After"))
+    return RATE_LIMIT_PAUSE_S if seconds is None else min(seconds, LONGEST_PAUSE_S)
+
+
+def _age(headers: Mapping[str, str]) -> float:
+    return _seconds(headers.get("Age")) or 0.0
+
+
+def _seconds(text: str | None) -> float | None:
+    """A header's whole seconds; anything else (Retry-After may also be a date) counts as not told."""
+    return float(text) if text is not None and text.isascii() and text.isdigit() else None
