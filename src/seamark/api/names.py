@@ -1,0 +1,63 @@
+"""Chains as people call them: the settings' key, the label, the chain id and the CCIP selector of each, one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from seamark.core.ids import Address, ChainId, Selector
+
+__all__ = ["ChainName", "ChainNames", "TokenName"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainName:
+    """One chain. `key` is its name in the settings, `label` what people read."""
+
+    key: str
+    label: str
+    chain_id: ChainId | None = None
+    selector: Selector | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenName:
+    """How amounts of a fee token are shown."""
+
+    symbol: str
+    decimals: int
+
+
+class ChainNames:
+    """Finds a chain by any of its names; a selector that nobody named stands for itself."""
+
+    def __init__(
+        self, chains: Iterable[ChainName] = (), tokens: dict[tuple[str, Address], TokenName] | None = None
+    ) -> None:
+        self.all = tuple(chains)
+        self._by_key = {chain.key: chain for chain in self.all}
+        self._by_selector = {chain.selector: chain for chain in self.all if chain.selector is not None}
+        self._by_id = {chain.chain_id: chain for chain in self.all if chain.chain_id is not None}
+        self._tokens = dict(tokens or {})
+
+    def by_key(self, key: str) -> ChainName:
+        return self._by_key.get(key) or ChainName(key, key)
+
+    def by_selector(self, selector: Selector) -> ChainName:
+        return self._by_selector.get(selector) or ChainName(str(selector), str(selector), selector=selector)
+
+    def by_chain_id(self, chain_id: ChainId) -> ChainName:
+        return self._by_id.get(chain_id) or ChainName(str(chain_id), f"chain {chain_id}", chain_id)
+
+    def find(self, text: str) -> ChainName | None:
+        """By key, label (any case), selector or chain id, as a person types it."""
+        wanted = text.strip().lower()
+        for chain in self.all:
+            spellings = {chain.key.lower(), chain.label.lower(), str(chain.selector), str(chain.chain_id)}
+            if wanted in spellings:
+                return chain
+        return None
+
+    def token(self, chain: ChainName, address: Address) -> TokenName | None:
+        """The fee token at an address of a chain, where it has been named."""
+        return self._tokens.get((chain.key, address))
