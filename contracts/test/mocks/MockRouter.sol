@@ -19,7 +19,8 @@ contract MockRouter is IRouterClient {
         ShortReturn,
         RaiseFee,
         TakeLess,
-        Reenter
+        Reenter,
+        Forget
     }
 
     struct Sent {
@@ -87,13 +88,14 @@ contract MockRouter is IRouterClient {
             if (!ok) revert Refused();
         }
         id = keccak256(abi.encode(chainSelector, selector, _sent.length));
-        _sent.push(Sent(selector, id, msg.sender, message.data, message.extraArgs));
         if (mode == Mode.HugeReturn) {
             assembly {
                 mstore(0, id)
                 return(0, 200000)
             }
         }
+        if (mode == Mode.Forget) return id;
+        _sent.push(Sent(selector, id, msg.sender, message.data, message.extraArgs));
     }
 
     /// @dev Hand a message to a receiver, as the far router would.
