@@ -1,0 +1,282 @@
+"""The nouns of message tracking, the same for every protocol.
+
+A `Sighting` is one fact seen in one log. It says nothing about the state of a message by itself: the state is a fold
+over all sightings that are still part of the canonical chains (`rules.fold`). A message is named by its protocol's
+own id; a *lane* is one way from chain to chain through one source contract (`channel`); a sequence number counts
+within a lane and may be used again after a reorg, so it never names a message.
+
+Chains are named twice: by EIP-155 id where a log was read (`ChainId`), and by the protocol's own number for the ends
+of a lane (a CCIP selector, a Hyperlane domain), which is text because it may exceed 2**53.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import msgspec
+
+from seamark.core.ids import Address, BlockRef, ChainId, Hash32
+
+__all__ = [
+    "MAX_SEQUENCE",
+    "STAGES",
+    "Body",
+    "Committed",
+    "ConfigChange",
+    "Contract",
+    "Counted",
+    "Decoded",
+    "Evidence",
+    "Executed",
+    "Fact",
+    "Increment",
+    "LaneKey",
+    "Malformed",
+    "MessageState",
+    "Sent",
+    "Sighting",
+    "Stage",
+    "Step",
+    "Transition",
+]
+
+MAX_SEQUENCE = 2**63 - 1
+"""The largest integer that both databases hold; a real counter never gets there, a forged one is refused by
+decoders."""
+
+
+class Stage(StrEnum):
+    """Where a message is, in the order of a calm life; RETRACTED and FAILED are left again when things change."""
+
+    SENT = "sent"
+    FINALIZED = "finalized"
+    COMMITTED = "committed"
+    FAILED = "failed"
+    EXECUTED = "executed"
+    RETRACTED = "retracted"
+
+
+class Step(StrEnum):
+    """What can happen to a message, as told by transitions and events ("message.<step>").
+
+    REORGED: a fact at the destination left the chain; the message fell back to the stage before.
+    """
+
+    SENT = "sent"
+    FINALIZED = "finalized"
+    COMMITTED = "committed"
+    FAILED = "failed"
+    EXECUTED = "executed"
+    RETRACTED = "retracted"
+    REORGED = "reorged"
+
+
+class Fact:
+    """What is true of a message now: a mask with one bit each. The stage follows from them.
+
+    Plain integers, because masks are made and compared for every log and `enum.IntFlag` costs half a microsecond each
+    time.
+    """
+
+    NONE: Final = 0
+    SENT: Final = 1
+    FINALIZED: Final = 2
+    COMMITTED: Final = 4
+    FAILED: Final = 8  # an attempt failed; stays beside EXECUTED when a later one succeeded
+    EXECUTED: Final = 16
+    RETRACTED: Final = 32  # it was sent, and that block is no longer part of the chain
+    ALL: Final = 63
+
+
+# A stage is decided by the first of these facts that is true; nothing known at all means that all of it was retracted.
+_DECISIVE: tuple[tuple[int, Stage], ...] = (
+    (Fact.EXECUTED, Stage.EXECUTED),
+    (Fact.FAILED, Stage.FAILED),
+    (Fact.RETRACTED, Stage.RETRACTED),
+    (Fact.COMMITTED, Stage.COMMITTED),
+    (Fact.FINALIZED, Stage.FINALIZED),
+    (Fact.SENT, Stage.SENT),
+)
+STAGES: tuple[Stage, ...] = tuple(
+    next((stage for fact, stage in _DECISIVE if mask & fact), Stage.RETRACTED) for mask in range(Fact.ALL + 1)
+)
+"""The stage for every combination of facts."""
+
+
+class Counted:
+    """Which counters a message has been added to, a mask: each at most once, whatever is replayed or reorged."""
+
+    NONE: Final = 0
+    SENT: Final = 1
+    SUCCESS: Final = 2
+    FAILURE: Final = 4
+    FINALITY_TIME: Final = 8
+    COMMIT_TIME: Final = 16
+    EXECUTION_TIME: Final = 32
+    TOTAL_TIME: Final = 64
+
+
+class LaneKey(NamedTuple):
+    """One way for messages.
+
+    `source` and `destination` are the protocol's own chain numbers as text, `channel` the source contract ("" while
+    only the destination has been seen and did not name it).
+    """
+
+    protocol: str
+    source: str
+    channel: str
+    destination: str
+
+
+class Evidence(msgspec.Struct, frozen=True, gc=False):
+    """The log that shows a fact. `time` is its block's own timestamp in seconds."""
+
+    chain_id: ChainId
+    block_number: int
+    block_hash: Hash32
+    transaction: Hash32
+    log_index: int
+    time: int
+
+
+class Sent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="sent"):
+    """What a send says. Amounts are base units of the fee token; `fee_juels` is the fee in LINK's base units, where the
+    protocol tells it. `details` is JSON-ready, for people and reports.
+    """
+
+    sender: str = ""
+    receiver: str = ""
+    fee_token: str = ""
+    fee_amount: str = "0"
+    fee_juels: str | None = None
+    size: int = 0  # bytes of payload
+    details: dict[str, Any] = {}
+
+
+class Committed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="committed"):
+    """A commit of the sighting's sequence number up to and including `last`."""
+
+    last: int
+    details: dict[str, Any] = {}
+
+
+class Executed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="executed"):
+    """One attempt to deliver. A failure has a `reason` (a class, of a bounded set) and an `error` in words."""
+
+    succeeded: bool
+    reason: str = ""
+    error: str = ""
+    callback: bool | None = None  # did the receiver's code run; None where this cannot be known
+    manual: bool | None = None  # by hand instead of by the protocol's own network
+    details: dict[str, Any] = {}
+
+
+Body: TypeAlias = Sent | Committed | Executed
+
+
+class Sighting(msgspec.Struct, frozen=True, gc=False):
+    """One fact in one log; `part` tells apart several facts in the same log.
+
+    Identity: (chain, block hash, log index, part). `message_id` is "" for commits, which speak of a range of sequence
+    numbers; otherwise `sequence` is the message's own.
+    """
+
+    lane: LaneKey
+    version: str
+    evidence: Evidence
+    sequence: int
+    body: Body
+    message_id: str = ""
+    part: int = 0
+
+    @property
+    def identity(self) -> tuple[int, str, int, int]:
+        at = self.evidence
+        return at.chain_id, at.block_hash, at.log_index, self.part
+
+
+class Contract(msgspec.Struct, frozen=True, kw_only=True):
+    """A contract that a protocol watches on one chain. `role` and `version` are the protocol's words."""
+
+    chain_id: ChainId
+    address: Address
+    role: str
+    version: str = ""
+
+
+class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
+    """The protocol's contracts changed at a block: `addresses` are those that a watcher should know."""
+
+    chain_id: ChainId
+    block: BlockRef
+    event: str
+    addresses: tuple[Address, ...] = ()
+
+
+class Malformed(msgspec.Struct, frozen=True, kw_only=True):
+    """A log of a watched contract and topic that is not what its signature says: reported, never dropped in silence."""
+
+    transaction: Hash32
+    log_index: int
+    address: Address
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """All that a protocol finds in the logs of one block."""
+
+    sightings: tuple[Sighting, ...] = ()
+    changes: tuple[ConfigChange, ...] = ()
+    malformed: tuple[Malformed, ...] = ()
+
+
+class MessageState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What the live sightings of one message add up to. Evidence is None where a fact has not been seen.
+
+    `told` is what the send says (also one that was retracted). `executed` is the first success with its `success`,
+    `failed` the last failure with its `failure`; `first_reason` is the class of the first failure. `conflicting`: the
+    destination told of another lane or sequence number for this id; such facts are ignored.
+    """
+
+    message_id: str
+    lane: LaneKey
+    version: str
+    sequence: int
+    facts: int
+    sent: Evidence | None = None
+    finalized_time: int | None = None
+    committed: Evidence | None = None
+    executed: Evidence | None = None
+    failed: Evidence | None = None
+    told: Sent | None = None
+    success: Executed | None = None
+    failure: Executed | None = None
+    first_reason: str = ""
+    attempts: int = 0
+    conflicting: bool = False
+
+    @property
+    def stage(self) -> Stage:
+        return STAGES[self.facts]
+
+
+class Transition(msgspec.Struct, frozen=True, gc=False):
+    """One step of one message. `evidence` is what showed it: for RETRACTED and REORGED the orphaned block's log."""
+
+    step: Step
+    before: Stage | None
+    after: Stage
+    evidence: Evidence | None
+    time: int | None
+
+
+class Increment(NamedTuple):
+    """One addition to a counter or histogram of a lane; `label` is the state, stage or reason."""
+
+    metric: str
+    label: str
+    amount: int

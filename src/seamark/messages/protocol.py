@@ -1,0 +1,107 @@
+"""What a message protocol tells the tracker: which contracts to watch on a chain, and what their logs mean.
+
+The tracker knows stages, evidence, reorgs and counting; a protocol knows contracts, events and names. A new protocol
+is a folder under `protocols/` with an object of this shape, and nothing else changes.
+
+`decode` is pure and sees all matching logs of one block at a time, so facts that need several logs of a transaction
+(was the receiver called, was it executed by hand) are decided there. What it may lean on besides are the contracts
+found so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from seamark.core.ids import ChainId
+from seamark.evm.ports import Block, ChainReader
+from seamark.evm.types import LogFilter
+from seamark.messages.model import ConfigChange, Contract, Decoded, LaneKey
+
+__all__ = ["ChainRole", "LaneNames", "MessageProtocol", "TokenInfo", "Watch"]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneNames:
+    """A lane for people and labels, and which of its ends this process watches.
+
+    Facts of an end that is not watched stay unknown, and whoever shows the lane says so.
+    """
+
+    source: str
+    destination: str
+    source_chain: ChainId | None
+    destination_chain: ChainId | None
+    source_watched: bool
+    destination_watched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChainRole:
+    """One chain a protocol wants watched. `start_block` None means: from the newest block on."""
+
+    chain_id: ChainId
+    name: str
+    start_block: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """How to show amounts of a fee token."""
+
+    symbol: str
+    decimals: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What to ask a chain for, and a pure function that reads the answer block by block.
+
+    `decode` raises nothing: a log that cannot be read comes back as `Malformed`.
+    """
+
+    filter: LogFilter
+    decode: Callable[[Block], Decoded]
+
+
+class MessageProtocol(Protocol):
+    """One family of message contracts on the chains of one process."""
+
+    @property
+    def name(self) -> str:
+        """Short and stable: part of lane keys and the prefix of metric names ("ccip")."""
+        ...
+
+    @property
+    def chains(self) -> Sequence[ChainRole]: ...
+
+    async def check(self, reader: ChainReader) -> None:
+        """Is what the settings name really there?
+
+        Raises:
+            SettingsError: Names the setting and the remedy.
+        """
+        ...
+
+    async def discover(self, reader: ChainReader, known: Iterable[Contract]) -> list[Contract]:
+        """The contracts to watch on the reader's chain, from the settings and the chain's present state.
+
+        `known` are those found before, among them some that the chain no longer names: messages may still be on their
+        way through them. Every one of them stays in the answer.
+        """
+        ...
+
+    async def identify(self, reader: ChainReader, change: ConfigChange) -> list[Contract]:
+        """What a configuration event adds to the contracts to watch; [] when nothing."""
+        ...
+
+    def watch(self, chain_id: ChainId, contracts: Sequence[Contract]) -> Watch:
+        """The logs to ask for on one chain, and how to read them."""
+        ...
+
+    def names(self, lane: LaneKey) -> LaneNames: ...
+
+    def token(self, chain_id: ChainId | None, address: str) -> TokenInfo | None:
+        """A fee token's symbol and decimals, as far as discovery found them."""
+        ...

@@ -1,0 +1,356 @@
+"""Reading: lists with filters and cursors, one message with all that is known of it, lanes.
+
+Lists are newest first by (time, no) and paged by position, never by offset, so a page costs the same at any depth and a
+message that moves on while someone pages is neither skipped nor shown twice because of its stage.
+
+Chains are filtered through lanes: there are few, and a short range of the index is read for each and merged, where an
+`IN` over lanes would sort all their messages.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Select, func, literal, select, tuple_, union_all
+
+from seamark.core.errors import RejectedError
+from seamark.messages.model import Fact, Stage
+from seamark.messages.store import tables
+from seamark.messages.store.lanes import Lane, read_lanes
+from seamark.messages.store.rows import MessageView, view_of
+from seamark.storage.bulk import chunks
+
+__all__ = [
+    "MAX_LIMIT",
+    "LaneView",
+    "MessageDetail",
+    "MessageFilter",
+    "MessagePage",
+    "SightingView",
+    "TransitionView",
+    "count_by_stage",
+    "find_message",
+    "list_lanes",
+    "list_messages",
+]
+
+MAX_LIMIT = 500
+LANES_AT_ONCE = 100  # SQLite joins at most 500 selects in one statement
+ID_LENGTH = 66  # "0x" and 64 digits: a shorter text is a prefix
+
+_message, _lane, _sighting = tables.message, tables.lane, tables.sighting
+_commit, _transition, _tally = tables.commit, tables.transition, tables.tally
+
+
+class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What to list; None means any. Everything given must hold.
+
+    `source` and `destination` take a selector or a chain's name; `tx` any transaction that told of the message; `id`
+    an id or the beginning of one; `since` and `until` are block times in seconds, `until` exclusive.
+    """
+
+    protocol: str | None = None
+    source: str | None = None
+    destination: str | None = None
+    channel: str | None = None
+    stage: Sequence[Stage] = ()
+    sender: str | None = None
+    receiver: str | None = None
+    tx: str | None = None
+    id: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+class MessagePage(msgspec.Struct, frozen=True):
+    """Messages, newest first; `next` is the cursor of the page behind, None at the end."""
+
+    messages: list[MessageView]
+    next: str | None
+
+
+class SightingView(msgspec.Struct, frozen=True):
+    """One fact with its evidence. `live` is false where a reorg took the block away."""
+
+    kind: str
+    live: bool
+    chain_id: int
+    block_number: int
+    block_hash: str
+    tx: str
+    log_index: int
+    time: int
+    body: dict[str, Any]
+
+
+class TransitionView(msgspec.Struct, frozen=True):
+    """One step in the life of a message. `time` is the block's, `seen_ms` ours."""
+
+    step: str
+    before: str | None
+    after: str
+    time: int | None
+    seen_ms: int
+    chain_id: int | None
+    block_number: int | None
+    block_hash: str | None
+
+
+class MessageDetail(msgspec.Struct, frozen=True):
+    """One message and all evidence, in the order of time."""
+
+    message: MessageView
+    sightings: list[SightingView]
+    transitions: list[TransitionView]
+
+
+class LaneView(msgspec.Struct, frozen=True, kw_only=True):
+    """One lane: messages by stage, and the highest sequence number that got so far (None: none yet)."""
+
+    protocol: str
+    version: str
+    source: str
+    destination: str
+    source_name: str
+    destination_name: str
+    source_chain: int | None
+    destination_chain: int | None
+    source_watched: bool
+    destination_watched: bool
+    channel: str
+    stages: dict[str, int]
+    total: int
+    last_sent: int | None
+    last_committed: int | None
+    last_executed: int | None
+
+
+def list_messages(
+    connection: Connection, wanted: MessageFilter | None = None, *, limit: int = 50, cursor: str | None = None
+) -> MessagePage:
+    """One page.
+
+    Raises:
+        RejectedError: A cursor that no page has given.
+    """
+    wanted = wanted or MessageFilter()
+    limit = max(1, min(limit, MAX_LIMIT))
+    query = _filtered(wanted, _read_cursor(cursor))
+    lanes = _chosen_lanes(connection, wanted)
+    if lanes is None:
+        rows = _fetch(connection, query, limit + 1)
+    else:
+        rows = []
+        for chunk in chunks(lanes, LANES_AT_ONCE):
+            rows += _fetch_by_lane(connection, query, [lane.id for lane in chunk], limit + 1)
+        rows.sort(key=lambda row: (row["time"], row["no"]), reverse=True)
+    page = rows[:limit]
+    following = _write_cursor(page[-1]) if len(rows) > limit else None
+    return MessagePage(_views(connection, page), following)
+
+
+def find_message(connection: Connection, message_id: str) -> MessageDetail | None:
+    """One message by its full id; None when it is not known."""
+    row = connection.execute(select(_message).where(_message.c.id == message_id.lower())).mappings().first()
+    if row is None:
+        return None
+    return MessageDetail(
+        _views(connection, [row])[0], _sightings_of(connection, row), _transitions_of(connection, row["no"])
+    )
+
+
+def list_lanes(connection: Connection, protocol: str | None = None) -> list[LaneView]:
+    """All lanes with their counts, ordered by names."""
+    query = select(_lane).order_by(_lane.c.source_name, _lane.c.destination_name, _lane.c.version, _lane.c.id)
+    if protocol is not None:
+        query = query.where(_lane.c.protocol == protocol)
+    stages: dict[int, dict[str, int]] = {}
+    for row in connection.execute(select(_tally).where(_tally.c.kind == "stage", _tally.c.messages != 0)):
+        stages.setdefault(row.lane_id, {})[row.name] = row.messages
+    views = [_lane_view(connection, lane, stages.get(lane.id, {})) for lane in read_lanes(connection, query)]
+    # A lane of which only commits are known is worth showing; one left empty by a better-known twin is not.
+    return [view for view in views if view.total or view.last_committed is not None]
+
+
+def count_by_stage(connection: Connection, protocol: str | None = None) -> dict[str, int]:
+    """How many messages are in each stage."""
+    query = select(_tally.c.name, func.sum(_tally.c.messages)).where(_tally.c.kind == "stage").group_by(_tally.c.name)
+    if protocol is not None:
+        query = query.join(_lane, _lane.c.id == _tally.c.lane_id).where(_lane.c.protocol == protocol)
+    return {name: int(total) for name, total in connection.execute(query) if total}
+
+
+def _filtered(wanted: MessageFilter, after: tuple[int, int] | None) -> Select[Any]:
+    query = select(_message)
+    if wanted.stage:
+        query = query.where(_message.c.stage.in_([stage.value for stage in wanted.stage]))
+    if wanted.sender is not None:
+        query = query.where(_message.c.sender == wanted.sender.lower())
+    if wanted.receiver is not None:
+        query = query.where(_message.c.receiver == wanted.receiver.lower())
+    if wanted.tx is not None:
+        query = query.where(_message.c.no.in_(_of_transaction(wanted.tx.lower())))
+    if wanted.id is not None:
+        query = query.where(_starting_with(wanted.id.lower()))
+    if wanted.since is not None:
+        query = query.where(_message.c.time >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(_message.c.time < wanted.until)
+    if after is not None:
+        query = query.where(tuple_(_message.c.time, _message.c.no) < tuple_(literal(after[0]), literal(after[1])))
+    return query
+
+
+def _of_transaction(tx: str) -> Any:
+    """Numbers of the messages that a transaction sent, executed or committed."""
+    told = select(_sighting.c.message_no).where(_sighting.c.tx == tx)
+    committed = (
+        select(_message.c.no)
+        .join(_commit, (_commit.c.lane_id == _message.c.lane_id))
+        .where(_commit.c.tx == tx, _message.c.sequence.between(_commit.c.first, _commit.c.last))
+    )
+    return union_all(told, committed)
+
+
+def _starting_with(text: str) -> Any:
+    if len(text) >= ID_LENGTH:
+        return _message.c.id == text
+    # A range instead of LIKE, which SQLite answers from an index only under special collations.
+    return (_message.c.id >= text) & (_message.c.id < text + "\x7f")
+
+
+def _chosen_lanes(connection: Connection, wanted: MessageFilter) -> list[Lane] | None:
+    """The lanes to look in; None for all."""
+    if wanted.protocol is wanted.source is wanted.destination is wanted.channel is None:
+        return None
+    query = select(_lane)
+    if wanted.protocol is not None:
+        query = query.where(_lane.c.protocol == wanted.protocol)
+    if wanted.source is not None:
+        query = query.where((_lane.c.source == wanted.source) | (_lane.c.source_name == wanted.source))
+    if wanted.destination is not None:
+        query = query.where(
+            (_lane.c.destination == wanted.destination) | (_lane.c.destination_name == wanted.destination)
+        )
+    if wanted.channel is not None:
+        query = query.where(_lane.c.channel == wanted.channel.lower())
+    chosen = list(read_lanes(connection, query))
+    everything = connection.execute(select(func.count()).select_from(_lane)).scalar_one()
+    return None if chosen and len(chosen) == everything else chosen
+
+
+def _newest(query: Any, table: Any, limit: int) -> Any:
+    return query.order_by(table.c.time.desc(), table.c.no.desc()).limit(limit)
+
+
+def _fetch(connection: Connection, query: Select[Any], limit: int) -> list[Any]:
+    return list(connection.execute(_newest(query, _message, limit)).mappings())
+
+
+def _fetch_by_lane(connection: Connection, query: Select[Any], lanes: Sequence[int], limit: int) -> list[Any]:
+    if not lanes:
+        return []
+    parts = [
+        select(_newest(query.where(_message.c.lane_id == lane_id), _message, limit).subquery()) for lane_id in lanes
+    ]
+    if len(parts) == 1:
+        return list(connection.execute(parts[0]).mappings())
+    merged = union_all(*parts).subquery()
+    return list(connection.execute(_newest(select(merged), merged, limit)).mappings())
+
+
+def _views(connection: Connection, rows: Sequence[Any]) -> list[MessageView]:
+    ids = {row["lane_id"] for row in rows}
+    lanes = {lane.id: lane for lane in read_lanes(connection, select(_lane).where(_lane.c.id.in_(ids)))}
+    return [view_of(row, lanes[row["lane_id"]]) for row in rows]
+
+
+def _sightings_of(connection: Connection, message: Any) -> list[SightingView]:
+    found = [
+        _sighting_view(row)
+        for row in connection.execute(select(_sighting).where(_sighting.c.message_no == message["no"]))
+    ]
+    if message["facts"] & Fact.COMMITTED:
+        covering = (
+            (_commit.c.lane_id == message["lane_id"])
+            & (_commit.c.first <= message["sequence"])
+            & (_commit.c.last >= message["sequence"])
+        )
+        by = _commit.c.tx == message["committed_tx"]
+        found += [_sighting_view(row) for row in connection.execute(select(_commit).where(covering, by))]
+    return sorted(found, key=lambda view: (view.time, view.chain_id, view.block_number, view.log_index))
+
+
+def _sighting_view(row: Any) -> SightingView:
+    body = msgspec.json.decode(row.body)
+    kind = body.pop("type")
+    if kind == "committed":
+        body["first"] = row.first
+    return SightingView(
+        kind, row.live, row.chain_id, row.block_number, row.block_hash, row.tx, row.log_index, row.time, body
+    )
+
+
+def _transitions_of(connection: Connection, number: int) -> list[TransitionView]:
+    query = select(_transition).where(_transition.c.message_no == number).order_by(_transition.c.id)
+    return [
+        TransitionView(
+            row.step, row.before, row.after, row.time, row.seen_ms, row.chain_id, row.block_number, row.block_hash
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _lane_view(connection: Connection, lane: Lane, stages: dict[str, int]) -> LaneView:
+    def highest(facts: int) -> int | None:
+        query = (
+            select(_message.c.sequence)
+            .where(_message.c.lane_id == lane.id, _message.c.facts.op("&")(facts) != 0)
+            .order_by(_message.c.sequence.desc())
+            .limit(1)
+        )
+        return connection.execute(query).scalar()
+
+    committed = (
+        select(_commit.c.last)
+        .where(_commit.c.lane_id == lane.id, _commit.c.live)
+        .order_by(_commit.c.first.desc())
+        .limit(1)
+    )
+    names = lane.names
+    return LaneView(
+        protocol=lane.key.protocol,
+        version=lane.version,
+        source=lane.key.source,
+        destination=lane.key.destination,
+        source_name=names.source,
+        destination_name=names.destination,
+        source_chain=names.source_chain,
+        destination_chain=names.destination_chain,
+        source_watched=names.source_watched,
+        destination_watched=names.destination_watched,
+        channel=lane.key.channel,
+        stages=stages,
+        total=sum(stages.values()),
+        last_sent=highest(Fact.SENT),
+        last_committed=connection.execute(committed).scalar(),
+        last_executed=highest(Fact.EXECUTED | Fact.FAILED),
+    )
+
+
+def _write_cursor(row: Any) -> str:
+    return urlsafe_b64encode(f"{row['time']}.{row['no']}".encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str | None) -> tuple[int, int] | None:
+    if cursor is None:
+        return None
+    try:
+        text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+        time, _, number = text.partition(".")
+        return int(time), int(number)
+    except ValueError as error:
+        raise RejectedError("the cursor is not one that a page has given", remedy="start again without it") from error

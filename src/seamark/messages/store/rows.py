@@ -1,0 +1,229 @@
+"""Between values and rows: how sightings, commits and states are written down, and what the world sees of a message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from seamark.core.ids import ChainId, Hash32
+from seamark.messages.model import Body, Evidence, Executed, Fact, MessageState, Sent, Sighting, Stage
+from seamark.messages.store.lanes import Lane
+
+__all__ = [
+    "MessageView",
+    "Seconds",
+    "commit_row",
+    "evidence_of",
+    "message_row",
+    "sighting_of",
+    "sighting_row",
+    "view_of",
+]
+
+_encode = msgspec.json.Encoder().encode
+_decode_body = msgspec.json.Decoder(Sent | Executed).decode
+
+
+class Seconds(msgspec.Struct, frozen=True):
+    """Time spent: sent to final, sent to committed, committed to executed, sent to executed. Never negative; None where
+    an end is not known.
+    """
+
+    finality: int | None = None
+    commit: int | None = None
+    execution: int | None = None
+    total: int | None = None
+
+
+class MessageView(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as lists, events and the API show it. Times are seconds since the epoch by the chains' own blocks;
+    selectors and amounts are text.
+
+    `finalized_time` can be None though the message is past that stage: nobody saw when. `callback`: whether the
+    receiver's code ran. An end of the lane that is not watched (`source_watched`, `destination_watched`) leaves its
+    stages unknown.
+    """
+
+    id: str
+    protocol: str
+    version: str
+    source: str
+    destination: str
+    source_name: str
+    destination_name: str
+    source_chain: int | None
+    destination_chain: int | None
+    source_watched: bool
+    destination_watched: bool
+    channel: str
+    sequence: int
+    stage: str
+    retracted: bool
+    finalized: bool
+    time: int
+    sender: str
+    receiver: str
+    size: int
+    fee_token: str
+    fee_amount: str
+    fee_juels: str | None
+    sent_tx: str | None
+    sent_block: int | None
+    sent_time: int | None
+    finalized_time: int | None
+    committed_tx: str | None
+    committed_time: int | None
+    executed_tx: str | None
+    executed_time: int | None
+    attempts: int
+    reason: str
+    error: str
+    callback: bool | None
+    manual: bool | None
+    conflicting: bool
+    seconds: Seconds
+
+
+def sighting_row(item: Sighting, message_no: int, lane_id: int, *, live: bool) -> dict[str, Any]:
+    at = item.evidence
+    return {
+        "chain_id": at.chain_id,
+        "block_number": at.block_number,
+        "block_hash": at.block_hash,
+        "log_index": at.log_index,
+        "part": item.part,
+        "live": live,
+        "message_no": message_no,
+        "lane_id": lane_id,
+        "tx": at.transaction,
+        "time": at.time,
+        "version": item.version,
+        "sequence": item.sequence,
+        "body": _encode(item.body).decode(),
+    }
+
+
+def commit_row(item: Sighting, lane_id: int, last: int) -> dict[str, Any]:
+    row = sighting_row(item, 0, lane_id, live=True)
+    del row["message_no"]
+    row["first"] = row.pop("sequence")
+    row["last"] = last
+    return row
+
+
+def evidence_of(row: Any) -> Evidence:
+    return Evidence(
+        ChainId(row.chain_id), row.block_number, Hash32(row.block_hash), Hash32(row.tx), row.log_index, row.time
+    )
+
+
+def sighting_of(row: Any, message_id: str, lane: Lane) -> Sighting:
+    body: Body = _decode_body(row.body)
+    return Sighting(lane.key, row.version, evidence_of(row), row.sequence, body, message_id, row.part)
+
+
+def message_row(state: MessageState, lane_id: int, counted: int, first_seen: int) -> dict[str, Any]:
+    """The columns of a message but its number. `first_seen` is the block time of the first thing seen of it."""
+    sent, committed, told, facts = state.sent, state.committed, state.told, state.facts
+    ran = state.executed or state.failed
+    outcome = state.success or state.failure
+    broken = state.failure if state.success is None else None
+    return {
+        "id": state.message_id,
+        "lane_id": lane_id,
+        "version": state.version,
+        "sequence": state.sequence,
+        "facts": facts,
+        "counted": counted,
+        "stage": state.stage.value,
+        "time": sent.time if sent else first_seen,
+        "sender": told.sender if told else "",
+        "receiver": told.receiver if told else "",
+        "size": told.size if told else 0,
+        "fee_token": told.fee_token if told else "",
+        "fee_amount": told.fee_amount if told else "0",
+        "fee_juels": told.fee_juels if told else None,
+        "source_chain": sent.chain_id if sent else None,
+        "sent_block": sent.block_number if sent else None,
+        "sent_tx": sent.transaction if sent else None,
+        "sent_time": sent.time if sent else None,
+        "pending_block": sent.block_number if sent and not facts & Fact.FINALIZED else None,
+        "finalized_time": state.finalized_time,
+        "committed_tx": committed.transaction if committed else None,
+        "committed_time": committed.time if committed else None,
+        "executed_tx": ran.transaction if ran else None,
+        "executed_time": ran.time if ran else None,
+        "attempts": state.attempts,
+        "reason": broken.reason if broken else "",
+        "error": broken.error if broken else "",
+        "callback": outcome.callback if outcome else None,
+        "manual": outcome.manual if outcome else None,
+        "conflicting": state.conflicting,
+    }
+
+
+# Columns that a view shows as they are.
+_PLAIN = [
+    "id",
+    "version",
+    "sequence",
+    "stage",
+    "time",
+    "sender",
+    "receiver",
+    "size",
+    "fee_token",
+    "fee_amount",
+    "fee_juels",
+    "sent_tx",
+    "sent_block",
+    "sent_time",
+    "finalized_time",
+    "committed_tx",
+    "committed_time",
+    "executed_tx",
+    "executed_time",
+    "attempts",
+    "reason",
+    "error",
+    "callback",
+    "manual",
+    "conflicting",
+]
+
+
+def view_of(row: Mapping[str, Any], lane: Lane) -> MessageView:
+    """A row of the message table and its lane, for the world."""
+    key, names, facts = lane.key, lane.names, row["facts"]
+    return MessageView(
+        **{name: row[name] for name in _PLAIN},
+        protocol=key.protocol,
+        source=key.source,
+        destination=key.destination,
+        channel=key.channel,
+        source_name=names.source,
+        destination_name=names.destination,
+        source_chain=names.source_chain,
+        destination_chain=names.destination_chain,
+        source_watched=names.source_watched,
+        destination_watched=names.destination_watched,
+        retracted=bool(facts & Fact.RETRACTED),
+        finalized=bool(facts & Fact.FINALIZED),
+        seconds=_seconds(row),
+    )
+
+
+def _seconds(row: Mapping[str, Any]) -> Seconds:
+    def span(start: int | None, end: int | None) -> int | None:
+        return None if start is None or end is None else max(end - start, 0)
+
+    sent, committed = row["sent_time"], row["committed_time"]
+    executed = row["executed_time"] if row["stage"] == Stage.EXECUTED else None
+    return Seconds(
+        finality=span(sent, row["finalized_time"]),
+        commit=span(sent, committed),
+        execution=span(committed, executed),
+        total=span(sent, executed),
+    )

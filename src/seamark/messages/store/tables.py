@@ -1,0 +1,190 @@
+"""The tables of message tracking.
+
+Sightings and commits are the ground truth; message rows are what the sightings add up to, kept for fast lists. Facts
+are clustered by chain and block, so that a chain's logs are appended in order and an orphaned block is found at once.
+`live` is false for what an orphaned block told: kept, because a retracted message says so, and because a block may
+become canonical again.
+
+Lists are ordered by (time, no): each filter has an index that ends with these two, so a page is a short range of one
+index.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, SmallInteger, Table, Text, text
+
+from seamark.storage.schema import AUTO_ID, metadata
+
+__all__ = ["chain", "commit", "contract", "lane", "message", "number", "sighting", "tally", "transition"]
+
+lane = Table(
+    "message_lane",
+    metadata,
+    Column("id", AUTO_ID, primary_key=True, autoincrement=True),
+    Column("protocol", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("source_name", Text, nullable=False),
+    Column("destination_name", Text, nullable=False),
+    Column("source_chain", BigInteger),
+    Column("destination_chain", BigInteger),
+    Column("source_watched", Boolean, nullable=False),
+    Column("destination_watched", Boolean, nullable=False),
+    # Longest range ever committed at once: no commit that holds sequence s can begin below s - widest_commit.
+    Column("widest_commit", BigInteger, nullable=False),
+    Index("uq_message_lane_key", "protocol", "source", "channel", "destination", unique=True),
+)
+
+message = Table(
+    "message",
+    metadata,
+    Column("no", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("id", Text, nullable=False),
+    Column("lane_id", Integer, ForeignKey("message_lane.id"), nullable=False),
+    Column("version", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("facts", SmallInteger, nullable=False),
+    Column("counted", SmallInteger, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),  # seconds: sent, else the first that was seen of it
+    Column("sender", Text, nullable=False),
+    Column("receiver", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("fee_token", Text, nullable=False),
+    Column("fee_amount", Text, nullable=False),
+    Column("fee_juels", Text),
+    Column("source_chain", BigInteger),
+    Column("sent_block", BigInteger),
+    Column("sent_tx", Text),
+    Column("sent_time", BigInteger),
+    Column("pending_block", BigInteger),  # sent_block while that block is not final
+    Column("finalized_time", BigInteger),
+    Column("committed_tx", Text),
+    Column("committed_time", BigInteger),
+    Column("executed_tx", Text),  # of the first success, else of the last failure
+    Column("executed_time", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("callback", Boolean),
+    Column("manual", Boolean),
+    Column("conflicting", Boolean, nullable=False),
+    Index("uq_message_id", "id", unique=True),
+    Index("ix_message_time", "time", "no"),
+    Index("ix_message_lane_time", "lane_id", "time", "no"),
+    Index("ix_message_stage_time", "stage", "time", "no"),
+    Index("ix_message_sender_time", "sender", "time", "no"),
+    Index("ix_message_receiver_time", "receiver", "time", "no"),
+    Index("ix_message_lane_sequence", "lane_id", "sequence"),
+    Index(
+        "ix_message_pending",
+        "source_chain",
+        "pending_block",
+        sqlite_where=text("pending_block IS NOT NULL"),
+        postgresql_where=text("pending_block IS NOT NULL"),
+    ),
+)
+
+sighting = Table(
+    "message_sighting",
+    metadata,
+    Column("chain_id", BigInteger, primary_key=True),
+    Column("block_number", BigInteger, primary_key=True),
+    Column("block_hash", Text, primary_key=True),
+    Column("log_index", Integer, primary_key=True),
+    Column("part", SmallInteger, primary_key=True),
+    Column("live", Boolean, nullable=False),
+    Column("message_no", BigInteger, ForeignKey("message.no"), nullable=False),
+    Column("lane_id", Integer, ForeignKey("message_lane.id"), nullable=False),
+    Column("tx", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),  # JSON of `Sent` or `Executed`
+    Index("ix_message_sighting_message", "message_no"),
+    Index("ix_message_sighting_tx", "tx"),
+    sqlite_with_rowid=False,
+)
+
+commit = Table(
+    "message_commit",
+    metadata,
+    Column("chain_id", BigInteger, primary_key=True),
+    Column("block_number", BigInteger, primary_key=True),
+    Column("block_hash", Text, primary_key=True),
+    Column("log_index", Integer, primary_key=True),
+    Column("part", SmallInteger, primary_key=True),
+    Column("live", Boolean, nullable=False),
+    Column("lane_id", Integer, ForeignKey("message_lane.id"), nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("tx", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("body", Text, nullable=False),  # JSON of `Committed`
+    Index("ix_message_commit_lane", "lane_id", "first"),
+    Index("ix_message_commit_tx", "tx"),
+    sqlite_with_rowid=False,
+)
+
+transition = Table(
+    "message_transition",
+    metadata,
+    Column("id", AUTO_ID, primary_key=True, autoincrement=True),
+    Column("message_no", BigInteger, ForeignKey("message.no"), nullable=False),
+    Column("step", Text, nullable=False),
+    Column("before", Text),
+    Column("after", Text, nullable=False),
+    Column("time", BigInteger),
+    Column("seen_ms", BigInteger, nullable=False),
+    # The log that showed it. The hash is stored for steps back only: otherwise the live sighting there holds it.
+    Column("chain_id", BigInteger),
+    Column("block_number", BigInteger),
+    Column("block_hash", Text),
+    Column("log_index", Integer),
+    Index("ix_message_transition_message", "message_no"),
+)
+
+tally = Table(
+    "message_tally",
+    metadata,
+    Column("lane_id", Integer, ForeignKey("message_lane.id"), primary_key=True),
+    Column("kind", Text, primary_key=True),  # "stage" or "reason" (of failed ones)
+    Column("name", Text, primary_key=True),
+    Column("messages", BigInteger, nullable=False),
+)
+"""How many messages are in each stage now, kept with every change so that nobody has to count ten million rows."""
+
+chain = Table(
+    "message_chain",
+    metadata,
+    Column("protocol", Text, primary_key=True),
+    Column("chain_id", BigInteger, primary_key=True),
+    Column("finalized", BigInteger, nullable=False),
+    Column("scanned", BigInteger, nullable=False),
+    Column("scanned_time", BigInteger, nullable=False),
+    Column("reorgs", BigInteger, nullable=False),
+)
+
+contract = Table(
+    "message_contract",
+    metadata,
+    Column("protocol", Text, primary_key=True),
+    Column("chain_id", BigInteger, primary_key=True),
+    Column("address", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    # Block from which its logs have not been read yet, though the stream has passed it; null when all is read.
+    Column("missing_from", BigInteger),
+)
+
+number = Table(
+    "message_number",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("next", BigInteger, nullable=False),
+)
+"""One row: the next `message.no`. Locking it makes the trackers of several chains take turns on PostgreSQL; each of
+them folds rows that another may have just changed."""
