@@ -1,0 +1,75 @@
+"""From what an operator wrote to a signer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from seamark.core.errors import SettingsError
+from seamark.evm.ports import Signer
+from seamark.evm.signers.keystore import open_keystore
+from seamark.evm.signers.raw_key import RawKeySigner
+from seamark.evm.signers.secret_files import read_secret_file
+
+__all__ = ["SignerSource", "open_signer"]
+
+
+@dataclass(frozen=True, slots=True)
+class SignerSource:
+    """Exactly one way to a key. `setting` is how errors name it.
+
+    `private_key` is the hex key itself; `private_key_env` names an environment variable that holds it;
+    `private_key_file` a file that does; `keystore` is a V3 file that `password_file` opens.
+    """
+
+    private_key: str | None = field(default=None, repr=False)
+    private_key_env: str | None = None
+    private_key_file: str | None = None
+    keystore: str | None = None
+    password_file: str | None = None
+    setting: str = "signer"
+
+
+async def open_signer(source: SignerSource, environment: Mapping[str, str] = os.environ) -> Signer:
+    """Read the key and check it.
+
+    Raises:
+        SettingsError: None or several ways given, a variable that is not set, a file that others can read, a wrong
+            password, a malformed key. One line; never the key.
+    """
+    ways = (source.private_key, source.private_key_env, source.private_key_file, source.keystore)
+    if sum(way is not None for way in ways) != 1:
+        raise SettingsError(
+            source.setting,
+            "name exactly one way to sign",
+            remedy="keystore with password_file, private_key_file, or private_key_env",
+        )
+    if source.keystore is not None:
+        return await _from_keystore(source.keystore, source)
+    if source.private_key_env is not None:
+        return _from_environment(source.private_key_env, environment)
+    if source.private_key_file is not None:
+        return await _from_file(source.private_key_file, source)
+    return RawKeySigner.from_hex(source.private_key or "", setting=source.setting)
+
+
+async def _from_keystore(path: str, source: SignerSource) -> Signer:
+    if source.password_file is None:
+        raise SettingsError(
+            source.setting, "a keystore needs a password_file", remedy="put the password in a 0600 file"
+        )
+    return await open_keystore(path, source.password_file, setting=source.setting)
+
+
+def _from_environment(name: str, environment: Mapping[str, str]) -> Signer:
+    text = environment.get(name)
+    if text is None:
+        raise SettingsError(name, "this environment variable is not set", remedy="set it to the hex private key")
+    return RawKeySigner.from_hex(text, setting=name)
+
+
+async def _from_file(path: str, source: SignerSource) -> Signer:
+    raw = await asyncio.to_thread(read_secret_file, path, setting=source.setting)
+    return RawKeySigner.from_hex(raw.decode("ascii", errors="replace"), setting=source.setting)

@@ -1,0 +1,105 @@
+"""The unfinished part of the journal, in memory, and who waits for it.
+
+Changed only after the journal's commit, so it never knows more than the journal does. (All it may know earlier is that
+a node accepted something: losing that merely repeats a broadcast.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+
+from seamark.evm.ports import Outcome, TxState
+from seamark.evm.transactions.errors import Refusal
+from seamark.evm.transactions.model import Entry, Slot, is_at_least
+from seamark.evm.transactions.rules import UsedSince
+
+__all__ = ["Book"]
+
+
+class Book:
+    """Slots by nonce, with what is remembered about each until it settles."""
+
+    def __init__(self) -> None:
+        self._slots: dict[int, Slot] = {}
+        self._nonces: dict[str, int] = {}
+        self._waiters: dict[str, list[tuple[TxState, asyncio.Future[Outcome]]]] = {}
+        self.sent_ms: dict[int, int] = {}
+        self.refusals: dict[int, Refusal] = {}
+        self.used: dict[int, UsedSince] = {}
+        self.accepted: set[int] = set()
+
+    def load(self, entries: Iterable[Entry]) -> None:
+        """Start anew from the journal."""
+        for memory in (self._slots, self._nonces, self.sent_ms, self.refusals, self.used):
+            memory.clear()
+        for entry in entries:
+            self.put(entry)
+
+    def put(self, entry: Entry) -> None:
+        """Add or overwrite an entry, and answer who waits for it."""
+        slot = self._slots.get(entry.nonce, Slot(entry.nonce, ()))
+        others = tuple(known for known in slot.entries if known.id != entry.id)
+        entries = tuple(sorted((*others, entry), key=lambda known: known.id))
+        self._slots[entry.nonce] = Slot(entry.nonce, entries)
+        self._nonces[entry.key] = entry.nonce
+        self._tell(entry)
+
+    def settle(self, nonce: int) -> None:
+        """Forget a slot that will not change any more."""
+        slot = self._slots.pop(nonce)
+        for entry in slot.entries:
+            self._nonces.pop(entry.key, None)
+            self.accepted.discard(entry.id)
+        for memory in (self.sent_ms, self.refusals, self.used):
+            memory.pop(nonce, None)
+
+    def slots(self) -> list[Slot]:
+        """All unfinished ones, by nonce."""
+        return [self._slots[nonce] for nonce in sorted(self._slots)]
+
+    def slot(self, nonce: int) -> Slot | None:
+        return self._slots.get(nonce)
+
+    def find(self, key: str) -> Entry | None:
+        nonce = self._nonces.get(key)
+        if nonce is None:
+            return None
+        return next(entry for entry in reversed(self._slots[nonce].entries) if entry.key == key)
+
+    def accept(self, entry: Entry) -> None:
+        """A node has it."""
+        slot = self._slots.get(entry.nonce)
+        known = next((one for one in slot.entries if one.id == entry.id), None) if slot else None
+        if known is not None and known.state is TxState.SIGNED:
+            self.accepted.add(entry.id)
+            self.put(replace(known, state=TxState.BROADCAST))
+
+    def committed_wei(self) -> int:
+        """The most that the unmined transactions may cost."""
+        unmined = [slot.current for slot in self._slots.values() if slot.winner is None]
+        return sum(entry.gas * entry.last.fees.cap + entry.value for entry in unmined)
+
+    # ---- waiting ----
+
+    def wait(self, key: str, until: TxState) -> asyncio.Future[Outcome]:
+        """Resolved by the first `put` that brings the entry at least so far."""
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(key, []).append((until, future))
+        return future
+
+    def _tell(self, entry: Entry) -> None:
+        waiting = self._waiters.pop(entry.key, None)
+        if waiting is None:
+            return
+        still = []
+        for until, future in waiting:
+            if future.done():
+                continue
+            if is_at_least(entry.state, until):
+                future.set_result(entry.outcome())
+            else:
+                still.append((until, future))
+        if still:
+            self._waiters[entry.key] = still

@@ -1,0 +1,344 @@
+"""Following what is not settled yet, one look at the chain at a time.
+
+A look reads the head, the signer's counts and the receipts of every attempt that may be mined, judges each nonce by
+the rules, stores the new states, then pushes what is stuck: the same bytes, a higher offer, or a transfer to ourselves
+where a nonce is missing. The first look of a process is its recovery: nothing counts as sent yet, so everything unmined
+goes out again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import structlog
+
+from seamark.core.errors import RejectedError, TemporaryError
+from seamark.evm.ports import Intent, TxState
+from seamark.evm.transactions.book import Book
+from seamark.evm.transactions.broadcast import Broadcaster, SigningDesk
+from seamark.evm.transactions.commit import Committer
+from seamark.evm.transactions.errors import Refusal
+from seamark.evm.transactions.fees import Hold, next_fees, quote
+from seamark.evm.transactions.model import FINAL_STATES, Entry, Fees, Slot, filler_intent
+from seamark.evm.transactions.ports import (
+    BalanceRead,
+    ChainWriter,
+    GapFilled,
+    Held,
+    InFlight,
+    Mined,
+    Observer,
+    Orphaned,
+    Replaced,
+    Settled,
+)
+from seamark.evm.transactions.quoting import FeeDesk, GasDesk
+from seamark.evm.transactions.rules import (
+    Bump,
+    Keep,
+    Resend,
+    UsedSince,
+    Verdict,
+    View,
+    judge,
+    needs_receipts,
+    next_move,
+    plan_recovery,
+)
+from seamark.evm.transactions.settings import SenderSettings
+from seamark.evm.transactions.store import Change, Journal, Known
+from seamark.evm.types import Receipt
+from seamark.storage.database import Database
+
+__all__ = ["Follower"]
+
+REGRESSED_LOOKS: Final = 2  # one node may lag; two looks in a row with a count below what was confirmed are a reorg
+PUSHES: Final = 64  # broadcasts per look: a long queue must not starve what else uses the endpoint
+
+log = structlog.get_logger("seamark.evm.transactions")
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The collaborators that follower and sender share."""
+
+    chain: ChainWriter
+    database: Database
+    journal: Journal
+    book: Book
+    desk: SigningDesk
+    fees: FeeDesk
+    gas: GasDesk
+    broadcaster: Broadcaster
+    committer: Committer
+    lock: asyncio.Lock
+    observer: Observer
+    settings: SenderSettings
+
+
+class Follower:
+    """Looks, judges, stores, pushes."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._book = crew.book
+        self._desk = crew.desk
+        self.settled_below = 0  # every nonce below was used for good, as far as the journal knows
+        self.balance: int | None = None
+        self._regressed = 0
+        self._held: dict[int, Hold] = {}
+
+    async def look(self) -> None:
+        """Once. Raises `TemporaryError` when the chain or the database cannot be reached; nothing is lost then."""
+        await self._crew.fees.keep_fresh()
+        view = await self._view()
+        await self._reopen_if_regressed(view)
+        self._crew.committer.at_least(view.latest)
+        await self._judge_all(view)
+        await self._fill_holes(view)
+        await self._push_all(view)
+        self._report()
+
+    # ---- looking ----
+
+    async def _view(self) -> View:
+        chain, me = self._crew.chain, self._desk.address
+        latest, pending, head, self.balance = await asyncio.gather(
+            chain.nonce(me, "latest"), chain.nonce(me, "pending"), chain.header("latest"), chain.balance(me)
+        )
+        if head is None:
+            raise TemporaryError(f"chain {chain.chain_id}: a node knows no newest block")
+        self._desk.head = head.number
+        wanted = [hash_ for slot in self._book.slots() if needs_receipts(slot, latest) for hash_ in slot.hashes]
+        receipts = await chain.receipts(wanted) if wanted else []
+        found = {receipt.transaction_hash: receipt for receipt in receipts if receipt is not None}
+        return View(head.number, await self._final_block(head.number), latest, pending, self._desk.now_ms(), found)
+
+    async def _final_block(self, head: int) -> int:
+        tag = self._crew.settings.final_tag
+        if tag is not None:
+            try:
+                block = await self._crew.chain.header(tag)
+            except RejectedError:
+                block = None  # Besu and Erigon answer with an error where there is no such block
+            if block is not None:
+                return block.number
+        return head - self._crew.settings.confirmations + 1
+
+    async def _reopen_if_regressed(self, view: View) -> None:
+        """A reorg deeper than `confirmations` took back what was confirmed: follow and send it again."""
+        self._regressed = self._regressed + 1 if view.latest < self.settled_below else 0
+        if self._regressed < REGRESSED_LOOKS:
+            return
+        journal, now = self._crew.journal, view.now_ms
+        async with self._crew.lock:
+            lost = await self._crew.database.write(lambda c: journal.reopen_from(c, view.latest, now))
+            for entry in lost:
+                self._book.put(entry)
+        self.settled_below = view.latest
+        self._crew.committer.at_least(max((entry.nonce + 1 for entry in lost), default=0))
+        log.warning("confirmed transactions left the chain", count=len(lost), first_nonce=view.latest)
+
+    # ---- judging ----
+
+    async def _judge_all(self, view: View) -> None:
+        verdicts = [
+            (slot, verdict) for slot in self._book.slots() if isinstance(verdict := self._judge(slot, view), Verdict)
+        ]
+        changes = [change for slot, verdict in verdicts for change in _changes(slot, verdict)]
+        accepted = frozenset(self._book.accepted)
+        if not changes and not accepted:
+            return
+        journal = self._crew.journal
+        async with self._crew.lock:
+            await self._crew.database.write(lambda c: journal.change(c, changes, view.now_ms, accepted))
+            self._book.accepted -= accepted
+            for slot, verdict in verdicts:
+                self._apply(slot, verdict, view)
+
+    def _judge(self, slot: Slot, view: View) -> Verdict | Keep:
+        verdict = judge(slot, view, self._book.used.get(slot.nonce), self._crew.settings.patience)
+        mined = any(hash_ in view.receipts for hash_ in slot.hashes)
+        if slot.nonce < view.latest and not mined:
+            self._book.used.setdefault(slot.nonce, UsedSince(view.head, view.now_ms))
+        else:
+            self._book.used.pop(slot.nonce, None)
+        return verdict
+
+    def _apply(self, slot: Slot, verdict: Verdict, view: View) -> None:
+        before = slot.winner
+        for change in _changes(slot, verdict):
+            self._book.put(replace(change.entry, state=change.state, current=change.current, receipt=change.receipt))
+        if verdict.winner is not None and verdict.receipt is not None and before is None:
+            self._mined(verdict.winner, verdict.receipt, view)
+        if verdict.state is TxState.BROADCAST:
+            self._orphaned(slot)
+        if verdict.state in FINAL_STATES:
+            self._settled(slot, verdict)
+
+    def _mined(self, entry: Entry, receipt: Receipt, view: View) -> None:
+        self._crew.gas.learn(entry.to, entry.data, entry.gas, receipt)
+        seconds = (view.now_ms - entry.created_ms) / 1000
+        fee = receipt.gas_used * receipt.effective_gas_price
+        self._crew.observer(Mined(entry.key, entry.nonce, seconds, fee, receipt.succeeded))
+
+    def _orphaned(self, slot: Slot) -> None:
+        self._book.sent_ms.pop(slot.nonce, None)
+        key = slot.current.key
+        log.warning("transaction left the chain with its block", key=key, nonce=slot.nonce)
+        self._crew.observer(Orphaned(key, slot.nonce))
+
+    def _settled(self, slot: Slot, verdict: Verdict) -> None:
+        after = self._book.slot(slot.nonce)
+        assert after is not None
+        for entry in after.entries:
+            self._crew.observer(Settled(entry.key, entry.nonce, entry.state))
+        if verdict.state is TxState.FOREIGN:
+            log.error(
+                "somebody else used this key",
+                key=slot.current.key,
+                nonce=slot.nonce,
+                signer=self._desk.address,
+                remedy="one key, one sender: find who else signs with it",
+            )
+        else:
+            self.settled_below = max(self.settled_below, slot.nonce + 1)
+        self._held.pop(slot.nonce, None)
+        self._book.settle(slot.nonce)
+
+    # ---- pushing ----
+
+    async def _fill_holes(self, view: View) -> None:
+        """A nonce that nobody used blocks every later one."""
+        async with self._crew.lock:
+            slots = self._book.slots()
+            holes = plan_recovery([slot.nonce for slot in slots], view.latest, view.pending).fill
+            if not holes or holes[0] < self.settled_below:
+                return  # below what was confirmed it is no hole: either this node lags or a reorg is being looked at
+            fees = quote(await self._crew.fees.market(), self._crew.settings.fees)
+            filled = [await self._add_filler(nonce, fees) for nonce in holes]
+        for entry in filled:
+            if entry is not None:
+                log.warning("filled a nonce that nobody used", nonce=entry.nonce)
+                self._crew.observer(GapFilled(entry.nonce))
+                await self._crew.broadcaster.send(entry)
+
+    async def _add_filler(self, nonce: int, fees: Fees) -> Entry | None:
+        intent = filler_intent(nonce, self._desk.address)
+        draft = await self._crew.committer.draft(nonce, intent, intent.gas_limit or 0, fees)
+        added = await self._crew.committer.add([draft])
+        return None if isinstance(added, Known) else added[0]
+
+    async def _push_all(self, view: View) -> None:
+        market = await self._crew.fees.market()
+        again: list[Entry] = []
+        bumps: list[tuple[Slot, Fees]] = []
+        for slot in self._book.slots():
+            if slot.winner is not None or slot.nonce < view.latest:
+                continue
+            move = next_move(
+                slot,
+                view,
+                sent_ms=self._book.sent_ms.get(slot.nonce),
+                refused=self._crew.broadcaster.needs_fees(slot.nonce),
+                market=market,
+                policy=self._crew.settings.fees,
+                patience=self._crew.settings.patience,
+            )
+            self._note_hold(slot, move if isinstance(move, Hold) else None)
+            if isinstance(move, Resend):
+                again.append(slot.current)
+            elif isinstance(move, Bump):
+                self._held.pop(slot.nonce, None)
+                bumps.append((slot, move.fees))
+        again += await self._bump(bumps[:PUSHES])
+        await self._send(again[: 2 * PUSHES])
+
+    def _note_hold(self, slot: Slot, reason: Hold | None) -> None:
+        if reason is None or self._held.get(slot.nonce) is reason:
+            return
+        self._held[slot.nonce] = reason
+        self._crew.observer(Held(slot.current.key, slot.nonce, reason))
+        if reason is Hold.CEILING:
+            log.error(
+                "transaction waits: a higher offer would break the ceiling",
+                key=slot.current.key,
+                nonce=slot.nonce,
+                offered_wei=slot.current.last.fees.cap,
+                ceiling_wei=self._crew.settings.fees.ceiling,
+                remedy="raise max_gas_price, or wait for the market to fall",
+            )
+
+    async def _bump(self, bumps: Sequence[tuple[Slot, Fees]]) -> list[Entry]:
+        """Sign and journal higher offers; the caller sends them."""
+        if not bumps:
+            return []
+        async with self._crew.lock:
+            fresh = [(slot.current, fees) for slot, fees in bumps if self._book.slot(slot.nonce) == slot]
+            signed = [(one, await self._desk.attempt(one.nonce, one.intent, one.gas, fees)) for one, fees in fresh]
+            await self._crew.database.write(lambda c: self._crew.journal.add_attempts(c, signed))
+            raised = [replace(entry, attempts=(*entry.attempts, attempt)) for entry, attempt in signed]
+            for entry in raised:
+                self._book.refusals.pop(entry.nonce, None)
+                self._book.put(entry)
+        for entry in raised:
+            self._crew.observer(Replaced(entry.key, entry.nonce, entry.last.fees.cap))
+            log.info("offering more", key=entry.key, nonce=entry.nonce, cap_wei=entry.last.fees.cap)
+        return raised
+
+    async def _send(self, entries: Sequence[Entry]) -> None:
+        for entry in sorted(entries, key=lambda one: one.nonce):
+            refused = await self._crew.broadcaster.send(entry)
+            if refused is not None and refused[0] is Refusal.NEVER and not entry.is_filler:
+                await self.abandon(entry)
+
+    async def abandon(self, entry: Entry) -> None:
+        """No node will ever take these bytes: use up the nonce with a transfer to ourselves, so that others pass."""
+        market = await self._crew.fees.market()
+        intent = filler_intent(entry.nonce, self._desk.address)
+        async with self._crew.lock:
+            slot = self._book.slot(entry.nonce)
+            if slot is None or slot.winner is not None or slot.current.id != entry.id:
+                return
+            raised = next_fees(slot.highest_fees, market, self._crew.settings.fees)
+            fees = raised if isinstance(raised, Fees) else quote(market, self._crew.settings.fees)
+            filler = await self.supersede(entry, intent, intent.gas_limit or 0, fees)
+        if isinstance(filler, Entry):
+            log.error("transaction given up: no node will take it", key=entry.key, nonce=entry.nonce)
+            await self._crew.broadcaster.send(filler)
+
+    async def supersede(self, old: Entry, intent: Intent, gas: int, fees: Fees) -> Entry | Known:
+        """Journal another intent at the same nonce. The caller holds the lock and sends it."""
+        draft = await self._crew.committer.draft(old.nonce, intent, gas, fees)
+        added = await self._crew.database.write(lambda c: self._crew.journal.supersede(c, old, draft))
+        if not isinstance(added, Known):
+            self._book.refusals.pop(old.nonce, None)
+            self._book.sent_ms[old.nonce] = draft.created_ms
+            self._book.put(replace(old, current=False))
+            self._book.put(added)
+        return added
+
+    # ---- telling ----
+
+    def _report(self) -> None:
+        unmined = [slot for slot in self._book.slots() if slot.winner is None]
+        oldest = min((slot.entries[0].created_ms for slot in unmined), default=self._desk.now_ms())
+        self._crew.observer(InFlight(len(unmined), (self._desk.now_ms() - oldest) / 1000))
+        if self.balance is not None:
+            self._crew.observer(BalanceRead(self.balance))
+
+
+def _changes(slot: Slot, verdict: Verdict) -> list[Change]:
+    """What a verdict means for each entry of the slot."""
+    if verdict.winner is None:
+        current = verdict.state is not TxState.FOREIGN
+        return [Change(entry, verdict.state, current and entry.current, None) for entry in slot.entries]
+    return [
+        Change(entry, verdict.state, entry.current, verdict.receipt)
+        if entry.id == verdict.winner.id
+        else Change(entry, TxState.REPLACED, entry.current, None)
+        for entry in slot.entries
+    ]
