@@ -23,12 +23,25 @@ from seamark.evm.ports import ChainReader
 from seamark.evm.types import BlockHeader, Call, Receipt
 from seamark.oracle.model import FeedState, Parked
 
-__all__ = ["PUBLISHER_ROLE", "ParkedLog", "PublishedLog", "encode_submit", "has_role", "read_outcome", "read_states"]
+__all__ = [
+    "PUBLISHER_ROLE",
+    "ParkedLog",
+    "PublishedLog",
+    "encode_submit",
+    "failure_kind",
+    "has_role",
+    "read_outcome",
+    "read_round",
+    "read_state",
+    "read_states",
+]
 
 PUBLISHER_ROLE: Final = keccak256(b"PUBLISHER_ROLE")
 
 ABI: Final = Abi.parse(
     "function latestRoundData() view returns "
+    "(uint80 roundId, int256 answer, uint256 startedAt, uint256 updatedAt, uint80 answeredInRound)",
+    "function getRoundData(uint80 roundId) view returns "
     "(uint80 roundId, int256 answer, uint256 startedAt, uint256 updatedAt, uint80 answeredInRound)",
     "function decimals() view returns (uint8)",
     "function description() view returns (string)",
@@ -49,6 +62,16 @@ _ROUND: Final = ABI.function("latestRoundData")
 _NEEDED: Final = ("decimals", "description")
 _OPTIONAL: Final = ("minAnswer", "maxAnswer", "maxStepBps", "parkedAnswer", "paused", "submitGasLimit")
 _READS: Final = tuple(ABI.function(name) for name in ("latestRoundData", *_NEEDED, *_OPTIONAL))
+_FAILURES: Final = {
+    "UnexpectedRound": "round_taken",
+    "AnswerOutOfRange": "out_of_range",
+    "ObservationNotNewer": "observation_old",
+    "ObservationInFuture": "observation_future",
+    "AccessControlUnauthorizedAccount": "not_publisher",
+    "EnforcedPause": "contract_paused",
+    "ValueNotAccepted": "value_refused",
+    "insufficient funds": "no_funds",
+}
 _NO_DATA: Final = "No data present"  # what published feeds say before their first round
 
 
@@ -173,3 +196,19 @@ def read_outcome(receipt: Receipt, address: Address) -> PublishedLog | ParkedLog
             began = started.get(values.roundId, values.updatedAt)
             return PublishedLog(values.roundId, values.current, began, values.updatedAt)
     return None
+
+
+async def read_round(chain: ChainReader, address: Address, round_id: int) -> int:
+    """The answer of an earlier round.
+
+    Raises:
+        RejectedError: There is no such round.
+    """
+    data = await chain.call(Call(address, ABI.encode_call("getRoundData", round_id)))
+    return int(ABI.decode_result("getRoundData", data).answer)
+
+
+def failure_kind(error: RejectedError) -> str:
+    """The class of a refusal, for metrics: a custom error of the contract by its name, else "rejected"."""
+    text = str(error)
+    return next((kind for name, kind in _FAILURES.items() if name in text), "rejected")

@@ -226,12 +226,22 @@ def add_publication(connection: Connection, publication: Publication) -> bool:
     return True
 
 
-def settle_publication(connection: Connection, publication: Publication) -> Additions:
+def settle_publication(
+    connection: Connection, publication: Publication, *, state: FeedState | None = None, now: float = 0.0
+) -> Additions:
     """Store how a publication stands; adds to the totals, and tells by an event, what was not so before.
+
+    Args:
+        connection: The unit of work.
+        publication: As it stands now.
+        state: What the receipt tells of the feed, to be noted with it.
+        now: Seconds since the epoch.
 
     Returns:
         What was added to the totals, for the counters of this process.
     """
+    if state is not None:
+        record_state(connection, publication.feed, state, now=now)
     known = connection.execute(select(_publication).where(_publication.c.key == publication.key)).one_or_none()
     if known is None:
         insert_new(connection, _publication, [_to_row(publication)])

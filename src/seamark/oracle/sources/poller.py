@@ -18,6 +18,7 @@ import structlog
 
 from seamark.oracle.model import SourceFailure, SourceReport
 from seamark.oracle.sources.source import ContentError, Request, Source, decode_json, read_quote
+from seamark.oracle.tasks import run_together
 from seamark.runtime.clock import Clock
 
 __all__ = ["QuotePoller", "SourceHealth", "Subscriber"]
@@ -92,9 +93,7 @@ class QuotePoller:
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for request, subscriptions in self._requests.items():
-                group.create_task(self._poll(request, subscriptions))
+        await run_together(*(self._poll(request, subscriptions) for request, subscriptions in self._requests.items()))
 
     async def _poll(self, request: Request, subscriptions: list[_Subscription]) -> None:
         interval = min(item.interval for item in subscriptions)

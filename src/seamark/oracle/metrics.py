@@ -1,0 +1,208 @@
+"""What an operator needs to see of the oracle, as Prometheus metrics in a registry that the caller passes in.
+
+Counters start from the stored totals, so a restart neither loses nor repeats a count. Labels are names from the
+settings and words from short lists. Ages are worked out at the moment of the scrape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from seamark.core.units import PPB_PER_UNIT, Ppb
+from seamark.oracle.model import Answer, FeedRef, FeedState, Rejected, TriggerPolicy
+from seamark.oracle.rules import chain_now, deviation, heartbeat_due_at
+from seamark.oracle.sources.poller import SourceHealth
+from seamark.oracle.store import ERRORS_TOTAL, FEES_TOTAL, PARKED_TOTAL, SENT_TOTAL
+from seamark.runtime.clock import Clock
+from seamark.storage.totals import Total, TotalKey
+
+__all__ = ["FeedMeter", "OracleMetrics"]
+
+_MINED_BUCKETS: Final = (0.1, 0.5, 1, 2, 5, 12, 24, 60, 120, 300, 900)  # seconds; 12 is a slot of Ethereum
+_ACCEPTED_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
+_FEED: Final = ("feed", "chain")
+_SOURCE: Final = ("feed", "source")
+
+
+class OracleMetrics:
+    """The metrics of all feeds of one process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, text: str, labels: Iterable[str] = _FEED) -> Gauge:
+            return Gauge(f"oracle_{name}", text, tuple(labels), registry=registry)
+
+        def counter(name: str, text: str, labels: Iterable[str] = _FEED) -> Counter:
+            return Counter(name, text, tuple(labels), registry=registry)
+
+        self._totals: Mapping[str, Counter] = {
+            SENT_TOTAL: counter(SENT_TOTAL, "Rounds published.", (*_FEED, "reason")),
+            ERRORS_TOTAL: counter(ERRORS_TOTAL, "Updates that failed.", (*_FEED, "class")),
+            FEES_TOTAL: counter(FEES_TOTAL, "Transaction fees paid, in wei."),
+            PARKED_TOTAL: counter(PARKED_TOTAL, "Answers that the contract parked."),
+        }
+        self.price = gauge("price", "The price off chain, in units of the quote currency.")
+        self.onchain_price = gauge("onchain_price", "The price on chain.")
+        self.deviation = gauge("deviation_ratio", "How far the price is from the one on chain, 1 is 100 %.")
+        self.threshold = gauge("deviation_threshold_ratio", "The deviation at which an update is sent.")
+        self.since_update = gauge("seconds_since_update", "Age of the round on chain.")
+        self.slack = gauge("heartbeat_slack_seconds", "Time left until consumers see the feed expired.")
+        self.due_in = gauge("heartbeat_due_seconds", "Time left until the heartbeat asks for an update.")
+        self.venues = gauge("distinct_venues", "Venues in the last answer.")
+        self.venues_needed = gauge("distinct_venues_needed", "Venues that an answer needs.")
+        self.has_answer = gauge("has_answer", "1 while the quotes come to an answer.")
+        self.rejected_answers = counter(
+            "oracle_answers_rejected_total", "Times an answer was lost, by reason.", (*_FEED, "reason")
+        )
+        self.pending = gauge("tx_pending", "Publications that are sent and not in a block.")
+        self.paused = gauge("feed_paused", "1 after repeated errors: the feed is tried again at the longest pause.")
+        self.contract_paused = gauge("contract_paused", "1 while the contract takes no submissions.")
+        self.source_up = gauge("source_up", "1 if the last request gave a quote.", _SOURCE)
+        self.source_price = gauge("source_price", "The source's last price.", _SOURCE)
+        self.source_age = gauge("source_age_seconds", "Since the source last gave a quote.", _SOURCE)
+        self.source_latency = gauge("source_latency_seconds", "Duration of the last good request.", _SOURCE)
+        self.source_failures = counter(
+            "oracle_source_failures_total", "Requests without a usable quote.", (*_SOURCE, "class")
+        )
+        self.quotes_rejected = counter(
+            "oracle_quotes_rejected_total", "Quotes left out of answers.", (*_SOURCE, "reason")
+        )
+        self.accepted_seconds = Histogram(
+            "oracle_tx_accepted_seconds",
+            "From the decision until a node accepted the transaction.",
+            _FEED,
+            buckets=_ACCEPTED_BUCKETS,
+            registry=registry,
+        )
+        self.mined_seconds = Histogram(
+            "oracle_tx_mined_seconds",
+            "From the decision until the transaction was in a block.",
+            _FEED,
+            buckets=_MINED_BUCKETS,
+            registry=registry,
+        )
+        self.balance = gauge("signer_balance_wei", "What the publisher's account holds.", ("chain",))
+        self.runs_left = gauge("signer_runs_left", "Publications that the balance pays for.", ("chain",))
+
+    def restore(self, totals: Iterable[Total]) -> None:
+        """Start the counters from what is stored; once, before the first addition."""
+        for metric, labels, value in totals:
+            if metric in self._totals:
+                self._counter(metric, labels).inc(float(value))
+
+    def add(self, additions: Mapping[TotalKey, int | Decimal]) -> None:
+        """Follow what a unit of work added to the stored totals."""
+        for key, amount in additions.items():
+            if key.metric in self._totals:
+                self._counter(key.metric, msgspec.json.decode(key.labels)).inc(float(amount))
+
+    def _counter(self, metric: str, labels: Mapping[str, str]) -> Counter:
+        return self._totals[metric].labels(**labels)
+
+
+class FeedMeter:
+    """One feed's hands on the metrics; looks label children up once."""
+
+    def __init__(self, metrics: OracleMetrics, ref: FeedRef, policy: TriggerPolicy, *, clock: Clock) -> None:
+        self.metrics = metrics
+        self._ref = ref
+        self._policy = policy
+        self._clock = clock
+        self._state: FeedState | None = None
+        self._counted: dict[str, float] = {}
+        self._had_answer = True
+        labels = (ref.name, ref.chain)
+        self._price = metrics.price.labels(*labels)
+        self._onchain_price = metrics.onchain_price.labels(*labels)
+        self._deviation = metrics.deviation.labels(*labels)
+        self._venues = metrics.venues.labels(*labels)
+        self._has_answer = metrics.has_answer.labels(*labels)
+        self._contract_paused = metrics.contract_paused.labels(*labels)
+        self.pending = metrics.pending.labels(*labels)
+        self.paused = metrics.paused.labels(*labels)
+        self.accepted_seconds = metrics.accepted_seconds.labels(*labels)
+        self.mined_seconds = metrics.mined_seconds.labels(*labels)
+        metrics.threshold.labels(*labels).set(policy.deviation / PPB_PER_UNIT)
+        metrics.since_update.labels(*labels).set_function(self._since_update)
+        metrics.slack.labels(*labels).set_function(self._slack)
+        metrics.due_in.labels(*labels).set_function(self._due_in)
+        self._count_first(labels)
+
+    def _count_first(self, labels: tuple[str, str]) -> None:
+        """Zero is a fact too: an alert on a rate needs the series to exist before the first error."""
+        for counter in (FEES_TOTAL, PARKED_TOTAL):
+            self.metrics._totals[counter].labels(*labels)  # noqa: SLF001 - same module
+
+    def expect(self, venues: int) -> None:
+        """How many venues an answer needs."""
+        self.metrics.venues_needed.labels(self._ref.name, self._ref.chain).set(venues)
+
+    def watch_source(self, name: str, health: SourceHealth) -> None:
+        """Show a source's health from now on."""
+        labels = (self._ref.name, name)
+        self.metrics.source_age.labels(*labels).set_function(lambda: self._age_of(health))
+        self.metrics.source_latency.labels(*labels).set_function(lambda: health.latency)
+        self.metrics.source_up.labels(*labels).set_function(lambda: float(_is_up(health)))
+
+    def quoted(self, source: str, price: Decimal) -> None:
+        self.metrics.source_price.labels(self._ref.name, source).set(float(price))
+
+    def source_failed(self, source: str, kind: str) -> None:
+        self.metrics.source_failures.labels(self._ref.name, source, kind).inc()
+
+    def observed(self, state: FeedState) -> None:
+        """The chain's side is known."""
+        self._state = state
+        self._contract_paused.set(state.paused)
+        if state.price is not None:
+            self._onchain_price.set(float(state.price))
+
+    def aggregated(self, result: Answer | Rejected) -> None:
+        """The quotes came to this. Each quote counts once as rejected, however often it is looked at."""
+        for item in result.rejected:
+            if self._counted.get(item.quote.source) != item.quote.received_at:
+                self._counted[item.quote.source] = item.quote.received_at
+                self.metrics.quotes_rejected.labels(self._ref.name, item.quote.source, str(item.fault)).inc()
+        has_answer = isinstance(result, Answer)
+        self._has_answer.set(has_answer)
+        if isinstance(result, Answer):
+            self._price.set(float(result.price))
+            self._venues.set(len(result.quotes))
+            if self._state is not None and self._state.round:
+                self._deviation.set(as_ratio(deviation(self._state.answer, result.value)))
+        elif self._had_answer:
+            self._venues.set(0)
+            self.metrics.rejected_answers.labels(self._ref.name, self._ref.chain, str(result.why)).inc()
+        self._had_answer = has_answer
+
+    def _since_update(self) -> float:
+        state = self._state
+        return float("nan") if state is None or not state.round else self._clock.now() - state.updated_at
+
+    def _slack(self) -> float:
+        state = self._state
+        if state is None or not state.round:
+            return float("nan")
+        return state.updated_at + self._policy.heartbeat - chain_now(state, self._clock.now())
+
+    def _due_in(self) -> float:
+        state = self._state
+        if state is None or not state.round:
+            return float("nan")
+        return heartbeat_due_at(state, self._policy) - chain_now(state, self._clock.now())
+
+    def _age_of(self, health: SourceHealth) -> float:
+        return float("nan") if health.last_ok_at is None else self._clock.now() - health.last_ok_at
+
+
+def _is_up(health: SourceHealth) -> bool:
+    return health.last_ok_at is not None and health.failing_since is None
+
+
+def as_ratio(ppb: Ppb) -> float:
+    """1 is 100 %, as Prometheus wants it."""
+    return ppb / PPB_PER_UNIT

@@ -1,0 +1,107 @@
+"""From a decision to a stored publication, and what a receipt makes of it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from seamark.core.ids import Hash32
+from seamark.evm.ports import Outcome, TxState
+from seamark.oracle.aggregator import ParkedLog, PublishedLog, read_outcome
+from seamark.oracle.model import FeedRef, FeedState, Planned, Publication, PublicationState, Reason
+
+__all__ = ["attempt_key", "from_journal", "settle", "state_after", "to_publication"]
+
+
+def attempt_key(ref: FeedRef, round_id: int, attempt: int) -> str:
+    """The natural key of one attempt at one round."""
+    key = f"{ref.chain_id}:{ref.address}:round:{round_id}"
+    return key if attempt == 1 else f"{key}#{attempt}"
+
+
+def settle(publication: Publication, outcome: Outcome, *, now: float) -> Publication:
+    """How a publication stands, by its transaction and receipt. Pure."""
+    receipt = outcome.receipt
+    if outcome.state in (TxState.REPLACED, TxState.FOREIGN):
+        return replace(publication, state=PublicationState.REPLACED)
+    if receipt is None:
+        return replace(publication, state=PublicationState.BROADCAST, transaction=_last_hash(outcome))
+    told = read_outcome(receipt, publication.feed.address) if receipt.succeeded else None
+    common = replace(
+        publication,
+        transaction=receipt.transaction_hash,
+        block_number=receipt.block_number,
+        fee=receipt.gas_used * receipt.effective_gas_price,
+        mined_at=publication.mined_at or now,
+    )
+    match told:
+        case PublishedLog():
+            state = PublicationState.FINAL if outcome.state is TxState.CONFIRMED else PublicationState.MINED
+            return replace(
+                common, state=state, answer=told.answer, observed_at=told.started_at, block_time=told.updated_at
+            )
+        case ParkedLog():
+            return replace(
+                common,
+                state=PublicationState.PARKED,
+                answer=told.parked.answer,
+                observed_at=told.parked.observed_at,
+            )
+    return replace(common, state=PublicationState.REVERTED)
+
+
+def to_publication(planned: Planned, outcome: Outcome) -> Publication:
+    answer = planned.answer
+    return Publication(
+        key=planned.key,
+        feed=planned.feed,
+        round=planned.round,
+        attempt=planned.attempt,
+        state=PublicationState.BROADCAST,
+        reason=planned.reason,
+        planned_at=planned.planned_at,
+        answer=answer.value,
+        decimals=answer.decimals,
+        observed_at=answer.observed_at,
+        quotes=tuple((quote.source, f"{quote.price:f}") for quote in answer.quotes),
+        transaction=_last_hash(outcome),
+    )
+
+
+def _last_hash(outcome: Outcome) -> Hash32 | None:
+    return outcome.hashes[-1] if outcome.hashes else None
+
+
+def from_journal(ref: FeedRef, round_id: int, attempt: int, *, decimals: int, now: float) -> Publication:
+    """One that only the journal knows of. Its answer comes with the receipt, its reason is derived then."""
+    return Publication(
+        key=attempt_key(ref, round_id, attempt),
+        feed=ref,
+        round=round_id,
+        attempt=attempt,
+        state=PublicationState.BROADCAST,
+        reason=Reason.HEARTBEAT,
+        planned_at=now,
+        decimals=decimals,
+    )
+
+
+def state_after(state: FeedState, outcome: Outcome, ref: FeedRef) -> FeedState | None:
+    """The contract's state as a receipt tells it; None if it tells nothing newer than what is known."""
+    receipt = outcome.receipt
+    if receipt is None or not receipt.succeeded or receipt.block_number < state.block_number:
+        return None
+    told = read_outcome(receipt, ref.address)
+    if isinstance(told, ParkedLog):
+        return replace(state, parked=told.parked, block_number=receipt.block_number)
+    if not isinstance(told, PublishedLog):
+        return None
+    return replace(
+        state,
+        round=told.round,
+        answer=told.answer,
+        started_at=told.started_at,
+        updated_at=told.updated_at,
+        parked=None,
+        block_number=receipt.block_number,
+        block_time=max(state.block_time, told.updated_at),
+    )

@@ -1,0 +1,386 @@
+"""One feed: from quotes to rounds on chain.
+
+    on_quotes, tick --decide--> one Planned at a time --submit--> followed until mined --> stored, adopted as state
+
+What keeps it right:
+- Every decision is made against the chain's own state, read from its contract or from the receipt of our own
+  transaction, never against what this process remembers sending.
+- A round and its attempt give the intent's key. The sender's journal holds a key at most once, and the contract takes a
+  round at most once, so neither a crash nor a second publisher can publish a round twice.
+- An attempt that ended without its round (reverted, parked, its nonce taken) is followed by another attempt at the same
+  round with the next number, or, if somebody else published the round, by the next round.
+- The journal is the durable record; rows in the database follow from it. After a crash the journal is asked for every
+  round that could be ours, so a publication that has no row yet gets one.
+- On the way from a price to its broadcast there is no read of the chain and no write of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from seamark.core.errors import RejectedError, TemporaryError
+from seamark.evm.ports import ChainReader, Intent, Outcome, TransactionSender, TxState
+from seamark.oracle.aggregator import encode_submit, failure_kind, read_state
+from seamark.oracle.metrics import FeedMeter
+from seamark.oracle.model import (
+    Answer,
+    FeedState,
+    Planned,
+    Publication,
+    PublicationState,
+    Quote,
+    Reason,
+    Rejected,
+    SourceReport,
+    Streak,
+    Trigger,
+)
+from seamark.oracle.plan import FeedPlan
+from seamark.oracle.publications import attempt_key, settle, state_after, to_publication
+from seamark.oracle.recovery import Recovery
+from seamark.oracle.rules import aggregate, chain_now, decide, follow_streaks
+from seamark.oracle.store import (
+    add_publication,
+    open_publications,
+    record_failure,
+    record_freshness,
+    record_state,
+    register_feed,
+    settle_publication,
+)
+from seamark.oracle.tasks import run_together
+from seamark.runtime.clock import Clock
+from seamark.storage.database import Database
+
+__all__ = ["FeedPublisher"]
+
+FIRST_PAUSE_S: Final = 1.0
+LONGEST_PAUSE_S: Final = 60.0
+PAUSED_AFTER: Final = 5  # errors in a row; from then on the feed shows as paused
+GAS_RESERVE: Final = 2  # times what earlier submissions used: storage that turns from zero costs more
+WAIT_PAUSE_S: Final = 1.0
+
+log = structlog.get_logger("seamark.oracle")
+
+
+class FeedPublisher:
+    """Publishes one feed. A `Service`; `run()` may be called again after it failed and resumes where the chain is.
+
+    Args:
+        plan: What to publish, where, and when.
+        chain: Reads the chain that the contract is on.
+        sender: Sends from the account that may publish.
+        database: For publications and events.
+        clock: Time.
+        meter: The feed's metrics.
+    """
+
+    def __init__(
+        self,
+        *,
+        plan: FeedPlan,
+        chain: ChainReader,
+        sender: TransactionSender,
+        database: Database,
+        clock: Clock,
+        meter: FeedMeter,
+    ) -> None:
+        self.plan = plan
+        self.name = f"oracle:{plan.ref.name}@{plan.ref.chain}"
+        self.state: FeedState | None = None
+        self.result: Answer | Rejected | None = None
+        self._chain = chain
+        self._sender = sender
+        self._database = database
+        self._clock = clock
+        self._meter = meter
+        self._recovery = Recovery(
+            ref=plan.ref, chain=chain, sender=sender, database=database, clock=clock, trigger=plan.trigger
+        )
+        self._log = log.bind(feed=plan.ref.name, chain=plan.ref.chain)
+        self._quotes: dict[str, Quote] = {}
+        self._streaks: dict[str, Streak] = {}
+        self._silent = {source.name for source in plan.sources}
+        self._stale = False
+        self._gas_used = 0
+        self._reset()
+        meter.expect(plan.aggregation.min_venues)
+
+    def _reset(self) -> None:
+        self._work: asyncio.Queue[Planned] = asyncio.Queue()
+        self._busy = False
+        self._attempt = 1
+        self._failures = 0
+        self._not_before = 0.0
+        patience = max((source.deadline for source in self.plan.sources), default=0.0)
+        self._patience_until = self._clock.monotonic() + patience
+
+    # ---- the way of a price: no waiting in here ---------------------------------------------------------------------
+
+    def on_report(self, report: SourceReport) -> Planned | None:
+        """A source told something."""
+        return self.on_quotes([report])
+
+    def on_quotes(self, reports: Iterable[SourceReport]) -> Planned | None:
+        """Take quotes (or failures of sources) and decide at once; what is returned is already on its way."""
+        for report in reports:
+            self._silent.discard(report.source)
+            if isinstance(report, Quote):
+                self._quotes[report.source] = report
+                self._meter.quoted(report.source, report.price)
+            else:
+                self._meter.source_failed(report.source, report.kind)
+        self._streaks = follow_streaks(self._streaks, list(self._quotes.values()))
+        return self.tick()
+
+    def tick(self) -> Planned | None:
+        """Decide again, because time has passed or the chain has moved."""
+        state, now = self.state, self._clock.now()
+        if state is None:
+            return None
+        result = self._aggregate(state, now)
+        if isinstance(result, Rejected) or not self._may_publish():
+            return None
+        decision = decide(state, result, now, self.plan.trigger)
+        return self._plan_round(state, result, decision.reason, now) if isinstance(decision, Trigger) else None
+
+    def _aggregate(self, state: FeedState, now: float) -> Answer | Rejected:
+        bounds = None
+        if state.min_answer is not None and state.max_answer is not None:
+            bounds = (state.min_answer, state.max_answer)
+        self.result = aggregate(
+            self._quotes.values(),
+            now=now,
+            policy=self.plan.aggregation,
+            decimals=state.decimals,
+            streaks=self._streaks,
+            feed_bounds=bounds,
+        )
+        self._meter.aggregated(self.result)
+        return self.result
+
+    def _may_publish(self) -> bool:
+        """One at a time, not while backing off, and not before every source had its chance to speak at start."""
+        now = self._clock.monotonic()
+        heard = not self._silent or now >= self._patience_until
+        return heard and not self._busy and now >= self._not_before
+
+    def _plan_round(self, state: FeedState, answer: Answer, reason: Reason, now: float) -> Planned:
+        ref, round_id = self.plan.ref, state.round + 1
+        key = attempt_key(ref, round_id, self._attempt)
+        planned = Planned(key, ref, round_id, self._attempt, answer, reason, now)
+        self._occupy()
+        self._work.put_nowait(planned)
+        return planned
+
+    # ---- running ----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Resume, then publish until cancelled.
+
+        Raises:
+            TemporaryError: The chain or the database cannot be reached; call again.
+        """
+        self._reset()
+        await self._resume()
+        await run_together(self._tick_forever(), self._refresh_forever(), self._work_forever())
+
+    async def _tick_forever(self) -> None:
+        while True:
+            self.tick()
+            await self._tell_freshness()
+            await self._clock.sleep(self.plan.poll_interval)
+
+    async def _refresh_forever(self) -> None:
+        while True:
+            await self._clock.sleep(self.plan.refresh_interval)
+            try:
+                await self.refresh()
+            except (TemporaryError, RejectedError) as error:
+                self._log.warning("cannot read the feed's contract", error=str(error))
+                await self._count_failure("chain_read", str(error))
+
+    async def _work_forever(self) -> None:
+        while True:
+            await self._carry_out(await self._work.get())
+
+    async def refresh(self) -> None:
+        """Read the contract; a state older than the one known comes from a node that lags behind, and is ignored."""
+        state = await read_state(self._chain, self.plan.ref.address)
+        if self.state is not None and state.block_number < self.state.block_number:
+            return
+        known = self.state
+        if known is not None and state.round != known.round:
+            self._attempt = 1
+        self._adopt(state)
+        if known is None or replace(known, block_number=state.block_number, block_time=state.block_time) != state:
+            now = self._clock.now()
+            await self._database.write(lambda connection: record_state(connection, self.plan.ref, state, now=now))
+
+    def _adopt(self, state: FeedState) -> None:
+        self.state = state
+        self._meter.observed(state)
+
+    async def _tell_freshness(self) -> None:
+        """An event when consumers begin to see the feed expired, and when that ends."""
+        state = self.state
+        if state is None or not state.round:
+            return
+        age = chain_now(state, self._clock.now()) - state.updated_at
+        stale = age > self.plan.trigger.heartbeat
+        if stale == self._stale:
+            return
+        detail = self.result.detail if isinstance(self.result, Rejected) else ""
+        ref = self.plan.ref
+        await self._database.write(lambda connection: record_freshness(connection, ref, stale=stale, detail=detail))
+        self._stale = stale
+        self._log.warning("feed expired" if stale else "feed is fresh again", age_s=round(age), detail=detail)
+
+    # ---- one publication --------------------------------------------------------------------------------------------
+
+    async def _carry_out(self, planned: Planned) -> None:
+        try:
+            outcome = await self._sender.submit(self._intent(planned))
+        except RejectedError as error:
+            await self._give_up(failure_kind(error), str(error))
+            return
+        except TemporaryError as error:
+            found = await self._sender.find(planned.key)
+            if found is None:
+                await self._give_up("submit", str(error))
+                return
+            outcome = found
+        self._meter.accepted_seconds.observe(self._clock.now() - planned.planned_at)
+        publication = to_publication(planned, outcome)
+        await self._database.write(lambda connection: add_publication(connection, publication))
+        await self._follow(publication)
+
+    def _intent(self, planned: Planned) -> Intent:
+        data = encode_submit(planned.round, planned.answer.value, planned.answer.observed_at)
+        return Intent(planned.key, self.plan.ref.address, data, value=self.plan.value, gas_limit=self._gas_limit())
+
+    def _gas_limit(self) -> int | None:
+        asked = self.state.gas_limit if self.state is not None else None
+        return self.plan.gas_limit or asked or (self._gas_used * GAS_RESERVE or None)
+
+    async def _follow(self, publication: Publication) -> None:
+        """Wait until the transaction is mined, store what came of it, and take it as the chain's state."""
+        self._occupy()
+        outcome = await self._wait_mined(publication.key)
+        settled = settle(publication, outcome, now=self._clock.now())
+        if publication.answer is None and settled.answer is not None:
+            settled = replace(settled, reason=await self._recovery.derive_reason(settled))
+        state = state_after(self._known_state(), outcome, self.plan.ref)
+        await self._store_end(settled, state)
+        if settled.state in (PublicationState.REVERTED, PublicationState.REPLACED):
+            await self._fail_attempt(settled)
+        else:
+            self._succeed(settled, outcome, state)
+
+    async def _wait_mined(self, key: str) -> Outcome:
+        while True:
+            try:
+                return await self._sender.wait(key, until=TxState.MINED)
+            except TemporaryError as error:
+                self._log.warning("waiting for a transaction", key=key, error=str(error))
+                await self._clock.sleep(WAIT_PAUSE_S)
+
+    async def _store_end(self, settled: Publication, state: FeedState | None) -> None:
+        now = self._clock.now()
+        additions = await self._database.write(
+            lambda connection: settle_publication(connection, settled, state=state, now=now)
+        )
+        self._meter.metrics.add(additions)
+
+    def _succeed(self, settled: Publication, outcome: Outcome, state: FeedState | None) -> None:
+        if state is not None:
+            self._adopt(state)
+        if outcome.receipt is not None:
+            self._gas_used = max(self._gas_used, outcome.receipt.gas_used)
+        self._attempt = settled.attempt + 1 if settled.state is PublicationState.PARKED else 1
+        self._failures = 0
+        self._meter.paused.set(0)
+        self._meter.mined_seconds.observe(max(0.0, self._clock.now() - settled.planned_at))
+        self._release()
+        self._log.info(
+            "answer parked" if settled.state is PublicationState.PARKED else "round published",
+            round=settled.round,
+            answer=settled.answer,
+            reason=str(settled.reason),
+            transaction=settled.transaction,
+        )
+
+    def _occupy(self) -> None:
+        self._busy = True
+        self._meter.pending.set(1)
+
+    def _release(self) -> None:
+        self._busy = False
+        self._meter.pending.set(0)
+
+    # ---- when it fails ----------------------------------------------------------------------------------------------
+
+    async def _fail_attempt(self, settled: Publication) -> None:
+        self._log.warning("publication failed", round=settled.round, state=str(settled.state), key=settled.key)
+        self._gas_used = 0
+        self._attempt = settled.attempt + 1
+        await self._back_off()
+
+    async def _give_up(self, kind: str, detail: str) -> None:
+        """Nothing was sent: the same attempt may be made again."""
+        self._log.warning("publication refused", kind=kind, error=detail)
+        await self._count_failure(kind, detail)
+        await self._back_off()
+
+    async def _count_failure(self, kind: str, detail: str) -> None:
+        ref = self.plan.ref
+        additions = await self._database.write(lambda connection: record_failure(connection, ref, kind, detail))
+        self._meter.metrics.add(additions)
+
+    async def _back_off(self) -> None:
+        """Look at the chain again, and wait longer after each error in a row."""
+        self._failures += 1
+        pause = min(FIRST_PAUSE_S * 2 ** (self._failures - 1), LONGEST_PAUSE_S)
+        self._not_before = self._clock.monotonic() + pause
+        self._meter.paused.set(self._failures >= PAUSED_AFTER)
+        try:
+            await self.refresh()
+        except (TemporaryError, RejectedError) as error:
+            self._log.warning("cannot read the feed's contract", error=str(error))
+        self._release()
+
+    # ---- starting ---------------------------------------------------------------------------------------------------
+
+    async def _resume(self) -> None:
+        """Read the chain, then finish what an earlier run began."""
+        plan = self.plan
+        await self._database.write(
+            lambda connection: register_feed(
+                connection, plan.ref, heartbeat=plan.trigger.heartbeat, deviation=plan.trigger.deviation
+            )
+        )
+        self.state = None
+        await self.refresh()
+        pending = await self._database.read(lambda connection: open_publications(connection, plan.ref))
+        for publication in [*pending, *await self._recovery.unrecorded(self._known_state())]:
+            await self._finish(publication)
+        await self.refresh()
+        self._attempt = await self._recovery.next_attempt(self._known_state().round + 1)
+        self._release()
+
+    def _known_state(self) -> FeedState:
+        assert self.state is not None, "read before anything else"
+        return self.state
+
+    async def _finish(self, publication: Publication) -> None:
+        outcome = await self._sender.find(publication.key)
+        if outcome is None:  # the journal was lost or replaced; the chain alone tells which rounds exist
+            await self._store_end(replace(publication, state=PublicationState.REPLACED), None)
+            return
+        self._log.info("resuming a publication", round=publication.round, state=str(outcome.state))
+        await self._follow(publication)

@@ -1,0 +1,80 @@
+"""What an earlier run left behind: attempts that the journal holds and the database does not.
+
+The process may die between the journal's commit (which is what makes a transaction real) and the row that tells of it.
+Keys are natural, so the journal is asked for every attempt that could exist at the latest rounds and the next one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from seamark.core.errors import RejectedError
+from seamark.evm.ports import ChainReader, TransactionSender
+from seamark.oracle.aggregator import read_round
+from seamark.oracle.model import FeedRef, FeedState, Publication, Reason, TriggerPolicy
+from seamark.oracle.publications import attempt_key, from_journal
+from seamark.oracle.rules import deviates
+from seamark.oracle.store import known_publications
+from seamark.runtime.clock import Clock
+from seamark.storage.database import Database
+
+__all__ = ["Recovery"]
+
+LOOK_BACK: Final = 16  # rounds: a publisher has one in flight, so more would mean that others published in between
+_ROWS: Final = 8 * LOOK_BACK  # of the same time; a round rarely takes more than a few attempts
+
+
+class Recovery:
+    """Questions about the past of one feed."""
+
+    def __init__(
+        self,
+        *,
+        ref: FeedRef,
+        chain: ChainReader,
+        sender: TransactionSender,
+        database: Database,
+        clock: Clock,
+        trigger: TriggerPolicy,
+    ) -> None:
+        self._ref = ref
+        self._chain = chain
+        self._sender = sender
+        self._database = database
+        self._clock = clock
+        self._trigger = trigger
+
+    async def unrecorded(self, state: FeedState) -> list[Publication]:
+        """Attempts at the latest rounds, and at the next, that have no row."""
+        rows = await self._database.read(lambda connection: known_publications(connection, self._ref, _ROWS))
+        known = {row.key for row in rows}
+        now = self._clock.now()
+        found: list[Publication] = []
+        for round_id in range(max(1, state.round + 2 - LOOK_BACK), state.round + 2):
+            for attempt in range(1, await self.next_attempt(round_id)):
+                publication = from_journal(self._ref, round_id, attempt, decimals=state.decimals, now=now)
+                if publication.key not in known:
+                    found.append(publication)
+        return found
+
+    async def next_attempt(self, round_id: int) -> int:
+        """The number of the first attempt at a round that the journal does not know."""
+        attempt = 1
+        while await self._sender.find(attempt_key(self._ref, round_id, attempt)) is not None:
+            attempt += 1
+        return attempt
+
+    async def derive_reason(self, publication: Publication) -> Reason:
+        """Why a round was published, by the same rules on the chain's own history.
+
+        Raises:
+            TemporaryError: The chain cannot be read.
+        """
+        if publication.round == 1 or publication.answer is None:
+            return Reason.FIRST
+        try:
+            before = await read_round(self._chain, self._ref.address, publication.round - 1)
+        except RejectedError:  # a round before ours that the contract does not show: nothing to compare with
+            return Reason.HEARTBEAT
+        moved = deviates(before, publication.answer, self._trigger.deviation)
+        return Reason.DEVIATION if moved else Reason.HEARTBEAT
