@@ -98,7 +98,6 @@ contract Aggregator is PriceFeed {
     function _confirmsParked(int256 answer, uint64 observedAt) private view returns (bool) {
         Parked storage parked = _parked;
         if (parked.publisher == address(0) || !_withinStep(parked.answer, answer)) return false;
-        return parked.publisher != msg.sender
-            || (observedAt > parked.observedAt && block.number > parked.blockNumber);
+        return parked.publisher != msg.sender || (observedAt > parked.observedAt && block.number > parked.blockNumber);
     }
 }

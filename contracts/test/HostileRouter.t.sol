@@ -111,9 +111,7 @@ contract HostileRouterTest is FeedTest {
         router.setMode(MockRouter.Mode.RaiseFee);
         submitAndExpectFailures(
             abi.encodeWithSelector(IRouterClient.InsufficientFeeTokenAmount.selector),
-            abi.encodeWithSelector(
-                IERC20Errors.ERC20InsufficientAllowance.selector, address(router), FEE, FEE + 1
-            )
+            abi.encodeWithSelector(IERC20Errors.ERC20InsufficientAllowance.selector, address(router), FEE, FEE + 1)
         );
     }
 

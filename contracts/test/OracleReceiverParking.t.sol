@@ -35,7 +35,11 @@ contract OracleReceiverParkingTest is ReceiverTest {
         eq(receiver.latestAnswer(), answer, "current answer");
     }
 
-    function observed(uint80 roundId, int256 answer, uint64 observedAt) private view returns (PriceUpdate.Update memory u) {
+    function observed(uint80 roundId, int256 answer, uint64 observedAt)
+        private
+        view
+        returns (PriceUpdate.Update memory u)
+    {
         u = update(roundId, answer);
         u.observedAt = observedAt;
     }

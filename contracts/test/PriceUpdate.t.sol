@@ -11,8 +11,7 @@ contract PriceUpdateTest is FeedTest {
 
     function test_PayloadIsTheDocumentedEncoding() public pure {
         PriceUpdate.Update memory u = PriceUpdate.Update(FEED, 7, -5, 11, 13, 8);
-        bytes memory expected =
-            abi.encode(uint8(1), FEED, uint80(7), int256(-5), uint64(11), uint64(13), uint8(8));
+        bytes memory expected = abi.encode(uint8(1), FEED, uint80(7), int256(-5), uint64(11), uint64(13), uint8(8));
         eq(PriceUpdate.encode(u), expected, "payload");
         eq(expected.length, 224, "length");
     }

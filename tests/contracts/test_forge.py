@@ -48,6 +48,10 @@ def test_forge_tests_pass() -> None:
     assert counts.group(2, 3) == ("0", "0")
 
 
+def test_sources_are_formatted() -> None:
+    forge("fmt", "--check")
+
+
 def test_gas_is_what_the_snapshot_says() -> None:
     forge("snapshot", "--check", "--tolerance", str(GAS_TOLERANCE_PERCENT), "--match-contract", "GasTest")
 

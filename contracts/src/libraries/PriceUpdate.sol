@@ -28,13 +28,7 @@ library PriceUpdate {
     /// @dev Encode an update as the current version.
     function encode(Update memory update) internal pure returns (bytes memory) {
         return abi.encode(
-            VERSION,
-            update.feedId,
-            update.roundId,
-            update.answer,
-            update.observedAt,
-            update.updatedAt,
-            update.decimals
+            VERSION, update.feedId, update.roundId, update.answer, update.observedAt, update.updatedAt, update.decimals
         );
     }
 

@@ -18,7 +18,9 @@ contract ReenteringPublisher {
 
     receive() external payable {
         (succeeded, reply) = address(_feed)
-            .call(abi.encodeCall(Aggregator.submit, (uint80(_feed.latestRound()) + 1, 1e8, uint64(block.timestamp) + 1)));
+            .call(
+                abi.encodeCall(Aggregator.submit, (uint80(_feed.latestRound()) + 1, 1e8, uint64(block.timestamp) + 1))
+            );
     }
 
     function submit(Aggregator feed, uint80 roundId, int256 answer) external payable {
