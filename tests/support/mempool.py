@@ -1,9 +1,9 @@
 """One Ethereum node in memory: accounts, a transaction pool with real replacement rules, blocks, reorgs.
 
-It implements what a `Sender` needs (`ChainWriter`), and decodes what it is given with `rlp`, not with the code under test.
-Replacement rules (reference: geth core/txpool/legacypool list.go; Besu TransactionReplacementByFeeMarketRule):
-geth takes a transaction with a used nonce when *both* fees are higher and each by at least 10 %; Besu when they are
-strictly more than 10 % higher. Neither lets nothing replace nothing.
+It implements what a `Sender` needs (`ChainWriter`), and decodes what it is given with `rlp`, not with the code tested.
+Replacement: geth (core/txpool/legacypool/list.go) takes a transaction with a used nonce when *both* fees are higher and
+each by at least 10 %; Besu (TransactionReplacementByFeeMarketRule) when they are strictly more than 10 % higher.
+Neither lets nothing replace nothing.
 
 `before` and `after` are called around every request with the method's name; what they raise is what the caller gets. So
 `before` is a request that never arrived, and `after` one whose answer was lost.
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import rlp
+import rlp  # type: ignore[import-untyped]
 from sha3 import keccak_256
 
 from seamark.core.errors import RejectedError
@@ -28,6 +28,7 @@ ETHER = 10**18
 GENESIS_TIME = 1_700_000_000
 BLOCK_TIME_S = 2
 PLAIN_GAS = 21_000
+LOCAL = ChainId(31337)
 
 
 class Refused(RejectedError):
@@ -35,7 +36,7 @@ class Refused(RejectedError):
 
 
 def keccak(data: bytes) -> bytes:
-    return keccak_256(data).digest()
+    return bytes(keccak_256(data).digest())
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def nothing(_method: str) -> None:
 class MemoryNode:
     """The node and its chain."""
 
-    chain_id: ChainId = ChainId(31337)
+    chain_id: ChainId = LOCAL
     rule: Literal["geth", "besu"] = "geth"
     base_fee: int | None = GWEI
     market_tip: int = GWEI
@@ -172,11 +173,10 @@ class MemoryNode:
         """On the canonical chain, in order."""
         return [tx for block in self.blocks for tx in block.transactions]
 
-    def count(self, sender: Address) -> int:
-        """Transactions of this sender on the chain."""
-        return sum(
-            sum(tx.sender == sender for tx in block.transactions) + block.foreign.count(sender) for block in self.blocks
-        )
+    def count(self, sender: Address, last: int | None = None) -> int:
+        """Transactions of this sender on the chain, up to block `last`."""
+        blocks = self.blocks if last is None else self.blocks[: last + 1]
+        return sum(sum(tx.sender == sender for tx in one.transactions) + one.foreign.count(sender) for one in blocks)
 
     def _append(self, transactions: tuple[Tx, ...], foreign: tuple[Address, ...]) -> None:
         height = len(self.blocks)
@@ -207,7 +207,7 @@ class MemoryNode:
 
     async def nonce(self, address: Address, block: BlockTag = "latest") -> int:
         self._enter("nonce")
-        count = self.count(address)
+        count = self.count(address, block if isinstance(block, int) else None)
         while block == "pending" and (address, count) in self.pool:
             count += 1
         return count

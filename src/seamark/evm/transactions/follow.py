@@ -44,6 +44,7 @@ from seamark.evm.transactions.rules import (
     Verdict,
     View,
     judge,
+    may_be_foreign,
     needs_receipts,
     next_move,
     plan_recovery,
@@ -115,7 +116,19 @@ class Follower:
         wanted = [hash_ for slot in self._book.slots() if needs_receipts(slot, latest) for hash_ in slot.hashes]
         receipts = await chain.receipts(wanted) if wanted else []
         found = {receipt.transaction_hash: receipt for receipt in receipts if receipt is not None}
-        return View(head.number, await self._final_block(head.number), latest, pending, self._desk.now_ms(), found)
+        final = await self._final_block(head.number)
+        view = View(head.number, final, latest, pending, self._desk.now_ms(), found)
+        patience = self._crew.settings.patience
+        if any(may_be_foreign(slot, view, self._book.used.get(slot.nonce), patience) for slot in self._book.slots()):
+            return replace(view, settled=await self._count_in(final))
+        return view
+
+    async def _count_in(self, block: int) -> int | None:
+        try:
+            return await self._crew.chain.nonce(self._desk.address, block)
+        except RejectedError as error:
+            log.debug("node does not know an older state", block=block, error=str(error))
+            return None
 
     async def _final_block(self, head: int) -> int:
         tag = self._crew.settings.final_tag

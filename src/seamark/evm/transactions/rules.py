@@ -32,6 +32,7 @@ __all__ = [
     "Verdict",
     "View",
     "judge",
+    "may_be_foreign",
     "needs_receipts",
     "next_move",
     "next_nonce",
@@ -44,7 +45,8 @@ class View:
     """One look at the chain.
 
     `head` is the newest block, `final` the newest that stays, `latest` and `pending` the signer's transaction counts in
-    the newest block and with the pool's. `receipts` are those found of the attempts asked for.
+    the newest block and with the pool's. `receipts` are those found of the attempts asked for. `settled` is the count in
+    block `final`, where it was asked for and the node still knows.
     """
 
     head: int
@@ -53,6 +55,7 @@ class View:
     pending: int
     now_ms: int
     receipts: Mapping[Hash32, Receipt]
+    settled: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +153,15 @@ def judge(slot: Slot, view: View, used: UsedSince | None, patience: Patience) ->
         if same and known is not None and known.receipt is not None and known.receipt.block_hash == receipt.block_hash:
             return Keep()
         return Verdict(state, entry, receipt)
-    if slot.nonce < view.latest and used is not None and _long_enough(used, view, patience):
+    if may_be_foreign(slot, view, used, patience) and (view.settled is None or slot.nonce < view.settled):
         return Verdict(TxState.FOREIGN)
     return Verdict(TxState.BROADCAST) if slot.winner is not None else Keep()
 
 
-def _long_enough(used: UsedSince, view: View, patience: Patience) -> bool:
+def may_be_foreign(slot: Slot, view: View, used: UsedSince | None, patience: Patience) -> bool:
+    """Whether the nonce has been used without a receipt of ours for long enough to ask for its count in a final block."""
+    if slot.nonce >= view.latest or used is None or _winning(slot, view) is not None:
+        return False
     return used.head <= view.final and view.now_ms - used.ms >= patience.foreign_ms
 
 
