@@ -28,6 +28,7 @@ __all__ = [
     "extend",
     "fingerprint",
     "group_by_block",
+    "has_window_rescan",
     "late_blocks",
     "next_action",
     "next_span",
@@ -182,16 +183,20 @@ def extend(position: Position, wanted: LogFilter, from_block: int) -> Position:
 class Action(Enum):
     """One round of a stream."""
 
-    RESCAN_WINDOW = auto()  # blocks that are not final, for a filter that grew
+    FOLLOW = auto()  # the head, header by header
     SETTLE = auto()  # far behind with blocks that were not final when told: finalize them first
     CATCH_UP = auto()  # finalized history, in ranges
-    FOLLOW = auto()  # the head, header by header
+
+
+def has_window_rescan(position: Position) -> bool:
+    """Whether blocks that are not final have to be read again: nothing is finalized before that is done."""
+    return bool(position.rescans) and position.rescans[0].last > position.finalized
 
 
 def next_action(position: Position, finalized: int, head_range: int) -> Action:
     """What a poll that saw block `finalized` as final leads to."""
-    if position.rescans and position.rescans[0].last > position.finalized:
-        return Action.RESCAN_WINDOW
+    if has_window_rescan(position):
+        return Action.FOLLOW
     if not position.chain:
         return Action.CATCH_UP
     if finalized - position.told > head_range:

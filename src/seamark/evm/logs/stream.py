@@ -211,9 +211,6 @@ class LogStream:
 
     async def _round(self, heads: Heads, ahead: HistoryAhead) -> AsyncGenerator[Step, None]:
         action = rules.next_action(self._position, heads.finalized, self._settings.head_range)
-        if action is rules.Action.RESCAN_WINDOW:
-            yield await self._rescan_window(heads)
-            return
         if action is rules.Action.CATCH_UP:
             async for step in self._catch_up(heads, ahead):
                 yield step
@@ -221,9 +218,12 @@ class LogStream:
             yield followed
         if action is not rules.Action.CATCH_UP:
             self._heads = None
+            # Only now: where these blocks have left the chain, they can no longer be read.
+            if rules.has_window_rescan(self._position) and not self._additions:
+                yield await self._rescan_window(heads)
             if settled := await self._settle(heads):
                 yield settled
-        if self._position.rescans and not self._additions:
+        if self._position.rescans and not self._additions and not rules.has_window_rescan(self._position):
             yield await self._rescan_history(heads)
 
     async def _catch_up(self, heads: Heads, ahead: HistoryAhead) -> AsyncGenerator[Step, None]:
@@ -271,7 +271,7 @@ class LogStream:
         """Finalize what is told, after comparing it once more with what the node shows."""
         position = self._position
         number = min(heads.finalized, position.told, position.finalized + self._settings.max_range)
-        if number <= position.finalized or self._additions:
+        if number <= position.finalized or self._additions or rules.has_window_rescan(position):
             return None
         told = position.between(position.finalized + 1, number)
         (seen,) = await self._reads.proven([number], heads.proof)
@@ -300,7 +300,6 @@ class LogStream:
 
     async def _rescan_window(self, heads: Heads) -> Step:
         """All of the blocks that are not final, for new addresses or topics."""
-        self._heads = None
         scan = self._position.rescans[0]
         told = self._position.between(scan.first, scan.last)
         logs = await self._reads.logs_of(scan.wanted, [item.ref for item in told])
@@ -326,7 +325,10 @@ class LogStream:
     # ---- telling ----------------------------------------------------------------------------------------------------
 
     def _is_level(self, heads: Heads) -> bool:
-        return self._position.told >= heads.latest.number and not self._position.rescans and not self._additions
+        """Whether all that this poll saw has been dealt with."""
+        position = self._position
+        told, settled = position.told >= heads.latest.number, position.finalized >= min(heads.finalized, position.told)
+        return told and settled and not position.rescans and not self._additions
 
     def _failed(self, error: SeamarkError) -> None:
         self._heads = None
