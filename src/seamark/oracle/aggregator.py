@@ -53,6 +53,13 @@ ABI: Final = Abi.parse(
     "function submitGasLimit() view returns (uint256)",
     "function hasRole(bytes32 role, address account) view returns (bool)",
     "function submit(uint80 roundId, int256 answer, uint64 observedAt) payable",
+    "error UnexpectedRound(uint80 expected, uint80 given)",
+    "error AnswerOutOfRange(int256 answer, int256 minAnswer, int256 maxAnswer)",
+    "error ObservationNotNewer(uint64 lastObservedAt, uint64 given)",
+    "error ObservationInFuture(uint64 latestAllowed, uint64 given)",
+    "error ValueNotAccepted(uint256 value)",
+    "error EnforcedPause()",
+    "error AccessControlUnauthorizedAccount(address account, bytes32 neededRole)",
     "event NewRound(uint256 indexed roundId, address indexed startedBy, uint256 startedAt)",
     "event AnswerUpdated(int256 indexed current, uint256 indexed roundId, uint256 updatedAt)",
     "event AnswerParked(uint80 indexed roundId, int256 answer, uint64 observedAt, address indexed publisher)",
@@ -210,5 +217,6 @@ async def read_round(chain: ChainReader, address: Address, round_id: int) -> int
 
 def failure_kind(error: RejectedError) -> str:
     """The class of a refusal, for metrics: a custom error of the contract by its name, else "rejected"."""
-    text = str(error)
+    data = getattr(error, "data", None)  # a revert carries what the contract said
+    text = ABI.decode_error(data).name if isinstance(data, bytes) and data else str(error)
     return next((kind for name, kind in _FAILURES.items() if name in text), "rejected")

@@ -49,6 +49,7 @@ class OracleMetrics:
         self.onchain_price = gauge("onchain_price", "The price on chain.")
         self.deviation = gauge("deviation_ratio", "How far the price is from the one on chain, 1 is 100 %.")
         self.threshold = gauge("deviation_threshold_ratio", "The deviation at which an update is sent.")
+        self.updated_at = gauge("updated_timestamp_seconds", "Time of the round on chain, as consumers see it.")
         self.since_update = gauge("seconds_since_update", "Age of the round on chain.")
         self.slack = gauge("heartbeat_slack_seconds", "Time left until consumers see the feed expired.")
         self.due_in = gauge("heartbeat_due_seconds", "Time left until the heartbeat asks for an update.")
@@ -88,6 +89,12 @@ class OracleMetrics:
         self.balance = gauge("signer_balance_wei", "What the publisher's account holds.", ("chain",))
         self.runs_left = gauge("signer_runs_left", "Publications that the balance pays for.", ("chain",))
 
+    def watched(self, ref: FeedRef, state: FeedState) -> None:
+        """A feed that is read only."""
+        if state.price is not None:
+            self.onchain_price.labels(ref.name, ref.chain).set(float(state.price))
+            self.updated_at.labels(ref.name, ref.chain).set(state.updated_at)
+
     def restore(self, totals: Iterable[Total]) -> None:
         """Start the counters from what is stored; once, before the first addition."""
         for metric, labels, value in totals:
@@ -119,6 +126,7 @@ class FeedMeter:
         self._price = metrics.price.labels(*labels)
         self._onchain_price = metrics.onchain_price.labels(*labels)
         self._deviation = metrics.deviation.labels(*labels)
+        self._updated_at = metrics.updated_at.labels(*labels)
         self._venues = metrics.venues.labels(*labels)
         self._has_answer = metrics.has_answer.labels(*labels)
         self._contract_paused = metrics.contract_paused.labels(*labels)
@@ -160,6 +168,7 @@ class FeedMeter:
         self._contract_paused.set(state.paused)
         if state.price is not None:
             self._onchain_price.set(float(state.price))
+            self._updated_at.set(state.updated_at)
 
     def aggregated(self, result: Answer | Rejected) -> None:
         """The quotes came to this. Each quote counts once as rejected, however often it is looked at."""

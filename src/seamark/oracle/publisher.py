@@ -178,6 +178,16 @@ class FeedPublisher:
         self._work.put_nowait(planned)
         return planned
 
+    def problem(self) -> str | None:
+        """What keeps the feed from being well, in a few words; None if nothing does."""
+        if self.state is None:
+            return "its contract was not read yet"
+        if self._failures >= PAUSED_AFTER:
+            return f"{self._failures} failed publications in a row"
+        if self._stale:
+            return "expired on chain"
+        return str(self.result.detail) if isinstance(self.result, Rejected) else None
+
     # ---- running ----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:

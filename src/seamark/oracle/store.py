@@ -8,7 +8,7 @@ and totals and events are written in the unit of work in which a row really chan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -42,10 +42,13 @@ __all__ = [
     "list_feeds",
     "list_publications",
     "open_publications",
+    "recent_fees",
     "record_failure",
     "record_freshness",
     "record_state",
+    "record_states",
     "register_feed",
+    "register_feeds",
     "settle_publication",
     "unconfirmed_publications",
 ]
@@ -136,6 +139,12 @@ class FeedRow:
         return from_base_units(self.answer, self.decimals) if self.round else None
 
 
+def register_feeds(connection: Connection, feeds: Iterable[tuple[FeedRef, float | None, Ppb | None]]) -> None:
+    """Several, `(ref, heartbeat, deviation)` each."""
+    for ref, heartbeat, deviation in feeds:
+        register_feed(connection, ref, heartbeat=heartbeat, deviation=deviation)
+
+
 def register_feed(
     connection: Connection, ref: FeedRef, *, heartbeat: float | None = None, deviation: Ppb | None = None
 ) -> None:
@@ -181,6 +190,12 @@ def record_state(connection: Connection, ref: FeedRef, state: FeedState, *, now:
     if changed:
         append_events(connection, [_feed_event(ref, state)])
     return changed
+
+
+def record_states(connection: Connection, states: Iterable[tuple[FeedRef, FeedState]], *, now: float) -> None:
+    """Several."""
+    for ref, state in states:
+        record_state(connection, ref, state, now=now)
 
 
 def list_feeds(connection: Connection) -> list[FeedRow]:
@@ -248,16 +263,14 @@ def settle_publication(
         before, counted = None, False
     else:
         before, counted = PublicationState(known.state), known.counted
-    if before == publication.state or before in _ENDED:
+    if before in _ENDED:
         return {}
     additions = _additions(publication, counted=counted)
-    changes = {
-        **_result_columns(publication),
-        "counted": counted or publication.state is not PublicationState.BROADCAST,
-    }
+    counted = counted or publication.state is not PublicationState.BROADCAST
+    changes = {**_result_columns(publication), "counted": counted}
     connection.execute(update(_publication).where(_publication.c.key == publication.key).values(changes))
     add_totals(connection, additions)
-    if (topic := _topic(before, publication.state)) is not None:
+    if before != publication.state and (topic := _topic(before, publication.state)) is not None:
         append_events(connection, [_publication_event(topic, publication)])
     return additions
 
@@ -285,8 +298,9 @@ def open_publications(connection: Connection, ref: FeedRef) -> list[Publication]
 
 
 def unconfirmed_publications(connection: Connection) -> list[Publication]:
-    """Mined ones that a reorg could still undo, oldest first, a limited number."""
-    clause = _publication.c.state == str(PublicationState.MINED)
+    """Mined ones that a reorg could still undo, or has undone; oldest first, a limited number."""
+    mined = _publication.c.state == str(PublicationState.MINED)
+    clause = mined | ((_publication.c.state == str(PublicationState.BROADCAST)) & _publication.c.counted)
     query = select(_publication).where(clause).order_by(_publication.c.id).limit(_UNCONFIRMED_AT_ONCE)
     return [_to_publication(row) for row in connection.execute(query)]
 
@@ -295,6 +309,12 @@ def known_publications(connection: Connection, ref: FeedRef, limit: int) -> list
     """A feed's newest publications, newest first."""
     query = select(_publication).where(_is_publication_of(ref)).order_by(_publication.c.id.desc()).limit(limit)
     return [_to_publication(row) for row in connection.execute(query)]
+
+
+def recent_fees(connection: Connection, chain_id: ChainId, limit: int) -> list[int]:
+    """Fees in wei of the newest publications on a chain that paid one."""
+    query = select(_publication.c.fee).where(_publication.c.chain_id == chain_id, _publication.c.fee.is_not(None))
+    return [int(fee) for fee in connection.execute(query.order_by(_publication.c.id.desc()).limit(limit)).scalars()]
 
 
 def list_publications(

@@ -29,7 +29,7 @@ RATE_LIMIT_PAUSE_S: Final = 10.0  # where a venue limits us without saying for h
 _RATE_LIMITED: Final = frozenset({418, 429})  # 418 is Binance's word for "banned for a while"
 _CHUNK_BYTES: Final = 64 * 1024
 
-Subscriber = Callable[[SourceReport], None]
+Subscriber = Callable[[SourceReport], object]
 
 log = structlog.get_logger("seamark.oracle.sources")
 

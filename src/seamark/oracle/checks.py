@@ -1,0 +1,79 @@
+"""Questions asked once, before a feed is published: does the contract exist, is it a feed, may we write to it.
+
+Each failure is one line that names the setting and says what to do. A node that does not answer is a `TemporaryError`.
+"""
+
+from __future__ import annotations
+
+from seamark.core.errors import RejectedError, SettingsError
+from seamark.core.ids import Address
+from seamark.evm.address import to_checksum
+from seamark.evm.ports import ChainReader
+from seamark.oracle.aggregator import PUBLISHER_ROLE, has_role, read_state
+from seamark.oracle.model import FeedState, Pair
+
+__all__ = ["check_contract", "check_publisher", "pair_of"]
+
+
+async def check_contract(chain: ChainReader, address: Address, *, setting: str) -> FeedState:
+    """The feed's state, if there is a feed.
+
+    Raises:
+        SettingsError: No code at the address, or it does not read like a feed.
+        TemporaryError: No node answered.
+    """
+    shown = to_checksum(address)
+    if not await chain.code(address):
+        raise SettingsError(
+            setting,
+            f"there is no contract at {shown} on chain {chain.chain_id}",
+            remedy="check the address and that the endpoint is of the right chain",
+        )
+    try:
+        return await read_state(chain, address)
+    except RejectedError as error:
+        raise SettingsError(
+            setting, f"the contract at {shown} is no price feed: {error}", remedy="give the address of an Aggregator"
+        ) from error
+
+
+async def check_publisher(chain: ChainReader, address: Address, account: Address, *, setting: str) -> None:
+    """Whether `account` may publish. A contract without roles passes: its first submission will tell.
+
+    Raises:
+        SettingsError: It may not.
+        TemporaryError: No node answered.
+    """
+    try:
+        allowed = await has_role(chain, address, PUBLISHER_ROLE, account)
+    except RejectedError:
+        return
+    if not allowed:
+        raise SettingsError(
+            setting,
+            f"{to_checksum(account)} may not publish to {to_checksum(address)}",
+            remedy="let the contract's admin grant it PUBLISHER_ROLE, or sign with another account",
+        )
+
+
+def pair_of(state: FeedState, declared: Pair | None, *, setting: str) -> Pair:
+    """The pair a feed prices; a declared one must not contradict the contract's own description.
+
+    Raises:
+        SettingsError: The contract describes another pair, or none while none is declared.
+    """
+    try:
+        described = Pair.parse(state.description)
+    except ValueError:
+        described = None
+    if declared is None and described is None:
+        raise SettingsError(
+            setting, f"the contract describes itself as {state.description!r}, which is no pair", remedy="declare pair"
+        )
+    if declared is not None and described is not None and declared != described:
+        raise SettingsError(
+            setting, f"is {declared}, but the contract prices {described}", remedy="check the pair and the address"
+        )
+    pair = declared or described
+    assert pair is not None
+    return pair

@@ -1,0 +1,339 @@
+"""Settings of the oracle, and the five environment variables that are enough to start one feed.
+
+    oracle:
+      signer: {keystore: /keys/publisher.json, password_file: /keys/password}
+      feeds:
+        - {pair: ETH/USD, chain: home, aggregator: "0x…", heartbeat: 1h, deviation: 0.5%}
+      watch:
+        - {name: ETH/USD, chain: besu, address: "0x…"}
+
+A venue is named by its catalogue name, and its `base_url` may be set (a proxy, a simulator). A source that no venue of
+the catalogue covers declares its own URL and JSON paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr, model_validator
+
+from seamark.core.errors import SettingsError
+from seamark.core.units import Ppb, Seconds, parse_decimal, parse_duration, parse_ratio
+from seamark.evm.address import AddressError, parse_address
+from seamark.evm.settings import AddressText, SignerSettings
+from seamark.oracle.model import (
+    DEFAULT_FROZEN_MOVE,
+    DEFAULT_MARGIN,
+    DEFAULT_MAX_DISPERSION,
+    DEFAULT_MAX_SPREAD,
+    DEFAULT_OUTLIER_FLOOR,
+    MedianKind,
+    Pair,
+    Role,
+)
+from seamark.oracle.sources.paths import JsonPath
+from seamark.oracle.sources.source import TimeUnit
+from seamark.runtime.logs import redact_url
+from seamark.runtime.settings import Duration, Ratio, SettingsModel, parse_environment, validate_settings
+
+__all__ = [
+    "ENVIRONMENT_CHAIN",
+    "EnvironmentFeed",
+    "FeedSettings",
+    "OracleSettings",
+    "SourceSettings",
+    "VenueSettings",
+    "WatchSettings",
+    "from_environment",
+]
+
+ENVIRONMENT_CHAIN = "default"
+"""What the one chain is called that RPC_URL names."""
+
+_MAX_RATIO = Ppb(1_000_000_000)
+
+
+def _to_pair(value: Any) -> Any:
+    return Pair.parse(value) if isinstance(value, str) else value
+
+
+def _to_path(value: Any) -> Any:
+    return JsonPath.parse(value) if isinstance(value, str) else value
+
+
+def _to_price(value: Any) -> Any:
+    if isinstance(value, float):
+        # A ValueError, as pydantic takes it: a YAML number has become binary before anybody could ask for its digits.
+        raise ValueError(f'{value!r} has lost digits as a float; write it in quotes: "{value!r}"')  # noqa: TRY004
+    return parse_decimal(value) if isinstance(value, str) else value
+
+
+def _to_source(value: Any) -> Any:
+    return {"venue": value} if isinstance(value, str) else value
+
+
+def _check_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{redact_url(url)!r} is no HTTP address; write https://…")
+    return url
+
+
+def _check_positive(value: Any) -> Any:
+    if value <= 0:
+        raise ValueError("must be more than zero")
+    return value
+
+
+PairText = Annotated[Pair, BeforeValidator(_to_pair), PlainSerializer(str, when_used="json")]
+PathText = Annotated[JsonPath, BeforeValidator(_to_path), PlainSerializer(str, when_used="json")]
+PriceText = Annotated[Decimal, BeforeValidator(_to_price)]
+SourceUrl = Annotated[str, AfterValidator(_check_url), Field(repr=False), PlainSerializer(redact_url, when_used="json")]
+Span = Annotated[Duration, AfterValidator(_check_positive)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}$")]
+
+
+class VenueSettings(SettingsModel):
+    """A venue of the catalogue at another address, or another venue of the same shape."""
+
+    like: str | None = None
+    """Catalogue name of the venue that answers in the same shape; the settings' key where missing."""
+
+    base_url: SourceUrl | None = None
+    """Where it is asked instead."""
+
+    quotes: tuple[str, ...] | None = None
+    """Currencies that this venue quotes against, where they differ from the catalogue's (Binance.US lists USD)."""
+
+
+class SourceSettings(SettingsModel):
+    """One source: a venue of the catalogue, or a URL with JSON paths."""
+
+    venue: str | None = None
+    """A venue by name; for a source with a URL of its own, whose vote it is (its name where missing)."""
+
+    pair: PairText | None = None
+    """The market asked for, where the venue names the asset differently. Its quote currency must be the feed's."""
+
+    name: Name | None = None
+    url: SourceUrl | None = None
+    price: PathText | None = None
+    bid: PathText | None = None
+    ask: PathText | None = None
+    volume: PathText | None = None
+    time: PathText | None = None
+    """Where the venue's own time stands; without it the time of receipt counts."""
+
+    time_unit: TimeUnit = TimeUnit.MILLISECONDS
+    require: dict[str, str] = Field(default_factory=dict)
+    """Paths and the text expected there in a usable reply, such as {code: "0"}."""
+
+    headers: dict[str, SecretStr] = Field(default_factory=dict, repr=False)
+    """Sent along; for keys of data providers."""
+
+    timeout: Span = Seconds(5.0)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        own = [field for field in (self.price, self.bid, self.ask, self.volume, self.time) if field is not None]
+        if self.url is None and self.venue is None:
+            raise ValueError("names neither a venue nor a url; write a venue's name, or url and price")
+        if self.url is None and (own or self.require or self.headers):
+            raise ValueError("JSON paths and headers belong to a source with a url; add url, or leave them out")
+        if self.url is not None and (self.price is None or self.name is None):
+            raise ValueError("a source with a url needs a name and the path of its price; add name and price")
+        for path in self.require:
+            JsonPath.parse(path)
+        return self
+
+
+class FeedSettings(SettingsModel):
+    """One feed to publish."""
+
+    pair: PairText | None = None
+    """What is priced in what; taken from the contract's description ("ETH / USD") where missing."""
+
+    name: Name | None = None
+    """Shown to people and used as a label; the pair where missing."""
+
+    chain: str
+    """Name of a chain under `chains`."""
+
+    aggregator: AddressText
+    heartbeat: Span
+    """A round is published at least this often."""
+
+    deviation: Annotated[Ratio, AfterValidator(_check_positive), Field(le=_MAX_RATIO)]
+    """A price that differs by this much or more from the one on chain is published."""
+
+    heartbeat_margin: Annotated[Ratio, Field(lt=_MAX_RATIO)] = DEFAULT_MARGIN
+    """Part of the heartbeat by which its round is early, so that it is mined before consumers see the feed expired."""
+
+    sources: tuple[Annotated[SourceSettings, BeforeValidator(_to_source)], ...] = ()
+    """All venues that list the pair's quote currency, where empty."""
+
+    poll_interval: Span = Seconds(1.0)
+    min_venues: int | None = Field(None, ge=1)
+    """Venues that must agree to an answer; more than half of those configured, where missing."""
+
+    max_age: Span = Seconds(120.0)
+    """A quote whose own time is further back is not used."""
+
+    max_future: Duration = Seconds(10.0)
+    """How far a venue's clock may be ahead of ours."""
+
+    max_spread: Ratio = DEFAULT_MAX_SPREAD
+    """Largest distance between bid and ask; 0% switches the check off."""
+
+    max_dispersion: Ratio = DEFAULT_MAX_DISPERSION
+    """Largest distance between the quartiles of the venues' prices; 0% switches the check off."""
+
+    outlier_factor: int = Field(5, ge=1)
+    """A price is an outlier beyond this many (scaled) median absolute deviations."""
+
+    outlier_floor: Ratio = DEFAULT_OUTLIER_FLOOR
+    """But never within this distance of the median."""
+
+    frozen_polls: int = Field(20, ge=2)
+    """A source that repeats one price this often, while most others moved, is left out."""
+
+    frozen_move: Ratio = DEFAULT_FROZEN_MOVE
+    median: MedianKind = MedianKind.UPPER
+    min_price: PriceText | None = None
+    max_price: PriceText | None = None
+    allow_negative: bool = False
+    confirm_after: Duration = Seconds(15.0)
+    """Wait before an answer that the contract parked is submitted again, to confirm it."""
+
+    refresh_interval: Span = Seconds(15.0)
+    """How often the contract is read, beside the receipts of our own transactions."""
+
+    gas_limit: int | None = Field(None, ge=21_000)
+    """Gas of a submission; where missing, what the contract asks for, else twice what earlier ones used."""
+
+    value: int = Field(0, ge=0)
+    """Wei sent along for cross-chain fees; the contract gives back what it does not need."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.heartbeat < 2 * self.poll_interval:
+            raise ValueError("heartbeat must be at least twice poll_interval; raise heartbeat or lower poll_interval")
+        if self.min_price is not None and self.max_price is not None and self.min_price > self.max_price:
+            raise ValueError("min_price is above max_price; swap them")
+        if not self.allow_negative and self.min_price is not None and self.min_price < 0:
+            raise ValueError("min_price is negative; set allow_negative if prices below zero are real here")
+        names = [source.name or source.venue for source in self.sources]
+        if len(set(names)) != len(names):
+            raise ValueError("two sources have the same name; give one of them another name")
+        if self.min_venues is not None and self.sources and self.min_venues > len(self.sources):
+            raise ValueError("min_venues is more than there are sources; lower it or add sources")
+        return self
+
+
+class WatchSettings(SettingsModel):
+    """A feed that is read and shown, not published: a receiver on another chain, or somebody else's feed."""
+
+    name: Name
+    """The name of the feed it belongs to; feeds of the same name are shown side by side."""
+
+    chain: str
+    address: AddressText
+    role: Role = Role.REMOTE
+    heartbeat: Span | None = None
+    """For its age to be judged by; the heartbeat of the published feed of that name where missing."""
+
+
+class OracleSettings(SettingsModel):
+    """What to publish and what to watch."""
+
+    signer: SignerSettings | None = None
+    """The account that may publish; needed as soon as there are feeds."""
+
+    feeds: tuple[FeedSettings, ...] = ()
+    watch: tuple[WatchSettings, ...] = ()
+    watch_interval: Span = Seconds(5.0)
+    venues: dict[str, VenueSettings] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.feeds and self.signer is None:
+            raise ValueError("feeds need a signer; add signer with keystore and password_file, or private_key_env")
+        at = [(feed.chain, feed.aggregator) for feed in self.feeds]
+        if len(set(at)) != len(at):
+            raise ValueError("two feeds have the same aggregator on the same chain; remove one")
+        return self
+
+
+# ---- the environment ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentFeed:
+    """A publisher of one feed, by environment variables alone. The chain's id is asked of the node."""
+
+    rpc_url: str
+    oracle: OracleSettings
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """What the user calls the settings that start-up checks may complain of."""
+        return {
+            "oracle.feeds[0].aggregator": "AGGREGATOR_ADDRESS",
+            "oracle.feeds[0].pair": "AGGREGATOR_ADDRESS",
+            "oracle.feeds[0].sources": "AGGREGATOR_ADDRESS",
+            "oracle.feeds[0].chain": "RPC_URL",
+            "oracle.signer": "PRIVATE_KEY",
+        }
+
+    def __repr__(self) -> str:
+        return f"EnvironmentFeed(rpc_url={redact_url(self.rpc_url)!r})"
+
+
+def from_environment(environment: Mapping[str, str]) -> EnvironmentFeed:
+    """Read RPC_URL, AGGREGATOR_ADDRESS, PRIVATE_KEY, HEARTBEAT and DEVIATION_THRESHOLD.
+
+    HEARTBEAT is a number of seconds or has a unit ("1h"). DEVIATION_THRESHOLD needs one ("0.5%", "5000000ppb").
+
+    Raises:
+        SettingsError: One is missing or malformed; names it, and never shows the key.
+    """
+    rpc_url = parse_environment(environment, "RPC_URL", _check_url, example="http://127.0.0.1:8545")
+    aggregator = parse_environment(environment, "AGGREGATOR_ADDRESS", _parse_address, example="0x…")
+    if not environment.get("PRIVATE_KEY", "").strip():
+        raise SettingsError("PRIVATE_KEY", "is not set", remedy="export PRIVATE_KEY=0x…")
+    heartbeat = parse_environment(environment, "HEARTBEAT", _parse_heartbeat, example="3600")
+    deviation = parse_environment(environment, "DEVIATION_THRESHOLD", _parse_deviation, example="0.5%")
+    feed = {
+        "chain": ENVIRONMENT_CHAIN,
+        "aggregator": aggregator,
+        "heartbeat": float(heartbeat),
+        "deviation": f"{deviation}ppb",
+    }
+    values = {"signer": {"private_key_env": "PRIVATE_KEY"}, "feeds": [feed]}
+    return EnvironmentFeed(rpc_url, validate_settings(OracleSettings, values, source="environment"))
+
+
+def _parse_address(text: str) -> str:
+    try:
+        return parse_address(text)
+    except AddressError as error:
+        raise ValueError(str(error)) from None
+
+
+def _parse_heartbeat(text: str) -> Seconds:
+    number = text.strip()
+    seconds = Seconds(float(number)) if number.isascii() and number.isdigit() else parse_duration(number)
+    if seconds < 2:  # noqa: PLR2004 - twice the default poll interval
+        raise ValueError(f"{text!r} is less than 2 seconds; write a number of seconds, or 30m, 1h")
+    return seconds
+
+
+def _parse_deviation(text: str) -> Ppb:
+    ratio = parse_ratio(text)
+    if not 0 < ratio <= _MAX_RATIO:
+        raise ValueError(f"{text!r} is not above 0% and at most 100%; write for example 0.5%")
+    return ratio
