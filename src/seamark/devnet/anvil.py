@@ -52,7 +52,8 @@ class AnvilOptions:
     """How one chain runs.
 
     `port` 0 picks a free one. `block_time_s` 0 mines a block for each transaction; `base_fee` 0 makes the gas free for
-    good (anvil keeps a base fee of zero as it is). `port_setting` is the name to show when the port is taken.
+    good (anvil keeps a base fee of zero as it is). `port_setting` is the name to show when the port is taken. `inherited` are file
+    descriptors that the node holds open for as long as it lives, such as the lock of its data folder.
     """
 
     chain_id: ChainId
@@ -63,6 +64,7 @@ class AnvilOptions:
     state_interval_s: int = 10
     log_file: Path | None = None
     port_setting: str = "port"
+    inherited: tuple[int, ...] = ()
 
     def arguments(self, port: int) -> list[str]:
         """The command line, without the program."""
@@ -206,6 +208,7 @@ class Anvil:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                pass_fds=self.options.inherited,
             )
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
         try:

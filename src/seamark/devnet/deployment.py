@@ -55,13 +55,13 @@ class ChainDeployment(msgspec.Struct, frozen=True, kw_only=True):
 class FeedDeployment(msgspec.Struct, frozen=True, kw_only=True):
     """One price feed: `aggregator` (an OracleWithCCIP) on the home chain, `receiver` on the remote one.
 
-    `fee_token` is "link" or "native".
+    `fee_currency` is "link" or "native".
     """
 
     symbol: str
     feed_id: Hash32
     decimals: int
-    fee_token: str
+    fee_currency: str
     aggregator: Address
     receiver: Address
 

@@ -37,7 +37,7 @@ TIP_WEI = 1_000_000_000
 DEFAULT_GAS = 3_000_000
 
 
-class CallFailed(RejectedError):  # noqa: N818 - reads as what happened
+class CallFailed(RejectedError):
     """The node or the contract refused; `data` is the revert data, where there is any."""
 
     def __init__(self, message: str, *, data: bytes = b"") -> None:

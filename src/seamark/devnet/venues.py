@@ -125,9 +125,9 @@ class VenueServer:
         application.router.add_get("/control", self._list_faults)
         application.router.add_put("/control/{venue}", self._put_fault)
         application.router.add_delete("/control/{venue}", self._delete_fault)
-        runner = web.AppRunner(application, access_log=None, handle_signals=False)
+        runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
-        site = web.TCPSite(runner, HOST, self._port, shutdown_timeout=1.0)
+        site = web.TCPSite(runner, HOST, self._port)
         try:
             await site.start()
         except OSError as error:

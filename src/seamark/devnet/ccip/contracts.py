@@ -13,7 +13,6 @@ two OCR configurations: commit with signatures, execution without.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,12 +22,12 @@ from seamark.devnet.artifacts import ccip_artifact
 from seamark.devnet.ccip.reports import COMMIT_DIGEST, EXECUTE_DIGEST, F, Prices
 from seamark.devnet.deployment import ChainDeployment
 from seamark.devnet.node_client import NodeClient, Tx, Wallet, create_address
-from seamark.devnet.signing import public_signer
 from seamark.evm import artifacts
 from seamark.evm.abi import compile_encoder, parse_params
 from seamark.evm.artifacts import Artifact
+from seamark.evm.signers import RawKeySigner
 
-__all__ = ["ChainPlan", "Draft", "Ramps", "deploy_chains", "devnet_prices", "open_draft"]
+__all__ = ["ChainPlan", "Draft", "Ramps", "deploy_chains", "devnet_prices", "open_draft", "require_artifacts"]
 
 NO_ADDRESS = Address("0x" + "00" * 20)
 DEPLOY_GAS = 8_000_000  # the largest, the OffRamp, takes 5.5 million
@@ -115,7 +114,7 @@ class Draft:
 
 async def open_draft(node: NodeClient, role: Role) -> Draft:
     """An empty draft at the account's next nonce."""
-    wallet = Wallet(node, public_signer(account(role).private_key))
+    wallet = Wallet(node, RawKeySigner.from_hex(account(role).private_key))
     return Draft(wallet, await wallet.nonce())
 
 
@@ -137,9 +136,7 @@ async def deploy_chains(
     plans: tuple[ChainPlan, ChainPlan], nodes: tuple[NodeClient, NodeClient]
 ) -> tuple[ChainDeployment, ChainDeployment]:
     """Deploy on both chains at once and open both lanes."""
-    drafts = await asyncio.gather(
-        *(open_draft(node, plan.deployer) for node, plan in zip(nodes, plans, strict=True))
-    )
+    drafts = await asyncio.gather(*(open_draft(node, plan.deployer) for node, plan in zip(nodes, plans, strict=True)))
     one = Ramps(plans[0], plans[1].selector, drafts[0])
     other = Ramps(plans[1], plans[0].selector, drafts[1])
     for ramps in (one, other):
@@ -195,15 +192,13 @@ def _add_ramps(ramps: Ramps) -> None:
         [],
     )
     nonces = ccip_artifact("v1_6_0", "nonce_manager")
-    ramps.draft.call(
-        nonces, at["nonce_manager"], "applyAuthorizedCallerUpdates", ([at["onramp"], at["offramp"]], [])
-    )
+    ramps.draft.call(nonces, at["nonce_manager"], "applyAuthorizedCallerUpdates", ([at["onramp"], at["offramp"]], []))
     ramps.draft.call(quoter, at["fee_quoter"], "applyAuthorizedCallerUpdates", ([at["offramp"]], []))
     _configure_ocr(ramps)
 
 
 def _configure_ocr(ramps: Ramps) -> None:
-    signers = [public_signer(key).address for key in DON_SIGNERS]
+    signers = [RawKeySigner.from_hex(key).address for key in DON_SIGNERS]
     commit = (COMMIT_DIGEST, 0, F, True, signers, [account(Role.COMMITTER).address])
     execute = (EXECUTE_DIGEST, 1, F, False, [], [account(Role.EXECUTOR).address])
     ramps.draft.call(ccip_artifact("v1_6_0", "offramp"), ramps.at["offramp"], "setOCR3Configs", [commit, execute])
@@ -235,10 +230,11 @@ async def _finish(ramps: Ramps, node: NodeClient) -> ChainDeployment:
     )
 
 
-def artifacts_needed() -> Sequence[Artifact]:
-    """Everything that a deployment reads from the npm package; raises `StopError` where something is missing."""
+def require_artifacts() -> None:
+    """Read everything that a deployment needs of the npm package; raises `StopError` where something is missing."""
     names = [("v1_5_1", "factory_burn_mint_erc20"), ("v1_0_0", "rmn_proxy_contract"), ("latest", "router")]
     names += [("v1_5_0", "token_admin_registry")]
     names += [("v1_6_0", name) for name in ("rmn_remote", "nonce_manager", "fee_quoter", "onramp", "offramp")]
     names += [("v1_6_0", name) for name in ("message_hasher", "maybe_revert_message_receiver")]
-    return [ccip_artifact(version, name) for version, name in names]
+    for version, name in names:
+        ccip_artifact(version, name)
