@@ -19,7 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACTS = ROOT / "contracts"
 ARTIFACTS = ROOT / "src" / "seamark" / "evm" / "artifacts"
-FORGE = ROOT / "node_modules" / ".bin" / "forge"
+FOUNDRY = ROOT / "node_modules" / "@foundry-rs"
 NAMES = ("Aggregator", "OracleReceiver", "OracleWithCCIP", "WrappedNative")
 BUILD_TIMEOUT_S = 300
 
@@ -28,11 +28,17 @@ class ContractsError(Exception):
     """The contracts cannot be built; the message says what to do."""
 
 
+def forge_binary() -> Path:
+    """The forge of this platform. Not `.bin/forge`: that wrapper exits 0 even when forge fails."""
+    found = sorted(FOUNDRY.glob("forge-*/bin/forge*"))
+    if not found:
+        raise ContractsError("forge is not installed: run `make setup` (it runs `npm ci`)")
+    return found[0]
+
+
 def build(out: Path) -> None:
     """Compile the sources (not the tests) into `out`, without touching the caches in the tree."""
-    if not FORGE.exists():
-        raise ContractsError("forge is not installed: run `make setup` (it runs `npm ci`)")
-    command = [str(FORGE), "build", "--skip", "test", "--out", str(out), "--cache-path", str(out / "cache")]
+    command = [str(forge_binary()), "build", "--skip", "test", "--out", str(out), "--cache-path", str(out / "cache")]
     env = {**os.environ, "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1", "NO_COLOR": "1"}
     done = subprocess.run(
         command, cwd=CONTRACTS, env=env, capture_output=True, text=True, check=False, timeout=BUILD_TIMEOUT_S

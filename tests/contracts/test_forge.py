@@ -24,10 +24,12 @@ NOT_FOR_COVERAGE = "GasTest|LaneInvariants"
 
 def forge(*arguments: str) -> str:
     """Run forge in contracts/ and return what it printed; fail with that if it failed."""
-    if not contracts.FORGE.exists():
-        pytest.fail(f"{contracts.FORGE} is missing: run `make setup`", pytrace=False)
+    try:
+        binary = contracts.forge_binary()
+    except contracts.ContractsError as error:
+        pytest.fail(str(error), pytrace=False)
     done = subprocess.run(
-        [str(contracts.FORGE), *arguments],
+        [str(binary), *arguments],
         cwd=contracts.CONTRACTS,
         env={**os.environ, "NO_COLOR": "1"},
         capture_output=True,
@@ -38,6 +40,11 @@ def forge(*arguments: str) -> str:
     if done.returncode != 0:
         pytest.fail(f"forge {' '.join(arguments)}:\n{done.stdout[-8000:]}\n{done.stderr[-2000:]}", pytrace=False)
     return done.stdout
+
+
+def test_a_failure_of_forge_is_seen() -> None:
+    with pytest.raises(pytest.fail.Exception, match="no-such-command"):
+        forge("no-such-command")
 
 
 def test_forge_tests_pass() -> None:

@@ -46,6 +46,6 @@ def test_generate_removes_what_belongs_to_no_contract(artifacts: Path) -> None:
 def test_missing_tool_chain_is_one_clear_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(contracts, "FORGE", tmp_path / "forge")
+    monkeypatch.setattr(contracts, "FOUNDRY", tmp_path)
     assert contracts.main(["check"]) == 1
     assert capsys.readouterr().err == "contracts: forge is not installed: run `make setup` (it runs `npm ci`)\n"
