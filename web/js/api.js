@@ -1,0 +1,86 @@
+// Requests and the shapes of their answers (the contract is /openapi.json).
+
+import { setClock } from "./clock.js";
+
+/**
+ * @typedef {{ key: string, label: string, chain_id: number | null, selector: string | null }} Chain
+ * @typedef {{ chain: Chain, address: string | null, round: string | null, answer: string | null, price: string | null,
+ *   updated_at: string | null, age_seconds: number | null, stale: boolean, rounds_behind: number | null,
+ *   drift_percent: string | null }} FeedPoint
+ * @typedef {{ amount: string, token: string | null, symbol: string | null, text: string }} Fee
+ * @typedef {{ feed: string, chain: Chain, round: string | null, reason: string, state: string, at: string,
+ *   answer: string | null, price: string | null, previous_price: string | null, change_percent: string | null,
+ *   tx: string | null, block: string | null, mined_at: string | null, fee: Fee | null, error: string | null }} Update
+ * @typedef {{ name: string, description: string, decimals: number, heartbeat_seconds: number,
+ *   deviation_threshold_percent: string, source: FeedPoint, destinations: FeedPoint[],
+ *   observation: { price: string, at: string, sources: number | null, deviation_percent: string | null } | null,
+ *   last_update: Update | null, history: { at: string, price: string }[] }} Feed
+ * @typedef {{ name: "sent" | "finalized" | "committed" | "executed",
+ *   state: "done" | "current" | "waiting" | "failed" | "retracted",
+ *   at: string | null, seconds: number | null, block: string | null, tx: string | null }} Stage
+ * @typedef {{ id: string, protocol: string, version: string | null, lane: { source: Chain, destination: Chain },
+ *   sequence: string | null, stage: string, state: "in_flight" | "succeeded" | "failed" | "retracted",
+ *   sender: string | null, receiver: string | null, sent_at: string | null, updated_at: string,
+ *   total_seconds: number | null, stages: Stage[], fee: Fee | null,
+ *   failure: { kind: string, text: string, raw: string | null } | null, feed: string | null, round: string | null }} Message
+ * @typedef {{ kind: string, chain: Chain, contract: string | null, block: string, block_hash: string,
+ *   block_at: string | null, tx: string, log_index: number, retracted: boolean, details: Record<string, string> }} Sighting
+ * @typedef {{ to: string, at: string, reason: string }} Transition
+ * @typedef {Message & { sightings: Sighting[], transitions: Transition[] }} MessageDetails
+ * @typedef {{ status: "ok" | "degraded" | "down", detail: string, required: boolean }} Check
+ * @typedef {{ chain: Chain, head: string | null, head_at: string | null, finalized: string | null,
+ *   read_to: string | null, lag_blocks: number | null }} ChainState
+ * @typedef {{ now: string, version: string, status: "ok" | "degraded" | "down", ready: boolean,
+ *   checks: Record<string, Check>, chains: ChainState[], last_event: number }} Status
+ * @typedef {{ lane: { source: Chain, destination: Chain }, sent: number }} LaneState
+ */
+
+const TIMEOUT_MS = 15000;
+
+/** An answer other than success; `message` is the human line of the problem document. */
+export class ApiError extends Error {
+  /**
+   * @param {number} status
+   * @param {string} detail
+   */
+  constructor(status, detail) {
+    super(detail);
+    this.status = status;
+  }
+}
+
+/**
+ * @param {string} path
+ * @returns {Promise<any>}
+ */
+async function get(path) {
+  const response = await fetch(path, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const body = await response.json();
+  if (!response.ok) throw new ApiError(response.status, body.detail ?? response.statusText);
+  if (typeof body.now === "string") setClock(body.now);
+  return body;
+}
+
+/** @returns {Promise<Status>} */
+export const getStatus = () => get("/api/status");
+
+/** @returns {Promise<{ now: string, items: Feed[] }>} */
+export const getFeeds = () => get("/api/feeds");
+
+/** @returns {Promise<{ items: Update[], next: string | null }>} */
+export const getUpdates = () => get("/api/updates?limit=100");
+
+/** @returns {Promise<{ items: LaneState[] }>} */
+export const getLanes = () => get("/api/lanes");
+
+/**
+ * @param {URLSearchParams} query
+ * @returns {Promise<{ now: string, items: Message[], next: string | null }>}
+ */
+export const getMessages = (query) => get(`/api/messages?${query}`);
+
+/**
+ * @param {string} id
+ * @returns {Promise<MessageDetails>}
+ */
+export const getMessage = (id) => get(`/api/messages/${encodeURIComponent(id)}`);

@@ -1,0 +1,112 @@
+// A message's way as four steps. Under each step stands the time spent in it; the step it is in counts on.
+
+import { since } from "./clock.js";
+import { h, icon, setAttr, setText } from "./dom.js";
+import * as format from "./format.js";
+
+/** @typedef {import("./api.js").Message} Message */
+/** @typedef {import("./api.js").Stage} Stage */
+
+const WORDS = { sent: "Sent", finalized: "Finalized", committed: "Committed", executed: "Executed" };
+
+/** @type {Record<string, { word: string, icon: keyof typeof import("./icons.js").ICONS, tone: string }>} */
+export const STATES = {
+  in_flight: { word: "In flight", icon: "clock", tone: "active" },
+  succeeded: { word: "Executed", icon: "check", tone: "good" },
+  failed: { word: "Failed", icon: "cross", tone: "bad" },
+  retracted: { word: "Retracted", icon: "back", tone: "gone" },
+};
+
+const WAITS = { sent: "waits for finality", finalized: "waits for commit", committed: "waits for execution" };
+
+/**
+ * What a message is doing, in a word or three.
+ * @param {Message} message
+ */
+export function doing(message) {
+  if (message.state !== "in_flight") return STATES[message.state].word;
+  return format.capital(WAITS[/** @type {keyof typeof WAITS} */ (message.stage)] ?? "in flight");
+}
+
+/**
+ * The moment since which a message waits, if it does.
+ * @param {Message} message
+ * @returns {string | null}
+ */
+export function waitingSince(message) {
+  if (message.state !== "in_flight") return null;
+  return message.stages.reduce((/** @type {string | null} */ last, stage) => stage.at ?? last, null);
+}
+
+/**
+ * Index of the stage a message is in: the last one reached.
+ * @param {Stage[]} stages
+ */
+function reached(stages) {
+  return stages.reduce((last, stage, index) => (stage.at !== null || stage.state === "failed" ? index : last), 0);
+}
+
+export class Stepper {
+  constructor() {
+    this.steps = /** @type {(keyof typeof WORDS)[]} */ (Object.keys(WORDS)).map((name) => new Step(WORDS[name]));
+    this.element = h("ol", { class: "stepper" }, ...this.steps.map((step) => step.element));
+    /** @type {Message | null} */
+    this.message = null;
+  }
+
+  /** @param {Message} message */
+  update(message) {
+    this.message = message;
+    const here = reached(message.stages);
+    message.stages.forEach((stage, index) => {
+      const moving = message.state === "in_flight" && index === here;
+      const look = stage.state === "failed" || stage.state === "retracted" ? stage.state : index <= here ? (moving ? "here" : "done") : "waiting";
+      this.steps[index].show(look, message.state === "failed" && index === 3 ? "Failed" : WORDS[stage.name]);
+    });
+    this.tick();
+  }
+
+  tick() {
+    const message = this.message;
+    if (!message) return;
+    const here = reached(message.stages);
+    message.stages.forEach((stage, index) => {
+      const next = message.stages[index + 1];
+      let text = "";
+      if (next && next.seconds !== null) text = format.took(next.seconds);
+      else if (index === here && message.state === "in_flight" && stage.at !== null) text = format.span(since(stage.at));
+      this.steps[index].time(text);
+    });
+  }
+}
+
+class Step {
+  /** @param {string} word */
+  constructor(word) {
+    this.node = h("span", { class: "step-node" });
+    this.word = h("span", { class: "step-word" }, word);
+    this.spent = h("span", { class: "step-time" });
+    this.element = h("li", { class: "step" }, this.node, h("span", { class: "step-line" }), h("span", { class: "step-text" }, this.word, this.spent));
+    this.look = "";
+  }
+
+  /**
+   * @param {string} look done, here, waiting, failed or retracted
+   * @param {string} word
+   */
+  show(look, word) {
+    setText(this.word, word);
+    if (look === this.look) return;
+    this.look = look;
+    setAttr(this.element, "data-look", look);
+    setAttr(this.element, "aria-current", look === "here" ? "step" : undefined);
+    const mark = { done: "check", failed: "cross", retracted: "back" }[look];
+    this.node.replaceChildren(...(mark ? [icon(/** @type {any} */ (mark))] : []));
+    setAttr(this.node, "title", { done: "reached", here: "is here", waiting: "not yet reached", failed: "failed", retracted: "retracted" }[look]);
+  }
+
+  /** @param {string} text */
+  time(text) {
+    setText(this.spent, text);
+  }
+}
