@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seamark.devnet.ccip.lane import ExecutionState
+from seamark.devnet.ccip.model import ExecutionState
 from tests.support.world import World, world  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.integration

@@ -26,7 +26,8 @@ from seamark.core.ids import Address
 from seamark.devnet.accounts import Role
 from seamark.devnet.artifacts import ccip_artifact
 from seamark.devnet.ccip.contracts import NO_ADDRESS
-from seamark.devnet.ccip.lane import Execution, Lane
+from seamark.devnet.ccip.lane import Lane
+from seamark.devnet.ccip.model import Execution
 from seamark.devnet.ccip.ramp_messages import CCIP_SEND, RampMessage, extra_args_v2, read_sent
 from seamark.devnet.deployment import ChainDeployment, Deployment, FeedDeployment
 from seamark.devnet.devnet import Devnet
@@ -96,7 +97,7 @@ class World:
         source, wallet = lane.source, self.wallet(Role.REMOTE_DEPLOYER if remote else Role.HOME_DEPLOYER, remote=remote)
         to = _encode_address([receiver or lane.dest.test_receiver])
         extra = extra_args_v2(gas_limit, out_of_order=out_of_order)
-        message = (to, data, [], source.link if in_link else NO_ADDRESS, extra)
+        message: tuple[Any, ...] = (to, data, [], source.link if in_link else NO_ADDRESS, extra)
         router = ccip_artifact("latest", "router").abi
         fee = await wallet.node.read(source.router, router.function("getFee"), lane.dest.selector, message)
         txs = [

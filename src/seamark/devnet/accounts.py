@@ -1,9 +1,9 @@
 """The accounts of a devnet, one for each role.
 
-Their keys are PUBLIC: the first ten of the mnemonic "test test test test test test test test test test test junk", which
-anvil, Hardhat and Foundry print at every start. Whoever sends real funds to one of them loses these within seconds. They
-are funded with 10,000 units of native currency on every anvil chain and exist for nothing else. The keys of the four
-oracle nodes that sign CCIP commit reports are hashes of published words, as public as the rest.
+Their keys are PUBLIC: the first ten of the mnemonic "test test test test test test test test test test test junk",
+which anvil, Hardhat and Foundry print at every start. Whoever sends real funds to one of them loses these within
+seconds. They are funded with 10,000 units of native currency on every anvil chain and exist for nothing else. The
+keys of the four oracle nodes that sign CCIP commit reports are hashes of published words, as public as the rest.
 """
 
 from __future__ import annotations

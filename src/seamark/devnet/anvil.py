@@ -51,9 +51,10 @@ _REMEDY = "run `make demo` or `npm ci` in the project's folder, or set SEAMARK_A
 class AnvilOptions:
     """How one chain runs.
 
-    `port` 0 picks a free one. `block_time_s` 0 mines a block for each transaction; `base_fee` 0 makes the gas free for
-    good (anvil keeps a base fee of zero as it is). `port_setting` is the name to show when the port is taken. `inherited` are file
-    descriptors that the node holds open for as long as it lives, such as the lock of its data folder.
+    `port` 0 picks a free one. `block_time_s` 0 mines a block for each transaction; `base_fee` 0 makes the gas free
+    for good (anvil keeps a base fee of zero as it is). `port_setting` is the name to show when the port is taken.
+    `inherited` are file descriptors that the node holds open for as long as it lives, such as the lock of its data
+    folder.
     """
 
     chain_id: ChainId

@@ -1,8 +1,8 @@
 """The folder of one devnet and its lock.
 
-The lock is held by the process that runs the devnet and by its nodes, which inherit the open file. So after a SIGKILL the
-folder stays locked until the last node has written its state: whoever starts next waits for that instead of reading half
-a file or finding the port taken.
+The lock is held by the process that runs the devnet and by its nodes, which inherit the open file. So after a SIGKILL
+the folder stays locked until the last node has written its state: whoever starts next waits for that instead of
+reading half a file or finding the port taken.
 """
 
 from __future__ import annotations

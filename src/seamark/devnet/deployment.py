@@ -1,7 +1,7 @@
 """What was deployed where: a JSON file beside the chains' state, read again at the next start.
 
-The hash of a block from the deployment is kept for each chain: a chain that does not have this block is not the one that
-the file describes, however alike it looks. Selectors are text in the file, since they exceed 2**53.
+The hash of a block from the deployment is kept for each chain: a chain that does not have this block is not the one
+that the file describes, however alike it looks. Selectors are text in the file, since they exceed 2**53.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class Devnet:
         settings: DevnetSettings,
         *,
         clock: Clock | None = None,
-        progress: Callable[[Step], None] = lambda step: None,
+        progress: Callable[[Step], None] | None = None,
         run_network: bool = True,
         persist: bool = True,
     ) -> None:
@@ -69,7 +69,7 @@ class Devnet:
         self.faults = Faults()
         self.resumed = False
         self._clock = clock or SystemClock()
-        self._progress = progress
+        self._progress = progress or _ignore
         self._run_network = run_network
         self._persist = persist
         self._folder = DataFolder(settings.data)
@@ -314,3 +314,7 @@ async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+def _ignore(step: Step) -> None:
+    """Nobody wants to know."""

@@ -1,6 +1,7 @@
 """Our own contracts on a devnet: for each feed an OracleWithCCIP on the home chain and an OracleReceiver on the remote.
 
-Half of the demonstration pays its CCIP fees in LINK and half in native currency, each from the aggregator's own balance.
+Half of the demonstration pays its CCIP fees in LINK and half in native currency, each from the aggregator's own
+balance.
 """
 
 from __future__ import annotations
@@ -66,19 +67,23 @@ async def deploy_feeds(
     )
     feeds = []
     for plan in plans:
-        aggregator = _add_aggregator(here, plan, home)
-        receiver = _add_receiver(there, plan, remote)
-        _connect(here, there, plan, home, remote, aggregator, receiver)
-        feeds.append(
-            FeedDeployment(
-                symbol=plan.symbol,
-                feed_id=feed_id(plan.symbol),
-                decimals=plan.decimals,
-                fee_currency=plan.fee_currency,
-                aggregator=aggregator,
-                receiver=receiver,
-            )
+        feed = FeedDeployment(
+            symbol=plan.symbol,
+            feed_id=feed_id(plan.symbol),
+            decimals=plan.decimals,
+            fee_currency=plan.fee_currency,
+            aggregator=_add_aggregator(here, plan, home),
+            receiver=_add_receiver(there, plan, remote),
         )
+        here.call(
+            artifacts.load("OracleWithCCIP"),
+            feed.aggregator,
+            "setDestination",
+            remote.selector,
+            _destination(plan, feed.receiver, home.link),
+        )
+        there.call(artifacts.load("OracleReceiver"), feed.receiver, "setAllowedSender", home.selector, feed.aggregator)
+        feeds.append(feed)
     if feeds:
         await asyncio.gather(here.send(), there.send())
     return tuple(feeds)
@@ -116,24 +121,15 @@ def _add_receiver(draft: Draft, plan: FeedPlan, chain: ChainDeployment) -> Addre
     return address
 
 
-def _connect(
-    here: Draft,
-    there: Draft,
-    plan: FeedPlan,
-    home: ChainDeployment,
-    remote: ChainDeployment,
-    aggregator: Address,
-    receiver: Address,
-) -> None:
+def _destination(plan: FeedPlan, receiver: Address, link: Address) -> tuple[object, ...]:
+    """`OracleWithCCIP.Destination`, in its order."""
     in_link = plan.fee_currency == "link"
-    destination = (
+    return (
         _encode_address([receiver]),
         extra_args_v2(RECEIVER_GAS),
-        home.link if in_link else NO_ADDRESS,
+        link if in_link else NO_ADDRESS,
         MAX_LINK_FEE if in_link else MAX_NATIVE_FEE,
         plan.min_deviation_bps,
         plan.min_interval_s,
         True,
     )
-    here.call(artifacts.load("OracleWithCCIP"), aggregator, "setDestination", remote.selector, destination)
-    there.call(artifacts.load("OracleReceiver"), receiver, "setAllowedSender", home.selector, aggregator)

@@ -20,7 +20,7 @@ from enum import StrEnum
 from functools import lru_cache
 from statistics import NormalDist
 
-__all__ = ["DEFAULT_ASSETS", "Asset", "FaultKind", "Market", "MarketModel", "Ticker", "VenueFault", "VenueModel"]
+__all__ = ["DEFAULT_ASSETS", "Asset", "Market", "MarketModel", "Ticker", "VenueFault", "VenueFaultKind", "VenueModel"]
 
 # Spans of the noises. Each is twice the one before, so that all together look alike on every scale.
 _SHORTEST_S = 1.0
@@ -73,7 +73,7 @@ class MarketModel:
     epoch_s: float = 0.0
 
 
-class FaultKind(StrEnum):
+class VenueFaultKind(StrEnum):
     """How a venue may be broken."""
 
     STALE = "stale"  # price and time stand still
@@ -92,7 +92,7 @@ class VenueFault:
     how late a delayed answer comes; `since` is the moment at which a stale or frozen venue stopped.
     """
 
-    kind: FaultKind
+    kind: VenueFaultKind
     factor: float = 1.1
     seconds: float = 2.0
     since: float = 0.0
@@ -148,11 +148,11 @@ class Market:
         priced_at = timed_at = at - venue.lag_s
         factor = 1.0
         if fault is not None:
-            if fault.kind in (FaultKind.STALE, FaultKind.FROZEN):
+            if fault.kind in (VenueFaultKind.STALE, VenueFaultKind.FROZEN):
                 priced_at = min(priced_at, fault.since)
-            if fault.kind is FaultKind.STALE:
+            if fault.kind is VenueFaultKind.STALE:
                 timed_at = priced_at
-            if fault.kind is FaultKind.LIE:
+            if fault.kind is VenueFaultKind.LIE:
                 factor = fault.factor
         off = venue.noise * _gauss(self.model.seed, f"{venue.name}/{asset.symbol}", 0, math.floor(priced_at))
         middle = self._price(asset, priced_at) * (1 + off) * factor
@@ -189,7 +189,7 @@ def _wander(model: MarketModel, symbol: str, scale: int, at: float) -> float:
     part = place - left
     blend = part * part * (3 - 2 * part)
     before, after = _gauss(model.seed, symbol, scale, left), _gauss(model.seed, symbol, scale, left + 1)
-    return model.volatility * _AMPLITUDE * math.sqrt(span) * (before + (after - before) * blend)
+    return float(model.volatility * _AMPLITUDE * math.sqrt(span) * (before + (after - before) * blend))
 
 
 def _jumps(model: MarketModel, symbol: str, at: float) -> float:

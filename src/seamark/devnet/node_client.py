@@ -157,9 +157,8 @@ class NodeClient:
         try:
             async with asyncio.timeout(RECEIPT_TIMEOUT_S):
                 while missing := [tx for tx in hashes if tx not in found]:
-                    for tx, receipt in zip(missing, await self.receipts(missing), strict=True):
-                        if receipt is not None:
-                            found[tx] = receipt
+                    receipts = [receipt for receipt in await self.receipts(missing) if receipt is not None]
+                    found |= {receipt.transaction_hash: receipt for receipt in receipts}
                     if len(found) < len(set(hashes)):
                         await asyncio.sleep(RECEIPT_POLL_S)
         except TimeoutError as error:

@@ -19,7 +19,7 @@ from seamark.devnet.ccip.faults import FaultKind as MessageFaultKind
 from seamark.devnet.ccip.ramp_messages import LaneId
 from seamark.devnet.deployment import FORMAT
 from seamark.devnet.feeds import FeedPlan
-from seamark.devnet.market import DEFAULT_ASSETS, Asset, FaultKind, Market, MarketModel, VenueFault
+from seamark.devnet.market import DEFAULT_ASSETS, Asset, Market, MarketModel, VenueFault, VenueFaultKind
 from seamark.devnet.venue_shapes import VENUES
 from seamark.devnet.venues import FaultSchedule
 from seamark.evm.settings import SelectorText
@@ -37,7 +37,8 @@ __all__ = [
 ]
 
 PRIVATE_SELECTOR = Selector(13_801_380_138_013_801_380)
-"""Stands for chain 138 on devnets. Chainlink has published no selector for that chain; this one is private, means nothing
+"""Stands for chain 138 on devnets. Chainlink has published no selector for that chain; this one is private, means
+nothing
 to any real network, and is larger than 2**63 on purpose, as many real ones are."""
 
 ANVIL_SELECTOR = Selector(7_759_470_850_252_068_959)
@@ -45,7 +46,7 @@ ANVIL_SELECTOR = Selector(7_759_470_850_252_068_959)
 
 
 def _whole_seconds(seconds: Seconds) -> Seconds:
-    if seconds != int(seconds):
+    if not float(seconds).is_integer():
         raise ValueError(f"{seconds} s is not a whole number of seconds; write 1s, or 0 for a block per transaction")
     return seconds
 
@@ -110,7 +111,7 @@ class VenueFaultSettings(SettingsModel):
     """A venue that breaks now and then: for `lasts` in each `every`, the first time after `after`."""
 
     venue: str
-    kind: FaultKind
+    kind: VenueFaultKind
     every: Duration = Seconds(120.0)
     lasts: Duration = Seconds(20.0)
     after: Duration = Seconds(30.0)

@@ -17,7 +17,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from seamark.core.errors import SettingsError
-from seamark.devnet.market import FaultKind, Market, VenueFault
+from seamark.devnet.market import Market, VenueFault, VenueFaultKind
 from seamark.devnet.venue_shapes import VENUES, Answer, Request, Venue
 from seamark.runtime.clock import Clock
 
@@ -25,7 +25,7 @@ __all__ = ["FaultSchedule", "VenueServer"]
 
 HOST = "127.0.0.1"
 RETRY_AFTER_S = 5  # what a limiting venue asks for
-_PRICE_FAULTS = (FaultKind.STALE, FaultKind.FROZEN, FaultKind.LIE)
+_PRICE_FAULTS = (VenueFaultKind.STALE, VenueFaultKind.FROZEN, VenueFaultKind.LIE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class VenueServer:
         """Break a venue until `clear_fault`. A stale or frozen one stops now unless `since` says when."""
         if venue not in self._venues:
             raise KeyError(venue)
-        stops = fault.kind in (FaultKind.STALE, FaultKind.FROZEN) and not fault.since
+        stops = fault.kind in (VenueFaultKind.STALE, VenueFaultKind.FROZEN) and not fault.since
         self._faults[venue] = replace(fault, since=self._clock.now()) if stops else fault
 
     def clear_fault(self, venue: str) -> None:
@@ -185,29 +185,29 @@ class VenueServer:
 def _read_fault(body: Any) -> VenueFault:
     if not isinstance(body, dict) or set(body) - {"kind", "factor", "seconds"}:
         raise ValueError("write an object with kind and, if wanted, factor and seconds")
-    kinds = ", ".join(FaultKind)
-    if body.get("kind") not in set(FaultKind):
+    kinds = ", ".join(VenueFaultKind)
+    if body.get("kind") not in set(VenueFaultKind):
         raise ValueError(f"kind is one of {kinds}")
     return VenueFault(
-        FaultKind(body["kind"]), factor=float(body.get("factor", 1.1)), seconds=float(body.get("seconds", 2.0))
+        VenueFaultKind(body["kind"]), factor=float(body.get("factor", 1.1)), seconds=float(body.get("seconds", 2.0))
     )
 
 
 async def _respond(request: web.Request, answer: Answer, fault: VenueFault | None) -> web.StreamResponse:
     text = json.dumps(answer.body)
     match fault.kind if fault else None:
-        case FaultKind.DOWN:
+        case VenueFaultKind.DOWN:
             if request.transport is not None:
                 request.transport.abort()
             return web.Response(status=503)  # never arrives: the connection is gone
-        case FaultKind.ERROR:
+        case VenueFaultKind.ERROR:
             return web.json_response({"message": "Internal Server Error"}, status=500)
-        case FaultKind.LIMIT:
+        case VenueFaultKind.LIMIT:
             headers = {"Retry-After": str(RETRY_AFTER_S)}
             return web.json_response({"message": "Too many requests"}, status=429, headers=headers)
-        case FaultKind.HALF:
+        case VenueFaultKind.HALF:
             return web.Response(text=text[: len(text) // 2], content_type="application/json")
-        case FaultKind.DELAY:
+        case VenueFaultKind.DELAY:
             assert fault is not None
             await asyncio.sleep(fault.seconds)
     return web.Response(text=text, status=answer.status, content_type="application/json")

@@ -1,13 +1,13 @@
 """Deploys CCIP 1.6 on two chains and opens a lane in each direction.
 
-Model: a `Draft` collects the transactions of one account on one chain. The address of a contract follows from the sender
-and the nonce, so every constructor can name contracts that do not exist yet, and all transactions of a chain go to its
-node in one request.
+Model: a `Draft` collects the transactions of one account on one chain. The address of a contract follows from the
+sender and the nonce, so every constructor can name contracts that do not exist yet, and all transactions of a chain
+go to its node in one request.
 
-What a lane needs (`ccip.md` of the reference facts, checked on the real bytecode): the router knows the OnRamp and the
-OffRamp; the NonceManager lets both ramps call it; the FeeQuoter lets the OffRamp write prices and has prices for LINK, for
-the wrapped native token and for the destination's gas; the OffRamp knows the source's OnRamp as `abi.encode(address)` and
-two OCR configurations: commit with signatures, execution without.
+What a lane needs, as found on the real bytecode: the router knows the OnRamp and
+the OffRamp; the NonceManager lets both ramps call it; the FeeQuoter lets the OffRamp write prices and has prices for
+LINK, for the wrapped native token and for the destination's gas; the OffRamp knows the source's OnRamp as
+`abi.encode(address)` and two OCR configurations: commit with signatures, execution without.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def _add_ramps(ramps: Ramps) -> None:
 def _configure_ocr(ramps: Ramps) -> None:
     signers = [RawKeySigner.from_hex(key).address for key in DON_SIGNERS]
     commit = (COMMIT_DIGEST, 0, F, True, signers, [account(Role.COMMITTER).address])
-    execute = (EXECUTE_DIGEST, 1, F, False, [], [account(Role.EXECUTOR).address])
+    execute: tuple[object, ...] = (EXECUTE_DIGEST, 1, F, False, [], [account(Role.EXECUTOR).address])
     ramps.draft.call(ccip_artifact("v1_6_0", "offramp"), ramps.at["offramp"], "setOCR3Configs", [commit, execute])
 
 

@@ -9,7 +9,8 @@ import structlog
 
 from seamark.core.errors import SeamarkError
 from seamark.devnet.ccip.contracts import devnet_prices
-from seamark.devnet.ccip.lane import Execution, ExecutionState, Lane
+from seamark.devnet.ccip.lane import Lane
+from seamark.devnet.ccip.model import Execution, ExecutionState
 from seamark.devnet.ccip.reports import NO_PRICES, Prices
 from seamark.runtime.clock import Clock
 
@@ -26,8 +27,8 @@ class OracleNetwork:
     """Commits and executes on every lane until cancelled.
 
     Args:
-        on_event: Told of each commit ("committed", count) and each execution ("executed" or "failed", 1), with its lane.
-        prices_every: Seconds between price updates; None for none.
+        on_event: Told of each commit ("committed", count) and each execution ("executed" or "failed", 1), with its
+        lane. prices_every: Seconds between price updates; None for none.
     """
 
     def __init__(
@@ -37,14 +38,14 @@ class OracleNetwork:
         clock: Clock,
         poll: float = POLL_S,
         prices_every: float | None = PRICES_EVERY_S,
-        on_event: Callable[[Lane, str, int], None] = lambda lane, what, count: None,
+        on_event: Callable[[Lane, str, int], None] | None = None,
     ) -> None:
         self.lanes = tuple(lanes)
         self._clock = clock
         self._poll = poll
         self._prices_every = prices_every
         self._priced_at: dict[str, float] = {}
-        self._on_event = on_event
+        self._on_event = on_event or _ignore
 
     @property
     def name(self) -> str:
@@ -88,3 +89,7 @@ class OracleNetwork:
             return NO_PRICES
         self._priced_at[str(lane.id)] = now
         return devnet_prices(lane.dest, lane.id.source)
+
+
+def _ignore(lane: Lane, what: str, count: int) -> None:
+    """Nobody wants to know."""

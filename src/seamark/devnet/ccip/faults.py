@@ -1,11 +1,11 @@
 """What goes wrong on purpose between a message's send and its execution.
 
-A `Fault` is a rule: what happens, to which messages, how many times. `Faults` holds the rules and decides once for each
-message, when the network first sees it. Rules that pick by sequence number (`every`) decide the same after a restart;
+A `Fault` is a rule: what happens, to which messages, how many times. `Faults` holds the rules and picks for each
+message; what a rule has picked stays so. Rules that pick by sequence number (`every`) decide the same after a restart;
 the others live as long as the process.
 
-The network commits in sequence order without gaps, as the real one: a message that is never committed, or late, holds up
-all later ones of its lane.
+The network commits in sequence order without gaps, as the real one: a message that is never committed, or late, holds
+up all later ones of its lane.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class FaultKind(StrEnum):
 class Fault:
     """One rule; all conditions that are given must hold.
 
-    `seconds` is the length of a delay. `every` = n picks each message whose sequence number divides by n. `times` is for
-    how many messages the rule holds; None means all.
+    `seconds` is the length of a delay. `every` = n picks each message whose sequence number divides by n. `times` is
+    for how many messages the rule holds; None means all.
     """
 
     kind: FaultKind
@@ -92,7 +92,7 @@ class Faults:
     _plans: dict[Hash32, Plan] = field(default_factory=dict)
 
     def add(self, fault: Fault) -> None:
-        """From now on, for messages that the network has not seen yet."""
+        """From now on, for messages that no rule has picked yet and that are not done."""
         self.rules.append(fault)
 
     def clear(self) -> None:
@@ -102,7 +102,7 @@ class Faults:
         self._plans.clear()
 
     def plan(self, message: RampMessage) -> Plan:
-        """What happens to this message; decided at the first question, the same ever after."""
+        """What happens to this message; once a rule has picked it, the same ever after."""
         known = self._plans.get(message.message_id)
         if known is None:
             known = self._decide(message)
@@ -116,12 +116,9 @@ class Faults:
 
     def _decide(self, message: RampMessage) -> Plan:
         plan = NO_FAULT
-        for fault in self.rules:
-            if not fault.matches(message):
-                continue
-            used = self._used.get(id(fault), 0)
-            if fault.times is not None and used >= fault.times:
-                continue
-            self._used[id(fault)] = used + 1
-            plan = plan.after(fault)
+        for number, fault in enumerate(self.rules):
+            used = self._used.get(number, 0)
+            if fault.matches(message) and (fault.times is None or used < fault.times):
+                self._used[number] = used + 1
+                plan = plan.after(fault)
         return plan

@@ -1,29 +1,28 @@
 """One direction of the devnet's oracle network: reads the source's sends, commits them, executes them.
 
-Model: three steps that can be called by hand or by a loop. `scan` reads new sends up to the source's final block and new
-roots from the destination; `commit` puts the next messages without a gap under one root; `execute` carries out what is
-committed. Everything is read from the two chains: after a restart the lane scans from the deployment's first block on and
-knows what it knew.
+Model: three steps that can be called by hand or by a loop. `scan` reads new sends up to the source's final block and
+new roots from the destination; `commit` puts the next messages without a gap under one root; `execute` carries out
+what is committed. Everything is read from the two chains: after a restart the lane scans from the deployment's first
+block on and knows what it knew.
 
-Invariant: a message is committed at most once (the OffRamp's `minSeqNr` says what is next, and refuses anything else) and
-executed by the network at most once (`getExecutionState` is asked before, and only messages that are UNTOUCHED go in).
-A failed execution is final for the network, as in the real one: after it, people execute by hand.
+Invariant: a message is committed at most once (the OffRamp's `minSeqNr` says what is next, and refuses anything else)
+and executed by the network at most once (`getExecutionState` is asked before, and only messages that are UNTOUCHED go
+in). A failed execution is final for the network, as in the real one: after it, people execute by hand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from enum import IntEnum
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from seamark.core.errors import RejectedError, TemporaryError
-from seamark.core.ids import Hash32
 from seamark.devnet.artifacts import ccip_artifact
 from seamark.devnet.ccip.faults import Faults
 from seamark.devnet.ccip.merkle import MAX_LEAVES, merkle_root, prove
+from seamark.devnet.ccip.model import Execution, ExecutionState, Root
 from seamark.devnet.ccip.ramp_messages import SENT_TOPIC, LaneId, RampMessage, leaf_hash, read_sent
 from seamark.devnet.ccip.reports import NO_PRICES, Prices, RootReport, commit_call, execute_call, manual_call
 from seamark.devnet.deployment import ChainDeployment
@@ -32,7 +31,7 @@ from seamark.evm.ports import Signer
 from seamark.evm.types import Receipt
 from seamark.runtime.clock import Clock
 
-__all__ = ["Execution", "ExecutionState", "Finality", "Lane", "Root"]
+__all__ = ["Finality", "Lane"]
 
 COMMIT_GAS = 1_000_000
 EXECUTE_BASE_GAS = 300_000
@@ -43,15 +42,6 @@ SCAN_BLOCKS = 5_000  # blocks in one question
 READ_CHUNK = 500
 
 log = structlog.get_logger("seamark.devnet.ccip")
-
-
-class ExecutionState(IntEnum):
-    """`Internal.MessageExecutionState`."""
-
-    UNTOUCHED = 0
-    IN_PROGRESS = 1
-    SUCCESS = 2
-    FAILURE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +55,6 @@ class Finality:
         if self.depth is None:
             return await node.head("finalized")
         return max(0, await node.head() - self.depth)
-
-
-@dataclass(slots=True)
-class Root:
-    """A committed root and its messages; `waiting` are those that are not executed yet."""
-
-    first: int
-    last: int
-    leaves: tuple[bytes, ...]
-    messages: tuple[RampMessage, ...]
-    seen_at: float
-    waiting: set[int] = field(default_factory=set)
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """What became of one message in an execution."""
-
-    message: RampMessage
-    state: ExecutionState
-    transaction: Hash32
 
 
 class Lane:
@@ -239,14 +208,11 @@ class Lane:
 
     async def execute(self, *, at_most: int = 10_000) -> list[Execution]:
         """Execute what is committed and due; returns the new states, of messages that were carried out."""
-        chosen = [(root, ready) for root in self._roots if (ready := self._ready(root))]
         txs: list[Tx] = []
-        for root, ready in chosen:
-            if at_most <= 0:
-                break
-            ready, at_most = ready[:at_most], at_most - len(ready)
-            for part in self._parts(ready):
-                txs.append(await self._execution(root, part))
+        for root in self._roots:
+            ready = self._ready(root)[: max(0, at_most)]
+            at_most -= len(ready)
+            txs += [await self._execution(root, part) for part in self._parts(ready)]
         receipts = await self._executor.run(txs, abi=self._offramp) if txs else []
         done = [execution for receipt in receipts for execution in self._read_states(receipt)]
         await self._settle()

@@ -1,9 +1,9 @@
 """The Merkle tree of a commit report, and proofs for any set of its leaves.
 
-As CCIP's oracle nodes build it (`MerkleMultiProof.sol` verifies it): an inner node is the hash of a domain word and its
-two children in ascending order; a layer of odd length is filled up with one word of 0xff bytes. A proof lists, layer by
-layer and from left to right, the hashes that cannot be computed, and one flag for each computed node: 1 when both children
-are known, 0 when the second comes from the proof.
+As CCIP's oracle nodes build it (`MerkleMultiProof.sol` verifies it): an inner node is the hash of a domain word and
+its two children in ascending order; a layer of odd length is filled up with one word of 0xff bytes. A proof lists,
+layer by layer and from left to right, the hashes that cannot be computed, and one flag for each computed node: 1 when
+both children are known, 0 when the second comes from the proof.
 """
 
 from __future__ import annotations

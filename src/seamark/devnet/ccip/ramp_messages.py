@@ -35,7 +35,7 @@ _encode_extra = compile_encoder(parse_params("uint256, bool"))
 _encode_meta = compile_encoder(parse_params("bytes32, uint64, uint64, bytes32"))
 _encode_header = compile_encoder(parse_params("bytes32, address, uint64, uint256, uint64"))
 _encode_outer = compile_encoder(parse_params("bytes32, bytes32, bytes32, bytes32, bytes32, bytes32"))
-_TOKENS = "(bytes sourcePoolAddress, address destTokenAddress, uint32 destGasAmount, bytes extraData, uint256 amount)[] tokens"
+_TOKENS = "(bytes sourcePool, address destToken, uint32 destGas, bytes extraData, uint256 amount)[] tokens"
 _encode_tokens = compile_encoder(parse_params(_TOKENS))
 
 

@@ -1,8 +1,8 @@
 """The two reports of CCIP's oracle networks for an OffRamp 1.6, as calldata.
 
-A commit report carries roots, prices and F + 1 signatures over `keccak(keccak(report) ‖ config digest ‖ sequence word)`;
-an execution report carries messages with their proof and no signatures. The OffRamp checks the length of the calldata, so
-nothing may follow the encoding. Sources: `MultiOCR3Base.sol`, `OffRamp.sol` 1.6.0.
+A commit report carries roots, prices and F + 1 signatures over `keccak(keccak(report) ‖ config digest ‖ sequence
+word)`; an execution report carries messages with their proof and no signatures. The OffRamp checks the length of the
+calldata, so nothing may follow the encoding. Sources: `MultiOCR3Base.sol`, `OffRamp.sol` 1.6.0.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from seamark.core.ids import Address, Selector
 from seamark.devnet.artifacts import ccip_artifact
 from seamark.devnet.ccip.merkle import Proof
 from seamark.devnet.ccip.ramp_messages import RampMessage
-from seamark.evm.abi import compile_encoder, parse_params
+from seamark.evm.abi import Function, compile_encoder, parse_params
 from seamark.evm.crypto import keccak256
 from seamark.evm.ports import Signer
 
@@ -47,11 +47,10 @@ _MESSAGE = (
     " bytes data, address receiver, uint256 gasLimit, (bytes pool, address token, uint32 gas, bytes extra,"
     " uint256 amount)[] tokens)"
 )
-_encode_execution = compile_encoder(
-    parse_params(
-        f"(uint64 source, {_MESSAGE}[] messages, bytes[][] offchainTokenData, bytes32[] proofs, uint256 flags)[] reports"
-    )
+_EXECUTION = (
+    f"(uint64 source, {_MESSAGE}[] messages, bytes[][] offchainTokenData, bytes32[] proofs, uint256 flags)[] all"
 )
+_encode_execution = compile_encoder(parse_params(_EXECUTION))
 _encode_address = compile_encoder(parse_params("address"))
 
 
@@ -116,5 +115,5 @@ def _execution(messages: Sequence[RampMessage], proof: Proof) -> tuple[Any, ...]
     return messages[0].lane.source, structs, token_data, proof.hashes, proof.flags
 
 
-def _offramp(name: str) -> Any:
+def _offramp(name: str) -> Function:
     return ccip_artifact("v1_6_0", "offramp").abi.function(name)
