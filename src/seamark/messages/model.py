@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from seamark.core.ids import Address, BlockRef, ChainId, Hash32
+from seamark.core.ids import Address, ChainId, Hash32
 
 __all__ = [
     "MAX_SEQUENCE",
@@ -199,19 +199,23 @@ class Sighting(msgspec.Struct, frozen=True, gc=False):
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
-    """A contract that a protocol watches on one chain. `role` and `version` are the protocol's words."""
+    """A contract that a protocol watches on one chain.
+
+    `role`, `version` and `details` are the protocol's own words; details are what it must know to read the logs.
+    """
 
     chain_id: ChainId
     address: Address
     role: str
     version: str = ""
+    details: dict[str, str] = {}
 
 
 class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
-    """The protocol's contracts changed at a block: `addresses` are those that a watcher should know."""
+    """The protocol's contracts changed at a block: `addresses` are those to look at again."""
 
     chain_id: ChainId
-    block: BlockRef
+    block_number: int
     event: str
     addresses: tuple[Address, ...] = ()
 

@@ -58,11 +58,12 @@ class TokenInfo:
 class Watch:
     """What to ask a chain for, and a pure function that reads the answer block by block.
 
-    `decode` raises nothing: a log that cannot be read comes back as `Malformed`.
+    `decode(block, whole)` raises nothing: a log that cannot be read comes back as `Malformed`. `whole` is false for a
+    block that is told once more for some of its logs only: then the absence of a log proves nothing.
     """
 
     filter: LogFilter
-    decode: Callable[[Block], Decoded]
+    decode: Callable[[Block, bool], Decoded]
 
 
 class MessageProtocol(Protocol):
@@ -92,8 +93,10 @@ class MessageProtocol(Protocol):
         """
         ...
 
-    async def identify(self, reader: ChainReader, change: ConfigChange) -> list[Contract]:
-        """What a configuration event adds to the contracts to watch; [] when nothing."""
+    async def identify(
+        self, reader: ChainReader, changes: Sequence[ConfigChange], known: Iterable[Contract]
+    ) -> list[Contract]:
+        """What configuration events add to the contracts to watch, and known ones that are to be read differently."""
         ...
 
     def watch(self, chain_id: ChainId, contracts: Sequence[Contract]) -> Watch:

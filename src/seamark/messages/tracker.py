@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 from sqlalchemy import Connection
 
 from seamark.core.ids import ChainId
@@ -36,6 +37,8 @@ class DecodedBatch:
 
     batch: LogBatch
     events: tuple[tuple[LogEvent, Decoded | None], ...]
+    scanned: int
+    scanned_time: int
 
     @property
     def changes(self) -> list[ConfigChange]:
@@ -55,10 +58,25 @@ class Applied:
     reorgs: int
 
 
-def decode(batch: LogBatch, watch: Watch) -> DecodedBatch:
-    """Find the facts; pure, and safe in a thread."""
-    events = tuple((event, watch.decode(event) if isinstance(event, Block) else None) for event in batch.events)
-    return DecodedBatch(batch, events)
+def decode(batch: LogBatch, watch: Watch, view: ChainView) -> DecodedBatch:
+    """Find the facts; pure, and safe in a thread. `view` is where the chain stood before."""
+    scanned, time = view.scanned, view.scanned_time
+    events: list[tuple[LogEvent, Decoded | None]] = []
+    for event in batch.events:
+        match event:
+            case Block(ref=ref):
+                # A block that was passed before is told again for logs of new contracts, without its other logs.
+                events.append((event, watch.decode(event, ref.number > scanned)))
+                if ref.number > scanned:
+                    scanned, time = ref.number, ref.timestamp
+            case Finalized(ref=ref):
+                events.append((event, None))
+                if ref.number > scanned:
+                    scanned, time = ref.number, ref.timestamp
+            case Reorg(ancestor=ref):
+                events.append((event, None))
+                scanned, time = ref.number, ref.timestamp
+    return DecodedBatch(batch, tuple(events), scanned, time)
 
 
 @dataclass(slots=True)
@@ -66,34 +84,36 @@ class _Run:
     """One pass over the events of a batch."""
 
     ledger: Ledger
-    view: ChainView
+    chain_id: ChainId
     live: bool
+    finalized: int
+    newest_time: int
     pending: list[Sighting] = field(default_factory=list)
     reorgs: int = 0
-    scanned: int = 0
-    scanned_time: int = 0
-    finalized: int = 0
 
     def block(self, event: Block, decoded: Decoded) -> None:
         self.pending.extend(decoded.sightings)
-        self.scanned, self.scanned_time = event.ref.number, event.ref.timestamp
+        self.newest_time = max(self.newest_time, event.ref.timestamp)
 
     def final(self, event: Finalized) -> None:
         if event.ref.number <= self.finalized:
             return
-        time = max(self.scanned_time, event.ref.timestamp) if self.live else None
-        finality = Finality(ChainId(self.view.chain_id), self.finalized, time)
+        time = max(self.newest_time, event.ref.timestamp) if self.live else None
+        finality = Finality(self.chain_id, self.finalized, time)
         self.finalized = event.ref.number
         # Facts told just before and their finality are one step for the ledger.
-        self.ledger.raise_height(finality, event.ref.number)
+        self.ledger.set_height(finality, event.ref.number)
         self.flush(finality)
         self.ledger.promote(finality)
 
     def reorg(self, event: Reorg) -> None:
         self.flush(None)
         self.reorgs += 1
-        self.scanned, self.scanned_time = event.ancestor.number, event.ancestor.timestamp
-        self.ledger.orphan(ChainId(self.view.chain_id), event.orphaned)
+        self.newest_time = event.ancestor.timestamp
+        if event.ancestor.number < self.finalized:  # the chain broke its promise: trust it from here only
+            self.finalized = event.ancestor.number
+            self.ledger.set_height(Finality(self.chain_id, self.finalized, None), self.finalized)
+        self.ledger.orphan(self.chain_id, event.orphaned)
 
     def flush(self, finality: Finality | None) -> None:
         facts, self.pending = self.pending, []
@@ -104,7 +124,7 @@ def apply(connection: Connection, decoded: DecodedBatch, protocol: MessageProtoc
     """Store a batch: facts, states, transitions, events, totals and the stream's position."""
     batch = decoded.batch
     views = {ChainId(view.chain_id): view for view in read_chains(connection, protocol.name)}
-    view = views.get(batch.chain_id, ChainView(protocol.name, batch.chain_id, -1, -1, 0, 0))
+    view = views[batch.chain_id]
     ledger = Ledger(
         connection,
         protocol=protocol.name,
@@ -114,11 +134,10 @@ def apply(connection: Connection, decoded: DecodedBatch, protocol: MessageProtoc
     )
     run = _Run(
         ledger,
-        view,
+        batch.chain_id,
         live=_last_block(batch.events) >= batch.head - LIVE_BLOCKS,
-        scanned=view.scanned,
-        scanned_time=view.scanned_time,
         finalized=view.finalized,
+        newest_time=view.scanned_time,
     )
     for event, facts in decoded.events:
         match event:
@@ -132,8 +151,12 @@ def apply(connection: Connection, decoded: DecodedBatch, protocol: MessageProtoc
     run.flush(None)
     changes = ledger.close()
     _count_malformed(connection, protocol, decoded.malformed, changes)
-    after = ChainView(
-        protocol.name, batch.chain_id, run.finalized, run.scanned, run.scanned_time, view.reorgs + run.reorgs
+    after = msgspec.structs.replace(
+        view,
+        finalized=run.finalized,
+        scanned=decoded.scanned,
+        scanned_time=decoded.scanned_time,
+        reorgs=view.reorgs + run.reorgs,
     )
     if after != view:
         save_progress(connection, after)

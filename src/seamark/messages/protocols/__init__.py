@@ -1,1 +1,1 @@
-"""One folder per protocol; a protocol says what to look for and what it means, never what to do about it."""
+"""The protocols whose messages can be tracked, one folder each; none knows another."""

@@ -2,15 +2,13 @@
 
 from seamark.messages.store.chains import (
     ChainView,
-    mark_complete,
-    missing_from,
-    note_contracts,
     read_chains,
     read_contracts,
     read_heights,
+    save_contracts,
     save_progress,
 )
-from seamark.messages.store.lanes import Lane, refresh_lanes
+from seamark.messages.store.lanes import Lane, all_lanes, lane_labels, refresh_lanes
 from seamark.messages.store.ledger import LATENCY_BUCKETS_S, Changes, Finality, Ledger
 from seamark.messages.store.queries import (
     LaneView,
@@ -18,11 +16,13 @@ from seamark.messages.store.queries import (
     MessageFilter,
     MessagePage,
     SightingView,
+    TallyRow,
     TransitionView,
     count_by_stage,
     find_message,
     list_lanes,
     list_messages,
+    read_tallies,
 )
 from seamark.messages.store.rows import MessageView, Seconds
 
@@ -40,17 +40,19 @@ __all__ = [
     "MessageView",
     "Seconds",
     "SightingView",
+    "TallyRow",
     "TransitionView",
+    "all_lanes",
     "count_by_stage",
     "find_message",
+    "lane_labels",
     "list_lanes",
     "list_messages",
-    "mark_complete",
-    "missing_from",
-    "note_contracts",
     "read_chains",
     "read_contracts",
     "read_heights",
+    "read_tallies",
     "refresh_lanes",
+    "save_contracts",
     "save_progress",
 ]

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from seamark.core.ids import Address, ChainId
 from seamark.messages.model import Contract
 from seamark.messages.store.tables import chain, contract
-from seamark.storage.bulk import insert_new, upsert
+from seamark.storage.bulk import upsert
 
 __all__ = [
     "ChainView",
-    "mark_complete",
-    "missing_from",
-    "note_contracts",
     "read_chains",
     "read_contracts",
     "read_heights",
+    "save_contracts",
     "save_progress",
 ]
 
 
 class ChainView(msgspec.Struct, frozen=True):
-    """Where the reading of one chain stands. `scanned_time` is the timestamp of the newest block read."""
+    """Where the reading of one chain stands: the first block asked for, the newest final one, the newest one read and
+    its timestamp.
+    """
 
     protocol: str
     chain_id: int
+    started: int
     finalized: int
     scanned: int
     scanned_time: int
@@ -60,36 +61,21 @@ def read_contracts(connection: Connection, protocol: str, chain_id: ChainId) -> 
         .order_by(contract.c.role, contract.c.address)
     )
     return [
-        Contract(chain_id=chain_id, address=Address(row.address), role=row.role, version=row.version)
+        Contract(
+            chain_id=chain_id,
+            address=Address(row.address),
+            role=row.role,
+            version=row.version,
+            details=msgspec.json.decode(row.details, type=dict[str, str]),
+        )
         for row in connection.execute(query)
     ]
 
 
-def note_contracts(
-    connection: Connection, protocol: str, found: Sequence[Contract], *, missing_from: int | None = None
-) -> None:
-    """Remember contracts; those known already are left as they are.
-
-    `missing_from` is the first block whose logs of them have not been read though the stream is past it.
-    """
-    rows = [{"protocol": protocol, **msgspec.structs.asdict(item), "missing_from": missing_from} for item in found]
-    insert_new(connection, contract, rows)
-
-
-def missing_from(connection: Connection, protocol: str, chain_id: ChainId) -> int | None:
-    """The first block that has to be read again because a contract was not yet watched there."""
-    query = select(func.min(contract.c.missing_from)).where(
-        contract.c.protocol == protocol, contract.c.chain_id == chain_id
-    )
-    return connection.execute(query).scalar()
-
-
-def mark_complete(connection: Connection, protocol: str, chain_id: ChainId, addresses: Collection[Address]) -> None:
-    """From now on the stream reads these contracts without a gap."""
-    where = (
-        (contract.c.protocol == protocol)
-        & (contract.c.chain_id == chain_id)
-        & contract.c.address.in_(list(addresses))
-        & contract.c.missing_from.is_not(None)
-    )
-    connection.execute(contract.update().where(where).values(missing_from=None))
+def save_contracts(connection: Connection, protocol: str, found: Sequence[Contract]) -> None:
+    """Remember contracts. None is ever forgotten: messages may still be on their way through a removed one."""
+    rows = [
+        {"protocol": protocol, **msgspec.structs.asdict(item), "details": msgspec.json.encode(item.details).decode()}
+        for item in found
+    ]
+    upsert(connection, contract, rows)

@@ -15,7 +15,7 @@ from seamark.messages.protocol import LaneNames
 from seamark.messages.store import tables
 from seamark.storage.bulk import chunks, insert_new
 
-__all__ = ["Lane", "Lanes", "refresh_lanes"]
+__all__ = ["Lane", "Lanes", "all_lanes", "lane_labels", "name_columns", "read_lanes", "refresh_lanes"]
 
 _lane = tables.lane
 
@@ -118,3 +118,13 @@ def refresh_lanes(connection: Connection, protocol: str, names: Callable[[LaneKe
     for lane in list(read_lanes(connection, select(_lane).where(_lane.c.protocol == protocol))):
         if (now := names(lane.key)) != lane.names:
             connection.execute(_lane.update().where(_lane.c.id == lane.id).values(**name_columns(now)))
+
+
+def all_lanes(connection: Connection, protocol: str) -> list[Lane]:
+    return list(read_lanes(connection, select(_lane).where(_lane.c.protocol == protocol)))
+
+
+def lane_labels(lane: Lane) -> dict[str, str]:
+    """The labels of every metric about a lane; bounded by the number of lanes."""
+    names = lane.names
+    return {"source": names.source, "dest": names.destination, "version": lane.version, "onramp": lane.key.channel}

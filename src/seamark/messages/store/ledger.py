@@ -25,7 +25,7 @@ from seamark.messages.model import Committed, Fact, Increment, LaneKey, MessageS
 from seamark.messages.protocol import LaneNames
 from seamark.messages.rules import CommitRange, count, fold, speaker, transitions
 from seamark.messages.store import tables
-from seamark.messages.store.lanes import Lane, Lanes
+from seamark.messages.store.lanes import Lane, Lanes, lane_labels
 from seamark.messages.store.rows import commit_row, evidence_of, message_row, sighting_of, sighting_row, view_of
 from seamark.storage.bulk import chunks, insert_new, upsert
 from seamark.storage.events import Event, append_events
@@ -126,7 +126,7 @@ class Ledger:
 
     Args:
         names: Labels and coverage of a lane.
-        heights: Final height by chain; `raise_height` raises them.
+        heights: Final height by chain; `set_height` raises them.
         now_ms: The wall clock, for the log of transitions.
     """
 
@@ -199,7 +199,7 @@ class Ledger:
             item.orphans = [fact for key, (fact, _) in item.facts.items() if key in gone]
         self._refold(items.values(), None)
 
-    def raise_height(self, finality: Finality, height: int) -> None:
+    def set_height(self, finality: Finality, height: int) -> None:
         """Everything up to `height` is final from now on; facts recorded from here on are folded with that."""
         self._heights[finality.chain_id] = height
 
@@ -445,12 +445,6 @@ class Ledger:
                     for key in chunk
                 ],
             )
-
-
-def lane_labels(lane: Lane) -> dict[str, str]:
-    """The labels of every metric about a lane; bounded by the number of lanes."""
-    names = lane.names
-    return {"source": names.source, "dest": names.destination, "version": lane.version, "onramp": lane.key.channel}
 
 
 _LABEL_OF = {

@@ -30,11 +30,13 @@ __all__ = [
     "MessageFilter",
     "MessagePage",
     "SightingView",
+    "TallyRow",
     "TransitionView",
     "count_by_stage",
     "find_message",
     "list_lanes",
     "list_messages",
+    "read_tallies",
 ]
 
 MAX_LIMIT = 500
@@ -107,6 +109,15 @@ class MessageDetail(msgspec.Struct, frozen=True):
     transitions: list[TransitionView]
 
 
+class TallyRow(msgspec.Struct, frozen=True):
+    """How many messages of a lane are in a stage (`kind` "stage") or failed for a reason ("reason")."""
+
+    lane_id: int
+    kind: str
+    name: str
+    messages: int
+
+
 class LaneView(msgspec.Struct, frozen=True, kw_only=True):
     """One lane: messages by stage, and the highest sequence number that got so far (None: none yet)."""
 
@@ -173,6 +184,12 @@ def list_lanes(connection: Connection, protocol: str | None = None) -> list[Lane
     views = [_lane_view(connection, lane, stages.get(lane.id, {})) for lane in read_lanes(connection, query)]
     # A lane of which only commits are known is worth showing; one left empty by a better-known twin is not.
     return [view for view in views if view.total or view.last_committed is not None]
+
+
+def read_tallies(connection: Connection, protocol: str) -> list[TallyRow]:
+    """Messages by lane and stage, and failed ones by lane and reason."""
+    query = select(_tally).join(_lane, _lane.c.id == _tally.c.lane_id).where(_lane.c.protocol == protocol)
+    return [TallyRow(row.lane_id, row.kind, row.name, row.messages) for row in connection.execute(query)]
 
 
 def count_by_stage(connection: Connection, protocol: str | None = None) -> dict[str, int]:

@@ -162,6 +162,7 @@ chain = Table(
     metadata,
     Column("protocol", Text, primary_key=True),
     Column("chain_id", BigInteger, primary_key=True),
+    Column("started", BigInteger, nullable=False),  # the first block that was ever asked for
     Column("finalized", BigInteger, nullable=False),
     Column("scanned", BigInteger, nullable=False),
     Column("scanned_time", BigInteger, nullable=False),
@@ -176,8 +177,7 @@ contract = Table(
     Column("address", Text, primary_key=True),
     Column("role", Text, nullable=False),
     Column("version", Text, nullable=False),
-    # Block from which its logs have not been read yet, though the stream has passed it; null when all is read.
-    Column("missing_from", BigInteger),
+    Column("details", Text, nullable=False),  # JSON: what the protocol wants to remember of it
 )
 
 number = Table(

@@ -41,6 +41,7 @@ def _lanes_and_chains() -> None:
         "message_chain",
         sa.Column("protocol", sa.Text, primary_key=True),
         sa.Column("chain_id", sa.BigInteger, primary_key=True),
+        sa.Column("started", sa.BigInteger, nullable=False),
         sa.Column("finalized", sa.BigInteger, nullable=False),
         sa.Column("scanned", sa.BigInteger, nullable=False),
         sa.Column("scanned_time", sa.BigInteger, nullable=False),
@@ -53,7 +54,7 @@ def _lanes_and_chains() -> None:
         sa.Column("address", sa.Text, primary_key=True),
         sa.Column("role", sa.Text, nullable=False),
         sa.Column("version", sa.Text, nullable=False),
-        sa.Column("missing_from", sa.BigInteger),
+        sa.Column("details", sa.Text, nullable=False),
     )
     op.create_table(
         "message_number",
