@@ -18,8 +18,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from seamark.core.errors import SeamarkError
 from seamark.core.ids import ChainId
-from seamark.evm.logs import Doubt
+from seamark.evm.logs import SilentObserver
 from seamark.messages.protocol import MessageProtocol
 from seamark.messages.store import LATENCY_BUCKETS_S, ChainView, Changes, Lane, TallyRow, lane_labels
 from seamark.storage.totals import Total, TotalKey, total_key
@@ -39,7 +40,7 @@ _COUNTERS = (
 )
 
 
-class ChainObserver:
+class ChainObserver(SilentObserver):
     """What the log stream of one chain tells of itself; in memory only."""
 
     def __init__(self) -> None:
@@ -47,11 +48,7 @@ class ChainObserver:
         self.reorg_blocks = 0
         self.gaps_healed = 0
         self.failed_polls = 0
-        self.doubts = 0
         self.last_error = ""
-
-    def told(self, blocks: int, logs: int) -> None:
-        """Blocks are counted where they are stored."""
 
     def reorg(self, depth: int) -> None:
         self.reorg_blocks += depth
@@ -59,14 +56,11 @@ class ChainObserver:
     def gap_healed(self, logs: int) -> None:
         self.gaps_healed += logs
 
-    def doubted(self, why: Doubt, blocks: int) -> None:
-        self.doubts += 1
-
-    def position(self, head: int, told: int, finalized: int) -> None:
+    def position(self, head: int, told: int, finalized: int) -> None:  # noqa: ARG002 - where it stands is stored
         self.head = head
         self.last_error = ""
 
-    def poll_failed(self, error: Exception) -> None:
+    def poll_failed(self, error: SeamarkError) -> None:
         self.failed_polls += 1
         self.last_error = str(error)
 

@@ -181,13 +181,9 @@ class ChainTracker:
         decoded = await self._decode(batch, watch, self._view)
         now_ms = int(self._clock.now() * 1000)
 
-        def work(connection: Connection) -> None:
-            nonlocal applied
-            applied = apply(connection, decoded, self._protocol, now_ms=now_ms)
-
-        applied = None
-        await self._database.write(work)
-        assert applied is not None
+        applied = await self._database.write(
+            lambda connection: apply(connection, decoded, self._protocol, now_ms=now_ms)
+        )
         self._view = applied.view
         self._last_batch = self._clock.monotonic()
         self._metrics.follow(applied.changes, applied.view)
