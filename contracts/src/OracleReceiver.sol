@@ -167,12 +167,8 @@ contract OracleReceiver is IAny2EVMMessageReceiver, PriceFeed, RouterSetting {
             return;
         }
         uint8 reason = _reasonToPark(update);
-        if (reason == 0) return _acceptAndSettle(update);
-        if (reason == PARKED_STEP_TOO_LARGE && _confirmsParked(update)) {
-            // Two rounds agree on the new level: the newer of the two is the current one.
-            return _acceptAndSettle(update.roundId > _parked.roundId ? update : _parked);
-        }
-        _park(update, reason);
+        if (reason == 0 || (reason == PARKED_STEP_TOO_LARGE && _confirmsParked(update))) _acceptAndSettle(update);
+        else _park(update, reason);
     }
 
     /// @dev Make an update current, and then the parked one if that is newer and no longer too far away. So the order in
@@ -182,11 +178,7 @@ contract OracleReceiver is IAny2EVMMessageReceiver, PriceFeed, RouterSetting {
         Received memory parked = _parked;
         if (parked.roundId == 0) return;
         if (parked.roundId <= update.roundId || parked.observedAt <= update.observedAt) {
-            delete _parked;
-            // The parked update itself may be the one that was accepted.
-            if (parked.messageId != update.messageId) {
-                emit ParkedUpdateDiscarded(parked.roundId, parked.messageId);
-            }
+            _discard(parked);
         } else if (_reasonToPark(parked) == 0) {
             delete _parked;
             _accept(parked);
@@ -224,8 +216,8 @@ contract OracleReceiver is IAny2EVMMessageReceiver, PriceFeed, RouterSetting {
         emit ParkedUpdateDiscarded(parked.roundId, parked.messageId);
     }
 
-    /// @dev Whether an update and the parked one, of another round, are within a step of each other. Seen from the older
-    /// of the two, so that their order of arrival makes no difference.
+    /// @dev Whether two rounds agree on the new level: an update and the parked one, of another round, are within a step of
+    /// each other. Seen from the older of the two, so that their order of arrival makes no difference.
     function _confirmsParked(Received memory update) private view returns (bool) {
         Received memory parked = _parked;
         if (parked.roundId == 0 || parked.roundId == update.roundId) return false;
