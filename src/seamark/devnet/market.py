@@ -135,9 +135,12 @@ class Market:
     model: MarketModel = field(default_factory=MarketModel)
     assets: tuple[Asset, ...] = DEFAULT_ASSETS
 
-    def asset(self, symbol: str) -> Asset | None:
-        """The asset of that symbol, if it is traded here."""
-        return next((asset for asset in self.assets if asset.symbol == symbol), None)
+    def asset(self, symbol: str) -> Asset:
+        """The asset of that symbol; raises `KeyError`."""
+        for asset in self.assets:
+            if asset.symbol == symbol:
+                return asset
+        raise KeyError(symbol)
 
     def price(self, asset: Asset, at: float) -> Decimal:
         """The price at a moment (seconds since the epoch), to the tick."""
@@ -149,7 +152,7 @@ class Market:
         factor = 1.0
         if fault is not None:
             if fault.kind in (VenueFaultKind.STALE, VenueFaultKind.FROZEN):
-                priced_at = min(priced_at, fault.since)
+                priced_at = min(at, fault.since) - venue.lag_s
             if fault.kind is VenueFaultKind.STALE:
                 timed_at = priced_at
             if fault.kind is VenueFaultKind.LIE:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
 from aiohttp import web
 
 from seamark.core.errors import SettingsError
@@ -44,6 +45,14 @@ class FaultSchedule:
             return None
         within = (elapsed_s - self.after_s) % self.every_s
         return within if within < self.lasts_s else None
+
+
+class _WantedFault(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a request that breaks a venue."""
+
+    kind: VenueFaultKind
+    factor: float = 1.1
+    seconds: float = 2.0
 
 
 class VenueServer:
@@ -171,26 +180,16 @@ class VenueServer:
         if venue not in self._venues:
             return web.json_response({"error": f"no venue {venue!r}; there are {', '.join(self._venues)}"}, status=404)
         try:
-            fault = _read_fault(await request.json())
-        except ValueError as error:
+            wanted = msgspec.json.decode(await request.read(), type=_WantedFault)
+        except msgspec.DecodeError as error:
             return web.json_response({"error": str(error)}, status=400)
+        fault = VenueFault(wanted.kind, factor=wanted.factor, seconds=wanted.seconds)
         self.set_fault(venue, fault)
         return web.json_response({"venue": venue, "kind": fault.kind})
 
     async def _delete_fault(self, request: web.Request) -> web.Response:
         self.clear_fault(request.match_info["venue"])
         return web.Response(status=204)
-
-
-def _read_fault(body: Any) -> VenueFault:
-    if not isinstance(body, dict) or set(body) - {"kind", "factor", "seconds"}:
-        raise ValueError("write an object with kind and, if wanted, factor and seconds")
-    kinds = ", ".join(VenueFaultKind)
-    if body.get("kind") not in set(VenueFaultKind):
-        raise ValueError(f"kind is one of {kinds}")
-    return VenueFault(
-        VenueFaultKind(body["kind"]), factor=float(body.get("factor", 1.1)), seconds=float(body.get("seconds", 2.0))
-    )
 
 
 async def _respond(request: web.Request, answer: Answer, fault: VenueFault | None) -> web.StreamResponse:
