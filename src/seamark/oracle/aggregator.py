@@ -20,6 +20,7 @@ from seamark.evm.abi import Abi, DecodeError, Function
 from seamark.evm.address import ZERO_ADDRESS
 from seamark.evm.crypto import keccak256
 from seamark.evm.ports import ChainReader
+from seamark.evm.rpc.errors import CallReverted, InsufficientFunds
 from seamark.evm.types import BlockHeader, Call, Receipt
 from seamark.oracle.model import FeedState, Parked
 
@@ -138,7 +139,7 @@ def _to_state(address: Address, head: BlockHeader, answers: Sequence[bytes | Exc
         try:
             values[function.name] = _decode(function, answer)
         except RejectedError as error:
-            if function.name not in _OPTIONAL and not (function is _ROUND and _NO_DATA in str(error)):
+            if function.name not in _OPTIONAL and not (function is _ROUND and _says_no_data(error)):
                 return RejectedError(f"contract {address} does not answer {function.name}() as a feed does: {error}")
     latest = values.get("latestRoundData")
     parked = values.get("parkedAnswer")
@@ -158,6 +159,10 @@ def _to_state(address: Address, head: BlockHeader, answers: Sequence[bytes | Exc
         paused=values.get("paused", False),
         gas_limit=values.get("submitGasLimit"),
     )
+
+
+def _says_no_data(error: RejectedError) -> bool:
+    return _NO_DATA in str(error) or (isinstance(error, CallReverted) and _NO_DATA in ABI.decode_error(error.data).text)
 
 
 def _to_parked(record: Any) -> Parked | None:
@@ -217,6 +222,9 @@ async def read_round(chain: ChainReader, address: Address, round_id: int) -> int
 
 def failure_kind(error: RejectedError) -> str:
     """The class of a refusal, for metrics: a custom error of the contract by its name, else "rejected"."""
-    data = getattr(error, "data", None)  # a revert carries what the contract said
-    text = ABI.decode_error(data).name if isinstance(data, bytes) and data else str(error)
+    if isinstance(error, InsufficientFunds):
+        return "no_funds"
+    text = str(error)
+    if isinstance(error, CallReverted) and error.data:
+        text = ABI.decode_error(error.data).name
     return next((kind for name, kind in _FAILURES.items() if name in text), "rejected")

@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 DEFAULT_MAX_SPREAD: Final = Ppb(20_000_000)  # 2 %: a wider book is one that nobody trades in
-DEFAULT_MAX_DISPERSION: Final = Ppb(50_000_000)  # 5 % between the quartiles: the venues do not price the same thing
+DEFAULT_MAX_DISPERSION: Final = Ppb(20_000_000)  # 2 % from the median for half of the venues: nobody knows the price
 DEFAULT_OUTLIER_FLOOR: Final = Ppb(5_000_000)  # 0.5 %: honest venues differ by up to 0.2 % in a fast minute
 DEFAULT_FROZEN_MOVE: Final = Ppb(1_000_000)  # 0.1 %: what peers must move to prove that a source stands still
 DEFAULT_MARGIN: Final = Ppb(100_000_000)  # 10 % of the heartbeat for the transaction to be mined

@@ -113,6 +113,7 @@ class FeedPublisher:
 
     def _reset(self) -> None:
         self._work: asyncio.Queue[Planned] = asyncio.Queue()
+        self._ready = False  # until what an earlier run began is finished
         self._busy = False
         self._attempt = 1
         self._failures = 0
@@ -168,7 +169,7 @@ class FeedPublisher:
         """One at a time, not while backing off, and not before every source had its chance to speak at start."""
         now = self._clock.monotonic()
         heard = not self._silent or now >= self._patience_until
-        return heard and not self._busy and now >= self._not_before
+        return heard and self._ready and not self._busy and now >= self._not_before
 
     def _plan_round(self, state: FeedState, answer: Answer, reason: Reason, now: float) -> Planned:
         ref, round_id = self.plan.ref, state.round + 1
@@ -197,8 +198,12 @@ class FeedPublisher:
             TemporaryError: The chain or the database cannot be reached; call again.
         """
         self._reset()
-        await self._resume()
-        await run_together(self._tick_forever(), self._refresh_forever(), self._work_forever())
+        try:
+            await self._resume()
+            self._ready = True
+            await run_together(self._tick_forever(), self._refresh_forever(), self._work_forever())
+        finally:
+            self._ready = False
 
     async def _tick_forever(self) -> None:
         while True:

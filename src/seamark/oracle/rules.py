@@ -215,10 +215,9 @@ def _without_outliers(
 
 def _check_price(price: Decimal, used: Sequence[Quote], policy: AggregationPolicy) -> tuple[RejectedWhy, str] | None:
     """What keeps a price from being an answer."""
-    ordered = sorted(quote.price for quote in used)
-    dispersion = _dispersion(ordered, price)
+    dispersion = _dispersion([quote.price for quote in used], price)
     if policy.max_dispersion is not None and dispersion > policy.max_dispersion:
-        return RejectedWhy.DISPERSED, f"the venues disagree by {format_ratio(dispersion)}"
+        return RejectedWhy.DISPERSED, f"half of the venues are {format_ratio(dispersion)} or more from the median"
     low, high = policy.min_price, policy.max_price
     if (low is not None and price < low) or (high is not None and price > high):
         return RejectedWhy.OUT_OF_BOUNDS, f"{price} is not within {low}..{high}"
@@ -230,10 +229,13 @@ def _spread(used: Sequence[Quote], middle: Decimal) -> Ppb:
     return _relative(max(prices) - min(prices), middle)
 
 
-def _dispersion(ordered: Sequence[Decimal], middle: Decimal) -> Ppb:
-    """Distance between the quartiles, relative to the middle."""
-    quarter = (len(ordered) - 1) // 4
-    return _relative(ordered[-1 - quarter] - ordered[quarter], middle)
+def _dispersion(prices: Sequence[Decimal], middle: Decimal) -> Ppb:
+    """The distance from the middle within which more than half of the prices lie, relative to it.
+
+    A minority that lies cannot widen it, so it cannot stop the feed either.
+    """
+    with localcontext(prec=_DIGITS):
+        return _relative(median([abs(price - middle) for price in prices]), middle)
 
 
 def _relative(distance: Decimal, base: Decimal) -> Ppb:

@@ -92,7 +92,7 @@ def _check_positive(value: Any) -> Any:
 PairText = Annotated[Pair, BeforeValidator(_to_pair), PlainSerializer(str, when_used="json")]
 PathText = Annotated[JsonPath, BeforeValidator(_to_path), PlainSerializer(str, when_used="json")]
 PriceText = Annotated[Decimal, BeforeValidator(_to_price)]
-SourceUrl = Annotated[str, AfterValidator(_check_url), Field(repr=False), PlainSerializer(redact_url, when_used="json")]
+SourceUrl = Annotated[str, AfterValidator(_check_url), PlainSerializer(redact_url, when_used="json")]
 Span = Annotated[Duration, AfterValidator(_check_positive)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}$")]
 
@@ -103,7 +103,7 @@ class VenueSettings(SettingsModel):
     like: str | None = None
     """Catalogue name of the venue that answers in the same shape; the settings' key where missing."""
 
-    base_url: SourceUrl | None = None
+    base_url: SourceUrl | None = Field(None, repr=False)
     """Where it is asked instead."""
 
     quotes: tuple[str, ...] | None = None
@@ -120,7 +120,7 @@ class SourceSettings(SettingsModel):
     """The market asked for, where the venue names the asset differently. Its quote currency must be the feed's."""
 
     name: Name | None = None
-    url: SourceUrl | None = None
+    url: SourceUrl | None = Field(None, repr=False)
     price: PathText | None = None
     bid: PathText | None = None
     ask: PathText | None = None
@@ -190,7 +190,7 @@ class FeedSettings(SettingsModel):
     """Largest distance between bid and ask; 0% switches the check off."""
 
     max_dispersion: Ratio = DEFAULT_MAX_DISPERSION
-    """Largest distance between the quartiles of the venues' prices; 0% switches the check off."""
+    """No answer if half of the venues are further than this from the median; 0% switches the check off."""
 
     outlier_factor: int = Field(5, ge=1)
     """A price is an outlier beyond this many (scaled) median absolute deviations."""

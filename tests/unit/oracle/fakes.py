@@ -15,6 +15,7 @@ from seamark.core.units import Ppb
 from seamark.evm.address import ZERO_ADDRESS
 from seamark.evm.artifacts import load
 from seamark.evm.ports import Intent, Outcome, TxState
+from seamark.evm.rpc.errors import CallReverted
 from seamark.evm.types import BlockHeader, BlockTag, Call, Log, Receipt
 from seamark.oracle.aggregator import ABI, PUBLISHER_ROLE
 from seamark.oracle.metrics import FeedMeter, OracleMetrics
@@ -72,12 +73,8 @@ async def breathe() -> None:
 async def until(condition: Callable[[], object], *, seconds: float = 2.0) -> None:
     """Wait for something that another thread (the database) has a part in."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for is anything a test can say
             await asyncio.sleep(0.001)
-
-
-class CallReverted(RejectedError):
-    pass
 
 
 @dataclass
@@ -132,7 +129,7 @@ class FakeFeed:
         later = call.observedAt > self.parked[2] and block > self.parked[4]  # type: ignore[attr-defined]
         return self.parked[3] != sender or later
 
-    def read(self, data: bytes) -> bytes:
+    def read(self, data: bytes) -> bytes:  # noqa: PLR0911 - one answer per function
         function = next(item for item in ABI.functions if item.selector == data[:4])
         match function.name:
             case "latestRoundData" | "getRoundData":
@@ -236,13 +233,21 @@ def hash_of(number: int) -> Hash32:
     return Hash32(f"0x{number % 2**256:064x}")
 
 
-class FakeSender:
-    """A `TransactionSender`. Its `journal` survives when a test makes a new one from it; `mining` says when it mines."""
+class Journal(dict[str, Outcome]):
+    """What a sender has stored; survives it."""
 
-    def __init__(self, chain: FakeChain, journal: dict[str, Outcome] | None = None) -> None:
-        self.chain = chain
-        self.journal = {} if journal is None else journal
+    def __init__(self) -> None:
+        super().__init__()
         self.intents: dict[str, Intent] = {}
+
+
+class FakeSender:
+    """A `TransactionSender`. Give its `journal` to another to play a restart; `mining`: whether it mines at once."""
+
+    def __init__(self, chain: FakeChain, journal: Journal | None = None) -> None:
+        self.chain = chain
+        self.journal = Journal() if journal is None else journal
+        self.intents = self.journal.intents
         self.submitted: list[Intent] = []
         self.address = SIGNER
         self.mining = True
@@ -278,9 +283,7 @@ class FakeSender:
         outcome, intent = self.journal[key], self.intents[key]
         self.chain.height += 1
         try:
-            events = self.chain.feed.submit(
-                self.address, intent.data, self.chain.height, int(self.chain.clock.now())
-            )
+            events = self.chain.feed.submit(self.address, intent.data, self.chain.height, int(self.chain.clock.now()))
             succeeded = True
         except CallReverted:
             events, succeeded = [], False
@@ -324,8 +327,8 @@ def source(name: str) -> Source:
     return Source(name, name, Request(f"http://127.0.0.1/{name}"), Fields(JsonPath.parse("price")))
 
 
-def quote(name: str, price: str | int, at: float = START, **changes: object) -> Quote:
-    made = Quote(name, name, Decimal(price), observed_at=at, received_at=at)
+def quote(name: str, told: str | int, at: float = START, **changes: object) -> Quote:
+    made = Quote(name, name, Decimal(told), observed_at=at, received_at=at)
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
@@ -336,6 +339,7 @@ def plan(**changes: object) -> FeedPlan:
         sources=tuple(source(name) for name in "abc"),
         aggregation=AggregationPolicy(min_venues=2),
         trigger=TriggerPolicy(heartbeat=3600, deviation=Ppb(5_000_000)),
+        poll_interval=10**6,  # the timer keeps out of the way: tests say when to look
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -361,8 +365,14 @@ class World:
         return self.registry.get_sample_value(name, {"feed": "ETH/USD", "chain": "home", **labels})
 
 
-def make_world(database: Database, *, clock: FakeClock | None = None, chain: FakeChain | None = None,
-               journal: dict[str, Outcome] | None = None, **changes: object) -> World:
+def make_world(
+    database: Database,
+    *,
+    clock: FakeClock | None = None,
+    chain: FakeChain | None = None,
+    journal: Journal | None = None,
+    **changes: object,
+) -> World:
     clock = clock or FakeClock()
     chain = chain or FakeChain(clock)
     sender = FakeSender(chain, journal)

@@ -20,6 +20,7 @@ from seamark.oracle.model import SourceFailure, SourceReport
 from seamark.oracle.sources.source import ContentError, Request, Source, decode_json, read_quote
 from seamark.oracle.tasks import run_together
 from seamark.runtime.clock import Clock
+from seamark.runtime.http import ResponseTooLargeError, read_limited
 
 __all__ = ["QuotePoller", "SourceHealth", "Subscriber"]
 
@@ -27,7 +28,6 @@ MAX_REPLY_BYTES: Final = 1_000_000  # a ticker has a few hundred bytes, the larg
 LONGEST_PAUSE_S: Final = 300.0  # a venue may ask for more patience; a feed cannot wait longer to look again
 RATE_LIMIT_PAUSE_S: Final = 10.0  # where a venue limits us without saying for how long
 _RATE_LIMITED: Final = frozenset({418, 429})  # 418 is Binance's word for "banned for a while"
-_CHUNK_BYTES: Final = 64 * 1024
 
 Subscriber = Callable[[SourceReport], object]
 
@@ -128,12 +128,14 @@ class QuotePoller:
                 self._session.get(request.url, headers=dict(request.headers), allow_redirects=False) as response,
             ):
                 _check_status(response)
-                body = await _read_limited(response)
+                body = await read_limited(response, MAX_REPLY_BYTES)
                 return _Reply(decode_json(body), self._clock.now(), _age(response.headers))
         except TimeoutError:
             raise _FetchError("timeout", f"no complete reply within {deadline:g} s") from None
         except ContentError as error:
             raise _FetchError(error.kind, str(error)) from error
+        except ResponseTooLargeError as error:
+            raise _FetchError("too_large", str(error)) from None
         except aiohttp.ClientConnectorError as error:
             raise _FetchError("connect", f"cannot connect: {error.strerror or type(error).__name__}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -174,15 +176,6 @@ def _check_status(response: aiohttp.ClientResponse) -> None:
         raise _FetchError("redirect", f"HTTP {status}, not followed")
     if status != 200:  # noqa: PLR2004
         raise _FetchError(f"http_{status // 100}xx", f"HTTP {status}")
-
-
-async def _read_limited(response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-        body += chunk
-        if len(body) > MAX_REPLY_BYTES:
-            raise _FetchError("too_large", f"more than {MAX_REPLY_BYTES} bytes")
-    return bytes(body)
 
 
 def _pause_asked(headers: Mapping[str, str]) -> float:
