@@ -29,11 +29,11 @@ from seamark.storage.database import open_database
 from tests.support.clock import FakeClock
 from tests.support.crashes import Crash, CrashingDatabase, Fuse
 from tests.support.mempool import GWEI, MemoryNode
+from tests.support.sending import KEY, TO, price, stop_all_tasks
 
 T = TypeVar("T")
-KEY = "11" * 32
-TO = Address("0x" + "22" * 20)
 DEEPEST_REORG = 3
+DEAREST = 100 * GWEI
 ROUNDS_TO_SETTLE = 60
 
 uint256 = st.integers(0, 2**256 - 1)
@@ -107,14 +107,6 @@ def test_after_recovery_no_nonce_is_missing(open_nonces, latest, pending):
 # ---- the whole sender ----------------------------------------------------------------------------------------------
 
 
-async def stop_all_tasks() -> None:
-    """What dies with a process."""
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
 class Sending(RuleBasedStateMachine):
     """One signer, one node, one journal; the process may die at any step."""
 
@@ -133,7 +125,6 @@ class Sending(RuleBasedStateMachine):
         self.lost: str | None = None
         self.database = self._run(open_database("sqlite://"))
         self.keys = 0
-        self.promised: set[str] = set()
         self._new_process()
 
     def _around(self, point: str) -> None:
@@ -167,7 +158,7 @@ class Sending(RuleBasedStateMachine):
 
     def _intent(self) -> Intent:
         self.keys += 1
-        return Intent(f"price-{self.keys}", TO, f"price-{self.keys}".encode(), gas_limit=60_000)
+        return price(self.keys)
 
     points = st.sampled_from(["before write", "after write", "before send_raw", "after send_raw", "before receipts"])
 
@@ -179,17 +170,16 @@ class Sending(RuleBasedStateMachine):
         intents = [self._intent() for _ in range(count)]
         self._attempt(many())
 
-    @rule(number=st.integers(1, 40))
+    @precondition(lambda self: self.keys)
+    @rule(number=st.integers(0, 40))
     def submit_again(self, number):
-        if number <= self.keys:
-            self._attempt(
-                self.sender.submit(Intent(f"price-{number}", TO, f"price-{number}".encode(), gas_limit=60_000))
-            )
+        self._attempt(self.sender.submit(price(1 + number % self.keys)))
 
-    @rule(number=st.integers(1, 40))
-    def replace(self, number):
-        if number <= self.keys:
-            self._attempt(self.sender.replace(f"price-{number}", self._intent()))
+    @precondition(lambda self: self.keys)
+    @rule(back=st.integers(0, 3))
+    def replace(self, back):
+        old = max(1, self.keys - back)
+        self._attempt(self.sender.replace(f"price-{old}", self._intent()))
 
     @rule(point=points, passes=st.integers(0, 2))
     def arm(self, point, passes):
@@ -210,6 +200,11 @@ class Sending(RuleBasedStateMachine):
     @rule(count=st.integers(1, 3))
     def mine(self, count):
         self.node.mine(count)
+
+    @rule()
+    def mine_and_look(self):
+        self.node.mine()
+        self.look()
 
     @rule(depth=st.integers(1, DEEPEST_REORG), keep=st.booleans())
     def reorg(self, depth, keep):
@@ -232,6 +227,14 @@ class Sending(RuleBasedStateMachine):
     def somebody_uses_the_key(self):
         self.node.mine_foreign(self.sender.address)
 
+    @precondition(lambda self: self.foreigners)
+    @rule()
+    def somebody_uses_the_key_and_is_orphaned(self):
+        self.node.mine_foreign(self.sender.address)
+        self.look()
+        self.submit(1)
+        self.node.reorg(1)
+
     @invariant()
     def no_key_is_mined_twice(self):
         if not hasattr(self, "node"):
@@ -252,7 +255,7 @@ class Sending(RuleBasedStateMachine):
     def _settle(self) -> None:
         self._new_process()
         self.lost = None
-        self.node.base_fee = GWEI
+        self.node.base_fee = DEAREST  # so whatever was offered before has to be raised
         for _ in range(ROUNDS_TO_SETTLE):
             self._attempt(self.sender.look())
             self.node.mine()
@@ -281,7 +284,7 @@ class SendingWithForeigners(Sending):
     confirmations = DEEPEST_REORG + 1
 
 
-_PACE = settings(max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+_PACE = settings(max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
 TestSending = Sending.TestCase
 TestSending.settings = _PACE
 TestSendingWithForeigners = SendingWithForeigners.TestCase

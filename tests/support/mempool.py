@@ -18,9 +18,9 @@ from typing import Literal
 import rlp  # type: ignore[import-untyped]
 from sha3 import keccak_256
 
-from seamark.core.errors import RejectedError
 from seamark.core.ids import Address, ChainId, Hash32
 from seamark.evm.crypto import recover_address
+from seamark.evm.rpc.classify import classify
 from seamark.evm.types import BlockHeader, BlockTag, Receipt
 
 GWEI = 10**9
@@ -31,8 +31,9 @@ PLAIN_GAS = 21_000
 LOCAL = ChainId(31337)
 
 
-class Refused(RejectedError):
-    """What a node answers to a bad transaction."""
+def refusal(words: str, method: str = "eth_sendRawTransaction") -> Exception:
+    """What our client makes of a node's error."""
+    return classify("memory", method, -32000, words)
 
 
 def keccak(data: bytes) -> bytes:
@@ -203,7 +204,7 @@ class MemoryNode:
             return self.blocks[-1].header
         if isinstance(block, int):
             return self.blocks[block].header if block < len(self.blocks) else None
-        raise Refused(f"{block} block not found")
+        return None  # a chain without such tags
 
     async def nonce(self, address: Address, block: BlockTag = "latest") -> int:
         self._enter("nonce")
@@ -246,21 +247,21 @@ class MemoryNode:
         known = self.pool.get((tx.sender, tx.nonce))
         next_nonce = self.count(tx.sender)
         if tx.chain_id != self.chain_id:
-            raise Refused("invalid chain id for signer")
+            raise refusal("invalid chain id for signer")
         if known is not None and known.hash == tx.hash:
-            raise Refused("already known")
+            raise refusal("already known")
         if tx.nonce < next_nonce:
-            raise Refused(f"nonce too low: next nonce {next_nonce}, tx nonce {tx.nonce}")
+            raise refusal(f"nonce too low: next nonce {next_nonce}, tx nonce {tx.nonce}")
         if tx.nonce > next_nonce and not self.keeps_gaps and (tx.sender, tx.nonce - 1) not in self.pool:
-            raise Refused(f"NonceGap, Future nonce. Expected nonce: {next_nonce}")
+            raise refusal(f"NonceGap, Future nonce. Expected nonce: {next_nonce}")
         if tx.gas < PLAIN_GAS:
-            raise Refused("intrinsic gas too low")
+            raise refusal("intrinsic gas too low")
         if tx.tip < self.min_tip:
-            raise Refused(f"transaction underpriced: gas tip cap {tx.tip}, minimum needed {self.min_tip}")
+            raise refusal(f"transaction underpriced: gas tip cap {tx.tip}, minimum needed {self.min_tip}")
         if tx.gas * tx.cap + tx.value > self.funds:
-            raise Refused("insufficient funds for gas * price + value")
+            raise refusal("insufficient funds for gas * price + value")
         if known is not None and not self._replaces(known, tx):
-            raise Refused("replacement transaction underpriced")
+            raise refusal("replacement transaction underpriced")
 
     def _replaces(self, old: Tx, new: Tx) -> bool:
         if self.rule == "besu":
@@ -271,7 +272,7 @@ class MemoryNode:
     async def fee_history(self, blocks: int, newest: BlockTag, percentiles: Sequence[float]) -> History:
         self._enter("fee_history")
         if self.base_fee is None:
-            raise Refused("the method eth_feeHistory does not exist/is not available")
+            raise refusal("the method eth_feeHistory does not exist/is not available", "eth_feeHistory")
         count = min(blocks, len(self.blocks))
         return History((self.base_fee,) * (count + 1), ((self.market_tip,),) * count)
 

@@ -9,7 +9,7 @@ from seamark.core.ids import Address, ChainId
 from seamark.evm.ports import Intent, Signer
 from seamark.evm.transactions.book import Book
 from seamark.evm.transactions.encoding import Unsigned, transaction_hash
-from seamark.evm.transactions.errors import Refusal, classify
+from seamark.evm.transactions.errors import Refusal, refusal_of
 from seamark.evm.transactions.model import Attempt, Entry, Fees
 from seamark.evm.transactions.ports import ChainWriter, Observer, Refused
 from seamark.runtime.clock import Clock
@@ -61,7 +61,7 @@ class Broadcaster:
         try:
             await self._chain.send_raw(entry.last.raw)
         except (TemporaryError, RejectedError) as error:
-            refusal = classify(error)
+            refusal = refusal_of(error)
             if refusal is not Refusal.ALREADY_KNOWN:
                 self._refused(entry, refusal, error)
                 return refusal, error

@@ -1,19 +1,18 @@
-"""What a node means when it refuses a raw transaction.
-
-Clients agree on no code (nearly all say -32000), so the text decides. The order of the rules matters: "replacement
-transaction underpriced" also contains "transaction underpriced".
+"""What it means for a transaction that a node refused it.
 
 Two refusals are success candidates, never failures: ALREADY_KNOWN (the pool has these bytes, or just mined them) and
-NONCE_TOO_LOW (the nonce is used, quite possibly by one of our own attempts). Only receipts tell.
+NONCE_TOO_LOW (the nonce is used, quite possibly by one of our own attempts). Only receipts tell. The nodes' many
+wordings are read in `evm.rpc.classify`.
 """
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["Refusal", "classify"]
+from seamark.evm.rpc import errors
+
+__all__ = ["Refusal", "refusal_of"]
 
 
 class Refusal(StrEnum):
@@ -30,37 +29,18 @@ class Refusal(StrEnum):
     UNAVAILABLE = "unavailable"  # anything else: a time-out, a full pool, a node in trouble
 
 
-# geth, erigon, besu, nethermind, reth, anvil, arbitrum, avalanche, zkSync, substrate, openethereum
-_TEXTS: Final = {
-    Refusal.ALREADY_KNOWN: (
-        "already known|already imported|known transaction|AlreadyKnown|OwnNonceAlreadyUsed|AlreadyImported"
-        "|same hash was already|already in (the )?(mem)?pool|transaction already finalized"
-    ),
-    Refusal.NONCE_TOO_LOW: r"nonce (is )?too low|OldNonce|invalid transaction nonce|Pool\(Stale\)|nonce has already",
-    Refusal.NONCE_TOO_HIGH: "nonce (is )?too (high|far|distant)|NonceGap|nonce gap",
-    Refusal.REPLACEMENT_UNDERPRICED: (
-        "replacement transaction underpriced|transaction replacement (is )?underpriced|ReplacementNotAllowed"
-        "|another transaction with same nonce|another tx which has the same nonce"
-    ),
-    Refusal.FEE_CAP: "exceeds the configured cap|transaction fee cap exceeded",
-    Refusal.NO_FUNDS: (
-        "insufficient (funds|balance)|InsufficientFunds|upfront cost exceeds|not enough funds|would cause overdraft"
-    ),
-    Refusal.UNDERPRICED: (
-        "underpriced|FeeTooLow|fee too low|gas price (.* )?(too low|below)|gasprice is less than"
-        "|max fee per gas less than block base fee|does not satisfy your node's minimal gas"
-    ),
-    Refusal.NEVER: (
-        "intrinsic gas|insufficient gas for floor data|exceeds block gas limit|gas limit too high|GasLimitExceeded"
-        "|oversized data|max initcode size|invalid (sender|signature)|invalid chain ?id|negative value"
-        "|gas uint64 overflow|gas too (low|high)|higher than max fee per gas|execution reverted|sender ?is ?contract"
-        "|not an EOA|invalid RLP|failed to decode"
-    ),
+_REFUSALS: Final[dict[type[Exception], Refusal]] = {
+    errors.AlreadyKnown: Refusal.ALREADY_KNOWN,
+    errors.NonceTooLow: Refusal.NONCE_TOO_LOW,
+    errors.NonceTooHigh: Refusal.NONCE_TOO_HIGH,
+    errors.ReplacementUnderpriced: Refusal.REPLACEMENT_UNDERPRICED,
+    errors.Underpriced: Refusal.UNDERPRICED,
+    errors.InsufficientFunds: Refusal.NO_FUNDS,
+    errors.FeeCapExceeded: Refusal.FEE_CAP,
+    errors.InvalidTransaction: Refusal.NEVER,
 }
-_RULES: Final = tuple((refusal, re.compile(text, re.IGNORECASE)) for refusal, text in _TEXTS.items())
 
 
-def classify(error: Exception) -> Refusal:
-    """Read the node's words out of an error."""
-    text = str(error)
-    return next((refusal for refusal, pattern in _RULES if pattern.search(text)), Refusal.UNAVAILABLE)
+def refusal_of(error: Exception) -> Refusal:
+    """Sort an error of `send_raw`. What is not surely a refusal counts as a node in trouble: it is tried again."""
+    return next((refusal for kind, refusal in _REFUSALS.items() if isinstance(error, kind)), Refusal.UNAVAILABLE)

@@ -123,20 +123,18 @@ class Follower:
             return replace(view, settled=await self._count_in(final))
         return view
 
-    async def _count_in(self, block: int) -> int | None:
+    async def _count_in(self, block: int) -> int:
+        """The count in a final block; 0 (so nothing is decided) where the node cannot tell at the moment."""
         try:
             return await self._crew.chain.nonce(self._desk.address, block)
-        except RejectedError as error:
-            log.debug("node does not know an older state", block=block, error=str(error))
-            return None
+        except (TemporaryError, RejectedError) as error:
+            log.warning("an older state is not known", block=block, error=str(error))
+            return 0
 
     async def _final_block(self, head: int) -> int:
         tag = self._crew.settings.final_tag
         if tag is not None:
-            try:
-                block = await self._crew.chain.header(tag)
-            except RejectedError:
-                block = None  # Besu and Erigon answer with an error where there is no such block
+            block = await self._crew.chain.header(tag)
             if block is not None:
                 return block.number
         return head - self._crew.settings.confirmations + 1

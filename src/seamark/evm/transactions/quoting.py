@@ -82,12 +82,18 @@ class FeeDesk:
         if head.base_fee is None:
             market = Market(None, 0, price)
         else:
-            history = await self._chain.fee_history(HISTORY_BLOCKS, "latest", (PERCENTILE,))
-            base = history.base_fees[-1] if history.base_fees else head.base_fee
-            tip = mean_reward(history.rewards)
+            base, tip = await self._history(head.base_fee)
             market = Market(base, await self._suggested_tip() if tip is None else tip, price)
         self._market = market
         self._read_at = self._clock.monotonic()
+
+    async def _history(self, base: int) -> tuple[int, int | None]:
+        """The next block's base fee and the tip that others paid; the newest block's where a node keeps no history."""
+        try:
+            history = await self._chain.fee_history(HISTORY_BLOCKS, "latest", (PERCENTILE,))
+        except RejectedError:
+            return base, None
+        return history.base_fees[-1] if history.base_fees else base, mean_reward(history.rewards)
 
     async def _suggested_tip(self) -> int:
         try:

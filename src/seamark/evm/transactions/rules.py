@@ -45,8 +45,8 @@ class View:
     """One look at the chain.
 
     `head` is the newest block, `final` the newest that stays, `latest` and `pending` the signer's transaction counts in
-    the newest block and with the pool's. `receipts` are those found of the attempts asked for. `settled` is the count in
-    block `final`, where it was asked for and the node still knows.
+    the newest block and with the pool's. `receipts` are those found of the attempts asked for. `settled` is the count
+    in block `final`, where it was asked for.
     """
 
     head: int
@@ -159,7 +159,7 @@ def judge(slot: Slot, view: View, used: UsedSince | None, patience: Patience) ->
 
 
 def may_be_foreign(slot: Slot, view: View, used: UsedSince | None, patience: Patience) -> bool:
-    """Whether the nonce has been used without a receipt of ours for long enough to ask for its count in a final block."""
+    """Whether the nonce has been used without a receipt of ours long enough to ask for the count in a final block."""
     if slot.nonce >= view.latest or used is None or _winning(slot, view) is not None:
         return False
     return used.head <= view.final and view.now_ms - used.ms >= patience.foreign_ms
