@@ -30,10 +30,13 @@ _SHOWN_BYTES = 36
 
 @dataclass(frozen=True, slots=True)
 class Revert:
-    """A decoded revert. `name` is "" where the data is empty or of no known error; `str()` is one line for a person."""
+    """A decoded revert; `str()` is one line for a person.
+
+    `values` is a record; `name` is "" where the data is empty or of no known error.
+    """
 
     name: str
-    values: tuple[Any, ...]
+    values: Any
     text: str
 
     def __str__(self) -> str:
@@ -55,7 +58,7 @@ def decode_revert(data: bytes, known: Iterable[Error] = ()) -> Revert:
     return Revert("", (), f"reverted with unknown data 0x{shown}")
 
 
-def _describe(error: Error, values: tuple[Any, ...]) -> str:
+def _describe(error: Error, values: Any) -> str:
     if error is _REASON:
         return f"reverted: {values[0]}"
     if error is _PANIC:
