@@ -85,7 +85,7 @@ async def serving(
         names=NAMES,
         version="0.0.0",
         web_root=find_web_root(),
-        chains=lambda: story.chain_states,
+        chains=story.chains,
         limits=limits or StreamLimits(),
     )
     service = ApiService(ApiSettings.model_validate({"port": port, **(settings or {})}), app)

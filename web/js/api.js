@@ -5,14 +5,14 @@ import { setClock } from "./clock.js";
 /**
  * @typedef {{ key: string, label: string, chain_id: number | null, selector: string | null }} Chain
  * @typedef {{ chain: Chain, address: string | null, round: string | null, answer: string | null, price: string | null,
- *   updated_at: string | null, age_seconds: number | null, stale: boolean, rounds_behind: number | null,
+ *   updated_at: string | null, age_seconds: number | null, stale: boolean, paused: boolean, rounds_behind: number,
  *   drift_percent: string | null }} FeedPoint
  * @typedef {{ amount: string, token: string | null, symbol: string | null, text: string }} Fee
  * @typedef {{ feed: string, chain: Chain, round: string | null, reason: string, state: string, at: string,
  *   answer: string | null, price: string | null, previous_price: string | null, change_percent: string | null,
- *   tx: string | null, block: string | null, mined_at: string | null, fee: Fee | null, error: string | null }} Update
- * @typedef {{ name: string, description: string, decimals: number, heartbeat_seconds: number,
- *   deviation_threshold_percent: string, source: FeedPoint, destinations: FeedPoint[],
+ *   tx: string | null, block: string | null, mined_at: string | null, fee: Fee | null, sources: number }} Update
+ * @typedef {{ name: string, description: string, decimals: number, heartbeat_seconds: number | null,
+ *   deviation_threshold_percent: string | null, source: FeedPoint, destinations: FeedPoint[],
  *   observation: { price: string, at: string, sources: number | null, deviation_percent: string | null } | null,
  *   last_update: Update | null, history: { at: string, price: string }[] }} Feed
  * @typedef {{ name: "sent" | "finalized" | "committed" | "executed",
@@ -22,17 +22,18 @@ import { setClock } from "./clock.js";
  *   sequence: string | null, stage: string, state: "in_flight" | "succeeded" | "failed" | "retracted",
  *   sender: string | null, receiver: string | null, sent_at: string | null, updated_at: string,
  *   total_seconds: number | null, stages: Stage[], fee: Fee | null,
- *   failure: { kind: string, text: string, raw: string | null } | null, feed: string | null, round: string | null }} Message
- * @typedef {{ kind: string, chain: Chain, contract: string | null, block: string, block_hash: string,
- *   block_at: string | null, tx: string, log_index: number, retracted: boolean, details: Record<string, string> }} Sighting
- * @typedef {{ to: string, at: string, reason: string }} Transition
+ *   failure: { kind: string, text: string, raw: string | null } | null,
+ *   attempts: number, manual: boolean | null, callback: boolean | null, destination_watched: boolean, feed: string | null, round: string | null }} Message
+ * @typedef {{ kind: string, chain: Chain, block: string, block_hash: string,
+ *   block_at: string | null, tx: string, log_index: number, retracted: boolean, details: Record<string, unknown> }} Sighting
+ * @typedef {{ step: string, before: string | null, after: string, at: string | null, seen_at: string,
+ *   chain: Chain | null, block: string | null, block_hash: string | null }} Transition
  * @typedef {Message & { sightings: Sighting[], transitions: Transition[] }} MessageDetails
  * @typedef {{ status: "ok" | "degraded" | "down", detail: string, required: boolean }} Check
- * @typedef {{ chain: Chain, head: string | null, head_at: string | null, finalized: string | null,
- *   read_to: string | null, lag_blocks: number | null }} ChainState
+ * @typedef {{ chain: Chain, block: string | null, block_at: string | null, finalized: string | null, reorgs: number }} ChainState
  * @typedef {{ now: string, version: string, status: "ok" | "degraded" | "down", ready: boolean,
  *   checks: Record<string, Check>, chains: ChainState[], last_event: number }} Status
- * @typedef {{ lane: { source: Chain, destination: Chain }, sent: number }} LaneState
+ * @typedef {{ lane: { source: Chain, destination: Chain }, total: number }} LaneState
  */
 
 const TIMEOUT_MS = 15000;

@@ -2,7 +2,7 @@
 
 import { ApiError, getMessage } from "./api.js";
 import { since } from "./clock.js";
-import { byId, copyable, h, icon, setAttr, setText } from "./dom.js";
+import { byId, copyable, h, icon, setText } from "./dom.js";
 import * as format from "./format.js";
 import { showMessageState } from "./messages.js";
 import { STATES, waitingSince } from "./stepper.js";
@@ -85,7 +85,7 @@ export class Details {
       h("div", { class: "drawer-lead" }, state, h("p", { class: "drawer-lane" }, message.lane.source.label, icon("arrow"), message.lane.destination.label)),
       h("div", { class: "drawer-id" }, id.element),
       ...this.failure(message),
-      h("h3", {}, "Way"),
+      h("h3", {}, "Journey"),
       this.way(message),
       h("h3", {}, "Facts"),
       facts(message),
@@ -121,31 +121,36 @@ export class Details {
 
   /** @param {MessageDetails} message */
   way(message) {
-    const list = h("ol", { class: "way" });
-    message.stages.forEach((stage, index) => {
-      const failed = stage.state === "failed";
-      const chain = index < 2 ? message.lane.source : message.lane.destination;
-      const item = h("li", { "data-look": failed ? "failed" : stage.state === "retracted" ? "retracted" : stage.at === null ? "waiting" : "done" });
-      const mark = failed ? "cross" : stage.state === "retracted" ? "back" : stage.at === null ? null : "check";
-      item.append(h("span", { class: "step-node" }, ...(mark ? [icon(/** @type {any} */ (mark))] : [])));
-      const head = h("p", { class: "way-head" }, h("strong", {}, failed ? "Failed" : WORDS[stage.name]));
-      const body = h("div", { class: "way-body" }, head);
-      if (stage.at !== null) {
-        if (stage.seconds !== null && index > 0) head.append(h("span", { class: "way-took" }, `after ${format.took(stage.seconds)}`));
-        body.append(h("p", { class: "quiet" }, format.moment(stage.at), stage.block === null ? "" : ` · ${chain.label} block ${format.grouped(stage.block)}`));
-      } else if (message.state === "in_flight" && message.stages[index - 1]?.at) {
-        this.waiting = h("span", { class: "way-took" });
-        head.append(h("span", { class: "quiet" }, "awaited for"), this.waiting);
-      }
-      if (stage.tx) {
-        const tx = copyable(`${stage.name} transaction hash`);
-        tx.set(stage.tx, stage.tx);
-        body.append(h("p", {}, tx.element));
-      }
-      item.append(body);
-      list.append(item);
-    });
-    return list;
+    return h("ol", { class: "way" }, ...message.stages.map((stage, index) => this.step(message, stage, index)));
+  }
+
+  /**
+   * @param {MessageDetails} message
+   * @param {import("./api.js").Stage} stage
+   * @param {number} index
+   */
+  step(message, stage, index) {
+    const mark = { done: "check", current: "check", failed: "cross", retracted: "back" }[/** @type {string} */ (stage.state)];
+    const chain = index < 2 ? message.lane.source : message.lane.destination;
+    const head = h("p", { class: "way-head" }, h("strong", {}, stage.state === "failed" ? "Failed" : WORDS[stage.name]));
+    const body = h("div", { class: "way-body" }, head);
+    if (stage.at !== null) {
+      if (stage.seconds !== null && index > 0) head.append(h("span", { class: "way-took" }, `after ${format.took(stage.seconds)}`));
+      const block = stage.block === null ? "" : ` · ${chain.label} block ${format.grouped(stage.block)}`;
+      body.append(h("p", { class: "quiet" }, format.moment(stage.at), block));
+    } else if (stage.state === "done") body.append(h("p", { class: "quiet" }, "passed; nobody saw when"));
+    else if (message.stages[index - 1]?.state === "current") {
+      this.waiting = h("span", { class: "way-took" });
+      head.append(h("span", { class: "quiet" }, "awaited for"), this.waiting);
+      if (!message.destination_watched && index > 1) body.append(h("p", { class: "quiet" }, "The destination chain is not watched, so this stays unknown."));
+    }
+    if (stage.tx) {
+      const tx = copyable(`${stage.name} transaction hash`);
+      tx.set(stage.tx, stage.tx);
+      body.append(h("p", {}, tx.element));
+    }
+    const node = h("span", { class: "step-node" }, ...(mark ? [icon(/** @type {any} */ (mark))] : []));
+    return h("li", { "data-look": stage.state === "current" ? "done" : stage.state }, node, body);
   }
 }
 
@@ -179,6 +184,9 @@ function facts(message) {
   add("Protocol", `${message.protocol.toUpperCase()}${message.version ? ` ${message.version}` : ""}`);
   add("Sequence", message.sequence && `#${message.sequence}`);
   add("Fee", message.fee?.text);
+  add("Attempts", message.attempts > 1 ? String(message.attempts) : null);
+  add("Executed by", message.manual === null ? null : message.manual ? "hand" : "the network");
+  add("Receiver called", message.callback === null ? null : message.callback ? "yes" : "no: nothing there took the message");
   add("Sender", message.sender, true);
   add("Receiver", message.receiver, true);
   return list;
@@ -190,7 +198,9 @@ function evidence(message) {
   const items = message.sightings.map((sighting) => {
     const tx = copyable(`transaction hash of ${sighting.kind}`);
     tx.set(sighting.tx, sighting.tx);
-    const extra = Object.entries(sighting.details).map(([name, value]) => `${name} ${value}`);
+    const extra = Object.entries(sighting.details)
+      .filter(([, value]) => typeof value !== "object" && String(value).length <= 80)
+      .map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`);
     const item = h(
       "li",
       {},
@@ -208,9 +218,11 @@ function evidence(message) {
 function transitions(message) {
   if (!message.transitions.length) return [];
   const items = message.transitions.map((step) => {
-    const when = h("time", { class: "quiet" }, format.moment(step.at));
-    setAttr(when, "datetime", step.at);
-    return h("li", {}, h("strong", {}, format.capital(step.to)), ` ${step.reason} `, when);
+    const at = step.at ?? step.seen_at;
+    const when = h("time", { class: "quiet", datetime: at }, format.moment(at));
+    const where = step.chain && step.block ? `, ${step.chain.label} block ${format.grouped(step.block)}` : "";
+    const text = step.step === "reorged" ? `Fell back from ${step.before} to ${step.after}: a reorganisation took the evidence` : format.capital(step.step);
+    return h("li", {}, h("strong", {}, text), `${where} · `, when);
   });
   return [h("h3", {}, "History"), h("ol", { class: "history" }, ...items)];
 }

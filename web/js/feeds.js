@@ -52,7 +52,7 @@ class FeedCard {
   constructor() {
     this.name = h("h3", { class: "feed-name" });
     this.spark = new Sparkline();
-    this.price = h("span", { class: "feed-price" });
+    this.price = h("p", { class: "feed-price" });
     this.change = h("span", { class: "change" });
     this.points = h("tbody");
     this.deviation = new Gauge("Deviation");
@@ -61,7 +61,7 @@ class FeedCard {
     this.element = h(
       "article",
       { class: "card feed" },
-      h("div", { class: "feed-head" }, h("div", {}, this.name, h("p", { class: "feed-value" }, this.price, this.change)), this.spark.element),
+      h("div", { class: "feed-head" }, h("div", {}, h("div", { class: "feed-title" }, this.name, this.change), this.price), this.spark.element),
       h(
         "table",
         { class: "points" },
@@ -69,7 +69,7 @@ class FeedCard {
         h(
           "thead",
           { class: "hidden" },
-          h("tr", {}, ...["Chain", "Price", "Drift", "Round", "Age"].map((word) => h("th", { scope: "col" }, word))),
+          h("tr", {}, ...["Chain and round", "Price and drift", "Age"].map((word) => h("th", { scope: "col" }, word))),
         ),
         this.points,
       ),
@@ -102,30 +102,33 @@ class FeedCard {
 
   /** @param {Feed} feed */
   showDeviation(feed) {
-    const threshold = Number(feed.deviation_threshold_percent);
     const seen = feed.observation;
+    this.deviation.element.hidden = feed.deviation_threshold_percent === null;
+    const threshold = Number(feed.deviation_threshold_percent);
     if (!seen || seen.deviation_percent === null) {
-      this.deviation.show(0, `waits for the venues · limit ${feed.deviation_threshold_percent} %`);
+      this.deviation.show(0, `limit ${threshold} %`);
       return;
     }
     const share = threshold > 0 ? Math.abs(Number(seen.deviation_percent)) / threshold : 0;
     const title = `Venues say ${format.price(seen.price)}${seen.sources === null ? "" : ` (${format.plural(seen.sources, "source")})`}`;
-    this.deviation.show(share, `${format.percent(seen.deviation_percent)} of ${feed.deviation_threshold_percent} %`, title);
+    this.deviation.show(share, `${format.percent(seen.deviation_percent).replace(" %", "")} of ${threshold} %`, title);
   }
 
   tick() {
     if (!this.feed) return;
     const { source, heartbeat_seconds: heartbeat, last_update: last } = this.feed;
-    if (source.updated_at === null) this.heartbeat.show(0, `every ${format.span(heartbeat)}`);
+    this.heartbeat.element.hidden = heartbeat === null;
+    if (heartbeat === null) this.heartbeat.show(0, "");
+    else if (source.updated_at === null) this.heartbeat.show(0, `every ${format.limit(heartbeat)}`);
     else {
       const age = since(source.updated_at);
-      this.heartbeat.show(age / heartbeat, `${format.span(age)} of ${format.span(heartbeat)}`);
+      this.heartbeat.show(age / heartbeat, `${format.span(age)} of ${format.limit(heartbeat)}`);
     }
     if (last) {
       const reason = reasonOf(last.reason);
       setText(this.last, `Last: ${reason.word.toLowerCase()}, ${format.ago(since(last.at))}`);
       setAttr(this.last, "title", reason.text);
-    } else setText(this.last, "Nothing published yet");
+    } else setText(this.last, heartbeat === null ? "Watched, not published here" : "Nothing published yet");
     this.rows.tick();
   }
 }
@@ -134,11 +137,17 @@ class PointRow {
   constructor() {
     this.chain = h("span", { class: "point-chain" });
     this.kind = h("span", { class: "tag" });
-    this.price = h("td", { class: "num point-price" });
-    this.drift = h("td", { class: "num point-drift" });
-    this.round = h("td", { class: "num point-round" });
+    this.round = h("span", { class: "point-sub" });
+    this.price = h("span", { class: "point-price" });
+    this.drift = h("span", { class: "point-sub" });
     this.age = h("td", { class: "num point-age" });
-    this.element = h("tr", {}, h("th", { scope: "row" }, this.chain, this.kind), this.price, this.drift, this.round, this.age);
+    this.element = h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, this.chain, this.kind, this.round),
+      h("td", { class: "num" }, this.price, this.drift),
+      this.age,
+    );
     /** @type {FeedPoint | null} */
     this.point = null;
   }
@@ -148,27 +157,31 @@ class PointRow {
     const before = this.point?.price ?? null;
     this.point = point;
     const remote = point.rounds_behind !== 0 || point.drift_percent !== null;
+    const behind = point.rounds_behind;
     setText(this.chain, point.chain.label);
     setAttr(this.chain, "title", point.address ?? undefined);
-    setText(this.kind, remote ? "" : "source");
+    setText(this.kind, point.paused ? "paused" : remote ? "" : "source");
+    setText(this.round, point.round === null ? "no round yet" : `round ${point.round}${behind > 0 ? `, ${behind} behind` : ""}`);
+    this.round.classList.toggle("is-behind", behind > 0 && point.round !== null);
     setText(this.price, format.price(point.price));
     if (before !== null && point.price !== null && before !== point.price) flash(this.price, Number(point.price) > Number(before));
-    setText(this.drift, remote && point.price !== null ? format.percent(point.drift_percent) : "");
-    setAttr(this.drift, "title", remote ? "Difference to the source chain" : undefined);
-    const behind = point.rounds_behind ?? 0;
-    setText(this.round, point.round === null ? "–" : behind > 0 ? `−${behind} · #${point.round}` : `#${point.round}`);
-    setAttr(this.round, "title", behind > 0 ? `${format.plural(behind, "round")} behind the source` : "Round");
-    this.round.classList.toggle("is-behind", behind > 0);
+    setText(this.drift, !remote ? "" : point.price === null ? "not yet delivered" : drift(point.drift_percent));
     this.tick();
   }
 
   tick() {
     const point = this.point;
     if (!point) return;
-    setText(this.age, point.updated_at === null ? "waiting" : format.span(since(point.updated_at)));
-    this.age.classList.toggle("is-stale", point.stale && point.updated_at !== null);
-    setAttr(this.age, "title", point.stale && point.updated_at !== null ? "Stale: older than its heartbeat allows" : "Age of the answer");
+    setText(this.age, point.updated_at === null ? "–" : format.span(since(point.updated_at)));
+    const stale = point.stale && point.updated_at !== null;
+    this.age.classList.toggle("is-stale", stale);
+    setAttr(this.age, "title", stale ? "Stale: older than its heartbeat allows" : "Age of the answer");
   }
+}
+
+/** @param {string | null} percent */
+function drift(percent) {
+  return percent === null || Number(percent) === 0 ? "same price" : `${format.percent(percent)} drift`;
 }
 
 /** A bar that fills towards a limit, with the numbers in words beside it. */

@@ -25,6 +25,14 @@ export function took(seconds) {
   return seconds < 10 ? `${(Math.round(seconds * 10) / 10).toString()} s` : span(Math.round(seconds));
 }
 
+/**
+ * A limit, without what is zero: "1 m", "1 h 30 m".
+ * @param {number} seconds
+ */
+export function limit(seconds) {
+  return span(seconds).replace(/ 0\d? [a-z]$/, (rest) => (/[1-9]/.test(rest) ? rest : ""));
+}
+
 /** @param {number} seconds */
 export function ago(seconds) {
   return seconds < 1 ? "just now" : `${span(seconds)} ago`;

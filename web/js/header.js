@@ -7,8 +7,7 @@ import * as format from "./format.js";
 /** @typedef {import("./api.js").ChainState} ChainState */
 /** @typedef {import("./api.js").Status} Status */
 
-const OLD_HEAD_S = 60; // a chain without a block for so long deserves a look
-const LAG_BLOCKS = 5;
+const OLD_BLOCK_S = 60; // a chain without a block for so long deserves a look
 const HEALTH = {
   ok: { word: "Healthy", tone: "good" },
   degraded: { word: "Degraded", tone: "warn" },
@@ -60,8 +59,8 @@ class ChainChip {
     this.dot = h("span", { class: "dot" });
     this.name = h("span", { class: "chain-name" });
     this.block = h("span", { class: "chain-block" });
-    this.lag = h("span", { class: "chain-lag" });
-    this.element = h("li", { class: "chain" }, this.dot, this.name, this.block, this.lag);
+    this.age = h("span", { class: "chain-age" });
+    this.element = h("li", { class: "chain" }, this.dot, this.name, this.block, this.age);
     /** @type {ChainState | null} */
     this.state = null;
   }
@@ -70,10 +69,10 @@ class ChainChip {
   update(state) {
     this.state = state;
     setText(this.name, state.chain.label);
-    setText(this.block, state.head === null ? "no block yet" : `#${format.grouped(state.head)}`);
-    const parts = [`chain id ${state.chain.chain_id ?? "?"}`];
-    if (state.finalized !== null) parts.push(`finalized ${format.grouped(state.finalized)}`);
-    if (state.read_to !== null) parts.push(`read to ${format.grouped(state.read_to)}`);
+    setText(this.block, state.block === null ? "no block yet" : `#${format.grouped(state.block)}`);
+    const parts = [`chain id ${state.chain.chain_id ?? "unknown"}`];
+    if (state.finalized !== null) parts.push(`final to block ${format.grouped(state.finalized)}`);
+    if (state.reorgs) parts.push(format.plural(state.reorgs, "reorganisation"));
     setAttr(this.element, "title", parts.join(" · "));
     this.tick();
   }
@@ -81,11 +80,9 @@ class ChainChip {
   tick() {
     const state = this.state;
     if (!state) return;
-    const age = state.head_at === null ? null : since(state.head_at);
-    const lag = state.lag_blocks ?? 0;
-    const late = lag > LAG_BLOCKS;
-    setText(this.lag, late ? `${lag} behind` : age === null ? "" : format.span(age));
-    setAttr(this.dot, "data-tone", state.head === null ? "wait" : late || (age ?? 0) > OLD_HEAD_S ? "warn" : "good");
+    const age = state.block_at === null ? null : since(state.block_at);
+    setText(this.age, age === null ? "" : format.span(age));
+    setAttr(this.dot, "data-tone", age === null ? "wait" : age > OLD_BLOCK_S ? "warn" : "good");
   }
 }
 

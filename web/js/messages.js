@@ -43,7 +43,7 @@ export class Messages {
   /** The server-side part of the filter. */
   query() {
     const query = new URLSearchParams();
-    if (this.stage.value) query.append(...(/** @type {[string, string]} */ (this.stage.value.split("="))));
+    for (const stage of this.stage.value.split(" ").filter(Boolean)) query.append("stage", stage);
     if (this.lane.value) {
       const [source, destination] = JSON.parse(this.lane.value);
       query.append("source", source);

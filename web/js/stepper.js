@@ -38,14 +38,6 @@ export function waitingSince(message) {
   return message.stages.reduce((/** @type {string | null} */ last, stage) => stage.at ?? last, null);
 }
 
-/**
- * Index of the stage a message is in: the last one reached.
- * @param {Stage[]} stages
- */
-function reached(stages) {
-  return stages.reduce((last, stage, index) => (stage.at !== null || stage.state === "failed" ? index : last), 0);
-}
-
 export class Stepper {
   constructor() {
     this.steps = /** @type {(keyof typeof WORDS)[]} */ (Object.keys(WORDS)).map((name) => new Step(WORDS[name]));
@@ -57,11 +49,8 @@ export class Stepper {
   /** @param {Message} message */
   update(message) {
     this.message = message;
-    const here = reached(message.stages);
     message.stages.forEach((stage, index) => {
-      const moving = message.state === "in_flight" && index === here;
-      const look = stage.state === "failed" || stage.state === "retracted" ? stage.state : index <= here ? (moving ? "here" : "done") : "waiting";
-      this.steps[index].show(look, message.state === "failed" && index === 3 ? "Failed" : WORDS[stage.name]);
+      this.steps[index].show(stage.state, stage.state === "failed" ? "Failed" : WORDS[stage.name]);
     });
     this.tick();
   }
@@ -69,12 +58,11 @@ export class Stepper {
   tick() {
     const message = this.message;
     if (!message) return;
-    const here = reached(message.stages);
     message.stages.forEach((stage, index) => {
       const next = message.stages[index + 1];
       let text = "";
-      if (next && next.seconds !== null) text = format.took(next.seconds);
-      else if (index === here && message.state === "in_flight" && stage.at !== null) text = format.span(since(stage.at));
+      if (stage.state === "current" && stage.at !== null) text = format.span(since(stage.at));
+      else if (next && next.seconds !== null) text = format.took(next.seconds);
       this.steps[index].time(text);
     });
   }
@@ -91,7 +79,7 @@ class Step {
   }
 
   /**
-   * @param {string} look done, here, waiting, failed or retracted
+   * @param {string} look done, current, waiting, failed or retracted
    * @param {string} word
    */
   show(look, word) {
@@ -99,10 +87,10 @@ class Step {
     if (look === this.look) return;
     this.look = look;
     setAttr(this.element, "data-look", look);
-    setAttr(this.element, "aria-current", look === "here" ? "step" : undefined);
+    setAttr(this.element, "aria-current", look === "current" ? "step" : undefined);
     const mark = { done: "check", failed: "cross", retracted: "back" }[look];
     this.node.replaceChildren(...(mark ? [icon(/** @type {any} */ (mark))] : []));
-    setAttr(this.node, "title", { done: "reached", here: "is here", waiting: "not yet reached", failed: "failed", retracted: "retracted" }[look]);
+    setAttr(this.node, "title", { done: "reached", current: "is here", waiting: "not yet reached", failed: "failed", retracted: "retracted" }[look]);
   }
 
   /** @param {string} text */

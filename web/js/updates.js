@@ -12,7 +12,7 @@ const FIRST_ROWS = 10;
 /** @type {Record<string, { word: string, icon: keyof typeof import("./icons.js").ICONS, tone: string, text: string }>} */
 const STATES = {
   broadcast: { word: "Sent", icon: "clock", tone: "active", text: "A node has accepted the transaction" },
-  mined: { word: "Mined", icon: "check", tone: "good", text: "In a block that a reorganisation may still undo" },
+  mined: { word: "Mined", icon: "check", tone: "active", text: "In a block that a reorganisation may still undo" },
   final: { word: "Final", icon: "check", tone: "good", text: "In a block that will stay" },
   parked: { word: "Parked", icon: "pause", tone: "warn", text: "The step was too large; the contract waits for a confirmation" },
   reverted: { word: "Reverted", icon: "cross", tone: "bad", text: "The contract refused it" },
@@ -93,6 +93,7 @@ class UpdateRow {
     setAttr(this.feed, "title", `on ${item.chain.label}`);
     setText(this.old, item.previous_price === null ? "" : `${format.price(item.previous_price)} → `);
     setText(this.price, format.price(item.price));
+    setAttr(this.price, "title", item.price === null ? undefined : `${item.price} from ${format.plural(item.sources, "source")}`);
     showChange(this.change, item.change_percent);
     const reason = reasonOf(item.reason);
     if (this.why.dataset.reason !== item.reason) {
@@ -123,6 +124,6 @@ function showState(element, item) {
   element.dataset.state = item.state;
   const shown = STATES[item.state] ?? { word: format.capital(item.state), icon: "alert", tone: "warn", text: item.state };
   setAttr(element, "data-tone", shown.tone);
-  setAttr(element, "title", item.error ?? shown.text);
+  setAttr(element, "title", shown.text);
   element.replaceChildren(icon(shown.icon), shown.word);
 }

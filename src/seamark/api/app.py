@@ -19,7 +19,7 @@ from seamark.api.live import EventHub
 from seamark.api.names import ChainNames
 from seamark.api.page import PageFiles
 from seamark.api.parameters import refuse_unknown
-from seamark.api.ports import ChainStates, FeedReader, MessageReader
+from seamark.api.ports import ChainStates, FeedReader, MessageReader, no_chains
 from seamark.api.problems import PROBLEM_TYPE, Problem, install_problem_handlers
 from seamark.api.routes.feeds import feed_routes
 from seamark.api.routes.health import health_routes
@@ -65,7 +65,7 @@ def create_app(
     names: ChainNames,
     version: str,
     web_root: Path | None,
-    chains: ChainStates = tuple,
+    chains: ChainStates = no_chains,
     host_names: Collection[str] | None = (),
     limits: StreamLimits = DEFAULT_LIMITS,
 ) -> FastAPI:

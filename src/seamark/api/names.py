@@ -7,17 +7,21 @@ from dataclasses import dataclass
 
 from seamark.core.ids import Address, ChainId, Selector
 
-__all__ = ["ChainName", "ChainNames", "TokenName"]
+__all__ = ["NATIVE_DECIMALS", "ChainName", "ChainNames", "TokenName"]
 
 
 @dataclass(frozen=True, slots=True)
 class ChainName:
-    """One chain. `key` is its name in the settings, `label` what people read."""
+    """One chain. `key` is its name in the settings, `label` what people read, `native` the symbol of its currency."""
 
     key: str
     label: str
     chain_id: ChainId | None = None
     selector: Selector | None = None
+    native: str = "ETH"
+
+
+NATIVE_DECIMALS = 18  # of every EVM chain's own currency
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +44,25 @@ class ChainNames:
         self._by_id = {chain.chain_id: chain for chain in self.all if chain.chain_id is not None}
         self._tokens = dict(tokens or {})
 
-    def by_key(self, key: str) -> ChainName:
-        return self._by_key.get(key) or ChainName(key, key)
+    def by_key(self, key: str, chain_id: ChainId | None = None) -> ChainName:
+        return self._by_key.get(key) or ChainName(key, key, chain_id)
 
     def by_selector(self, selector: Selector) -> ChainName:
         return self._by_selector.get(selector) or ChainName(str(selector), str(selector), selector=selector)
 
     def by_chain_id(self, chain_id: ChainId) -> ChainName:
         return self._by_id.get(chain_id) or ChainName(str(chain_id), f"chain {chain_id}", chain_id)
+
+    def of_lane(self, number: str, chain_id: int | None, name: str) -> ChainName:
+        """An end of a lane, as a tracker knows it: the protocol's number for the chain, its id, the name in use."""
+        known = self._by_id.get(ChainId(chain_id)) if chain_id is not None else None
+        if known is not None:
+            return known
+        selector = Selector(int(number)) if number.isdigit() else None
+        if selector is not None and selector in self._by_selector:
+            return self._by_selector[selector]
+        label = name or number
+        return ChainName(name or number, label, None if chain_id is None else ChainId(chain_id), selector)
 
     def find(self, text: str) -> ChainName | None:
         """By key, label (any case), selector or chain id, as a person types it."""

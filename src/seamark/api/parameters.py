@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from datetime import UTC, datetime
+from math import ceil
 from typing import Annotated, Any
 
 from fastapi import Query, Request
@@ -16,6 +17,7 @@ from pydantic import AfterValidator
 
 from seamark.api.names import ChainName, ChainNames
 from seamark.api.problems import ParameterError
+from seamark.core.ids import Selector
 
 __all__ = [
     "AddressFilter",
@@ -26,13 +28,13 @@ __all__ = [
     "MomentFilter",
     "find_chain",
     "refuse_unknown",
-    "to_ms",
+    "to_seconds",
 ]
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 MAX_CURSOR = 400
-_MS = 1000
+_MAX_SELECTOR = 2**64 - 1
 
 
 def refuse_unknown(request: Request) -> None:
@@ -81,12 +83,15 @@ Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most."
 After = Annotated[str | None, Query(alias="cursor", max_length=MAX_CURSOR, description="`next` of the page before.")]
 
 
-def to_ms(moment: datetime | None) -> int | None:
-    """Milliseconds since the epoch; a time without an offset is taken as UTC."""
+def to_seconds(moment: datetime | None) -> int | None:
+    """Whole seconds since the epoch, rounded up: block times are whole, so "at or after" and "before" stay exact.
+
+    A time without an offset is taken as UTC.
+    """
     if moment is None:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return int(aware.timestamp() * _MS)
+    return ceil(aware.timestamp())
 
 
 def find_chain(names: ChainNames, parameter: str, text: str | None) -> ChainName | None:
@@ -102,7 +107,7 @@ def find_chain(names: ChainNames, parameter: str, text: str | None) -> ChainName
     found = names.find(text)
     if found is not None:
         return found
-    if text.isascii() and text.isdigit():
-        return ChainName(text, text)
+    if text.isascii() and text.isdigit() and int(text) <= _MAX_SELECTOR:
+        return ChainName(text, text, selector=Selector(int(text)))
     known = ", ".join(chain.key for chain in names.all)
     raise ParameterError(parameter, f"no chain is called {text[:40]!r}; known: {known or 'none'}, or any CCIP selector")

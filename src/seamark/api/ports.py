@@ -1,58 +1,57 @@
-"""What the routes need from the capabilities, and the words they ask with. `seamark.api.readers` implements it on their
+"""What the routes need, and the words they ask with; `seamark.api.readers` implements it on the capabilities'
 stores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from seamark.api.names import ChainName
-from seamark.api.views import Chain, ChainState, Feed, LaneState, Message, MessageDetails, Update
+from seamark.api.views import Chain, ChainState, Feed, LaneState, Message, MessageDetails, StageName, Update
 
-__all__ = ["ChainStates", "FeedReader", "MessageFilter", "MessageReader", "Page", "Position", "chain_view"]
+__all__ = ["ChainStates", "FeedReader", "MessageFilter", "MessageReader", "Page", "chain_view", "no_chains"]
 
 T = TypeVar("T")
-ChainStates = Callable[[], Sequence[ChainState]]
+ChainStates = Callable[[], Awaitable[Sequence[ChainState]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
-    """The row after which a page starts, in descending order of (time, tie-breaker).
-
-    Both never change for a row once stored, so rows that arrive while somebody turns pages move nothing.
-    """
-
-    at: int
-    key: str
+async def no_chains() -> Sequence[ChainState]:
+    """Where nothing is known of chains."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some rows and where the next page starts; None at the end."""
+    """Some rows, newest first, and the opaque cursor of the next page; None at the end.
+
+    A cursor names the last row's place in the order, not a count, so rows that arrive while somebody turns pages move
+    nothing.
+    """
 
     items: list[T]
-    next: Position | None
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class MessageFilter:
-    """Which messages; an empty field does not filter. Addresses and hashes lower case, times in ms, `until`
-    exclusive.
+    """Which messages; an empty field does not filter.
+
+    Addresses and hashes are lower case. `ids` holds one id or its beginning, or several whole ids. Times are seconds
+    since the epoch, `until` exclusive.
     """
 
     source: ChainName | None = None
     destination: ChainName | None = None
-    stages: tuple[str, ...] = ()
-    states: tuple[str, ...] = ()
+    stages: tuple[StageName, ...] = ()
     sender: str | None = None
     receiver: str | None = None
     tx: str | None = None
     ids: tuple[str, ...] = ()
     feed: str | None = None
-    since_ms: int | None = None
-    until_ms: int | None = None
+    since: int | None = None
+    until: int | None = None
 
 
 class FeedReader(Protocol):
@@ -60,17 +59,27 @@ class FeedReader(Protocol):
 
     async def feeds(self) -> list[Feed]: ...
 
-    async def updates(self, feed: str | None, after: Position | None, limit: int) -> Page[Update]:
-        """Publications of one feed or all, newest first."""
-        ...
-
     async def has_feed(self, name: str) -> bool: ...
+
+    async def updates(self, feed: str | None, cursor: str | None, limit: int) -> Page[Update]:
+        """Publications of one feed or all.
+
+        Raises:
+            ParameterError: A cursor that no page has given.
+        """
+        ...
 
 
 class MessageReader(Protocol):
     """Messages."""
 
-    async def search(self, wanted: MessageFilter, after: Position | None, limit: int) -> Page[Message]: ...
+    async def search(self, wanted: MessageFilter, cursor: str | None, limit: int) -> Page[Message]:
+        """Those that match.
+
+        Raises:
+            ParameterError: A cursor that no page has given.
+        """
+        ...
 
     async def find(self, message_id: str) -> MessageDetails | None: ...
 
@@ -78,6 +87,7 @@ class MessageReader(Protocol):
 
 
 def chain_view(chain: ChainName) -> Chain:
+    """A chain as the API shows it."""
     return Chain(
         key=chain.key,
         label=chain.label,

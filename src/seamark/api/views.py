@@ -6,7 +6,7 @@ decimal strings, never floats; addresses carry their EIP-55 checksum; times are 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -54,7 +54,7 @@ MessageState = Literal["in_flight", "succeeded", "failed", "retracted"]
 Reason = Annotated[
     str,
     Field(
-        description="Why it was sent: first, deviation, heartbeat, or what an operator asked for.",
+        description="Why it was sent: first, deviation, heartbeat, or confirm (a second look at a large step).",
         examples=["deviation"],
     ),
 ]
@@ -110,11 +110,10 @@ class ChainState(View):
     """How far a chain has been read."""
 
     chain: Chain
-    head: Uint | None = Field(description="Newest block seen.")
-    head_at: Time | None = Field(description="That block's own time.")
+    block: Uint | None = Field(description="Newest block whose events are stored.")
+    block_at: Time | None = Field(description="That block's own time.")
     finalized: Uint | None = Field(description="Newest block that will stay.")
-    read_to: Uint | None = Field(description="Newest block whose events are stored.")
-    lag_blocks: int | None = Field(description="Blocks between head and stored events.", examples=[0])
+    reorgs: int = Field(description="Reorganisations seen.", examples=[0])
 
 
 class Status(View):
@@ -143,7 +142,8 @@ class FeedPoint(View):
     updated_at: Time | None = Field(description="The contract's own updatedAt; on a remote chain the source's time.")
     age_seconds: Seconds | None
     stale: bool = Field(description="Older than the heartbeat and a tolerance, or never answered.")
-    rounds_behind: int | None = Field(description="Rounds the source is ahead; 0 on the source chain.", examples=[0])
+    paused: bool = Field(description="The contract takes no answers now.")
+    rounds_behind: int = Field(description="Rounds the source is ahead; 0 on the source chain.", examples=[0])
     drift_percent: Percent | None = Field(description="Difference to the source chain's price; null there.")
 
 
@@ -187,11 +187,11 @@ class Update(View):
     price: Price | None
     previous_price: Price | None = Field(description="The answer it replaced; null for the first.")
     change_percent: Percent | None
+    sources: int = Field(description="Quotes that made the answer.", examples=[3])
     tx: Hash | None
     block: Uint | None
-    mined_at: Time | None
+    mined_at: Time | None = Field(description="By the block's own time.")
     fee: Fee | None = Field(description="What the transaction cost.")
-    error: str | None = Field(description="Why it failed, where it did.")
 
 
 class Updates(View):
@@ -207,8 +207,10 @@ class Feed(View):
     name: str = Field(examples=["ETH/USD"])
     description: str
     decimals: int = Field(examples=[8])
-    heartbeat_seconds: Seconds = Field(description="Longest time between two answers.")
-    deviation_threshold_percent: str = Field(description="Change that is published at once.", examples=["0.5"])
+    heartbeat_seconds: Seconds | None = Field(description="Longest time between two answers; null: only watched.")
+    deviation_threshold_percent: str | None = Field(
+        description="Change that is published at once; null: only watched.", examples=["0.5"]
+    )
     source: FeedPoint
     destinations: list[FeedPoint]
     observation: Observation | None
@@ -237,9 +239,13 @@ class Stage(View):
     """One step of a message's way and how long the way to it took."""
 
     name: StepName
-    state: Literal["done", "current", "waiting", "failed", "retracted"]
-    at: Time | None = Field(description="When it was reached, by the block's own time.")
-    seconds: Seconds | None = Field(description="Time from the stage before it; null until reached, 0 for sent.")
+    state: Literal["done", "current", "waiting", "failed", "retracted"] = Field(
+        description="done: reached and left, or the last; current: the message is here and moves on."
+    )
+    at: Time | None = Field(
+        description="When it was reached, by the block's own time; null also where nobody saw when."
+    )
+    seconds: Seconds | None = Field(description="Time from the last known stage before it; 0 for sent.")
     block: Uint | None
     tx: Hash | None
 
@@ -249,7 +255,7 @@ class Failure(View):
 
     kind: str = Field(description="A short, stable word.", examples=["receiver_reverted"])
     text: str = Field(description="For people.", examples=["the receiver reverted: Paused()"])
-    raw: str | None = Field(description="Returned data in hex.", examples=["0x0a8d6e8c"])
+    raw: str | None = Field(description="Returned data in hex; only in the details.", examples=["0x0a8d6e8c"])
 
 
 class Message(View):
@@ -265,11 +271,15 @@ class Message(View):
     sender: AddressText | None
     receiver: AddressText | None
     sent_at: Time | None
-    updated_at: Time = Field(description="When it last moved.")
+    updated_at: Time = Field(description="When it last moved, by the block's own time.")
     total_seconds: Seconds | None = Field(description="From send to final state; null while in flight.")
     stages: list[Stage]
     fee: Fee | None
     failure: Failure | None
+    attempts: int = Field(description="Executions that were tried.")
+    manual: bool | None = Field(description="Whether it was executed by hand; null where that is not known.")
+    callback: bool | None = Field(description="Whether the receiver's code ran; null where that is not known.")
+    destination_watched: bool = Field(description="False: later stages stay unknown.")
     feed: str | None = Field(description="The oracle feed it carries, where it is one of ours.")
     round: Uint | None = Field(description="The feed's round it carries.")
 
@@ -287,22 +297,26 @@ class Sighting(View):
 
     kind: str = Field(examples=["committed"])
     chain: Chain
-    contract: AddressText | None
     block: Uint
     block_hash: Hash
     block_at: Time | None
     tx: Hash
     log_index: int = Field(examples=[3])
     retracted: bool = Field(description="Its block was orphaned by a reorganisation.")
-    details: dict[str, str] = Field(description="What else the event says.")
+    details: dict[str, Any] = Field(description="What else the event says; depends on the protocol.")
 
 
 class Transition(View):
-    """A change of the message's stage or state, in the order it was seen."""
+    """One step in the message's life, in the order it was seen."""
 
-    to: str = Field(examples=["committed"])
-    at: Time
-    reason: str = Field(examples=["commit report for sequence 180 to 184"])
+    step: str = Field(description="A stage, or reorged: a fact was orphaned and it fell back.", examples=["committed"])
+    before: str | None = Field(description="The stage before.", examples=["finalized"])
+    after: str = Field(description="The stage after.", examples=["committed"])
+    at: Time | None = Field(description="By the block's own time.")
+    seen_at: Time = Field(description="When it was noticed here.")
+    chain: Chain | None
+    block: Uint | None
+    block_hash: Hash | None = Field(description="Of the orphaned block, for steps back.")
 
 
 class MessageDetails(Message):
@@ -313,19 +327,21 @@ class MessageDetails(Message):
 
 
 class LaneState(View):
-    """How a lane is doing."""
+    """How a lane is doing. Sequence numbers are the highest that got so far."""
 
     lane: Lane
-    protocol: str
-    version: str | None
-    sent: int
-    in_flight: int
-    succeeded: int
-    failed: int
-    last_sequence: Uint | None
-    last_sent_at: Time | None
-    oldest_in_flight_seconds: Seconds | None
-    median_seconds: Seconds | None = Field(description="Send to execution, over the newest finished messages.")
+    protocol: str = Field(examples=["ccip"])
+    version: str = Field(examples=["1.6"])
+    contract: AddressText | None = Field(description="The source contract that numbers its messages.")
+    total: int
+    stages: dict[str, int] = Field(
+        description="Messages by where they are now.", examples=[{"sent": 1, "executed": 183}]
+    )
+    last_sent: Uint | None
+    last_committed: Uint | None
+    last_executed: Uint | None
+    source_watched: bool = Field(description="False: sends of this lane are not followed.")
+    destination_watched: bool = Field(description="False: what happens at the destination is not followed.")
 
 
 class Lanes(View):

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 
+from seamark.api.cursors import read_cursor, write_cursor
 from seamark.api.names import ChainName, ChainNames
-from seamark.api.ports import MessageFilter, Page, Position, chain_view
+from seamark.api.ports import MessageFilter, Page, chain_view
 from seamark.api.times import iso_time
 from seamark.api.views import (
     ChainState,
@@ -64,6 +67,7 @@ def make_point(chain: ChainName, round_: int | None, price: str | None, at_ms: i
         "updated_at": None if price is None else iso_time(at_ms),
         "age_seconds": None if price is None else round((now_ms() - at_ms) / 1000, 3),
         "stale": price is None,
+        "paused": False,
         "rounds_behind": 0,
         "drift_percent": "0.0000" if remote and price is not None else None,
     }
@@ -87,7 +91,7 @@ def make_update(feed: str, round_: int, price: str, previous: str | None, at_ms:
         "block": str(1000 + round_),
         "mined_at": iso_time(at_ms + 1000),
         "fee": Fee(amount="182340000000000", token=None, symbol="ETH", text="0.00018234 ETH"),
-        "error": None,
+        "sources": 3,
     }
     return Update(**{**base, **changes})
 
@@ -119,7 +123,9 @@ def make_message(
     for index, step in enumerate(STEPS):
         at += TAKES_S.get(step, 0) * 1000
         done = index <= reached
-        state = "done" if done else "current" if index == reached + 1 and stage != "retracted" else "waiting"
+        state = "done" if done else "waiting"
+        if index == reached and stage in STEPS[:3]:
+            state = "current"
         if done and stage == "retracted":
             state = "retracted"
         if stage == "failed" and index == 3:
@@ -155,6 +161,10 @@ def make_message(
         )
         if stage == "failed"
         else None,
+        "attempts": int(reached == 3),
+        "manual": False if reached == 3 else None,
+        "callback": True if stage == "executed" else None,
+        "destination_watched": True,
         "feed": "ETH/USD",
         "round": str(number),
     }
@@ -166,7 +176,6 @@ def make_details(message: Message) -> MessageDetails:
         Sighting(
             kind=stage.name,
             chain=message.lane.source if stage.name == "sent" else message.lane.destination,
-            contract=to_checksum(SENDER),
             block=stage.block or "0",
             block_hash=hash_of(7, "d"),
             block_at=stage.at,
@@ -178,10 +187,19 @@ def make_details(message: Message) -> MessageDetails:
         for stage in message.stages
         if stage.tx is not None
     ]
+    reached = [stage for stage in message.stages if stage.at]
     moves = [
-        Transition(to=stage.name, at=stage.at, reason=f"seen in block {stage.block}")
-        for stage in message.stages
-        if stage.at
+        Transition(
+            step=stage.name,
+            before=reached[index - 1].name if index else None,
+            after=stage.name,
+            at=stage.at,
+            seen_at=stage.at,
+            chain=message.lane.source,
+            block=stage.block,
+            block_hash=None,
+        )
+        for index, stage in enumerate(reached)
     ]
     return MessageDetails(**message.model_dump(), sightings=sightings, transitions=moves)
 
@@ -191,10 +209,7 @@ class FakeFeeds:
     """Feeds by name and all updates."""
 
     items: dict[str, Feed] = field(default_factory=dict)
-    published: list[tuple[Position, Update]] = field(default_factory=list)
-
-    def add(self, update: Update, at_ms: int) -> None:
-        self.published.append((Position(at_ms, f"{len(self.published):08d}"), update))
+    published: list[Update] = field(default_factory=list)
 
     async def feeds(self) -> list[Feed]:
         return [self.items[name] for name in sorted(self.items)]
@@ -202,24 +217,24 @@ class FakeFeeds:
     async def has_feed(self, name: str) -> bool:
         return name in self.items
 
-    async def updates(self, feed: str | None, after: Position | None, limit: int) -> Page[Update]:
-        rows = [(at, update) for at, update in self.published if feed in (None, update.feed)]
-        return paginate(rows, after, limit)
+    async def updates(self, feed: str | None, cursor: str | None, limit: int) -> Page[Update]:
+        rows = [(number, update) for number, update in enumerate(self.published) if feed in (None, update.feed)]
+        return paginate(rows, cursor, limit)
 
 
 @dataclass
 class FakeMessages:
-    """Messages in the order they were sent."""
+    """Messages in the order in which they were first put."""
 
-    rows: dict[str, tuple[Position, Message]] = field(default_factory=dict)
+    rows: dict[str, tuple[int, Message]] = field(default_factory=dict)
 
     def put(self, message: Message) -> None:
         known = self.rows.get(message.id)
-        at = known[0] if known else Position(len(self.rows) + 1, message.id)
-        self.rows[message.id] = (at, message)
+        self.rows[message.id] = (known[0] if known else len(self.rows), message)
 
-    async def search(self, wanted: MessageFilter, after: Position | None, limit: int) -> Page[Message]:
-        return paginate([(at, message) for at, message in self.rows.values() if matches(message, wanted)], after, limit)
+    async def search(self, wanted: MessageFilter, cursor: str | None, limit: int) -> Page[Message]:
+        rows = [(number, message) for number, message in self.rows.values() if matches(message, wanted)]
+        return paginate(rows, cursor, limit)
 
     async def find(self, message_id: str) -> MessageDetails | None:
         row = self.rows.get(message_id)
@@ -229,18 +244,19 @@ class FakeMessages:
         messages = [message for _, message in self.rows.values()]
         if not messages:
             return []
-        count = {state: sum(item.state == state for item in messages) for state in ("in_flight", "succeeded", "failed")}
         return [
             LaneState(
                 lane=messages[0].lane,
                 protocol="ccip",
                 version="1.6",
-                sent=len(messages),
-                **count,
-                last_sequence=messages[-1].sequence,
-                last_sent_at=messages[-1].sent_at,
-                oldest_in_flight_seconds=None,
-                median_seconds=6.0,
+                contract=to_checksum(SENDER),
+                total=len(messages),
+                stages=dict(Counter(message.stage for message in messages)),
+                last_sent=messages[-1].sequence,
+                last_committed=None,
+                last_executed=None,
+                source_watched=True,
+                destination_watched=True,
             )
         ]
 
@@ -254,24 +270,21 @@ def matches(message: Message, wanted: MessageFilter) -> bool:
         chain_is(wanted.source, message.lane.source)
         and chain_is(wanted.destination, message.lane.destination)
         and (not wanted.stages or message.stage in wanted.stages)
-        and (not wanted.states or message.state in wanted.states)
         and wanted.sender in (None, (message.sender or "").lower())
         and wanted.receiver in (None, (message.receiver or "").lower())
         and (wanted.tx is None or wanted.tx in hashes)
         and (not wanted.ids or message.id.startswith(wanted.ids))
         and wanted.feed in (None, message.feed)
-        and (wanted.since_ms is None or (message.sent_at or "") >= iso_time(wanted.since_ms))
-        and (wanted.until_ms is None or (message.sent_at or "") < iso_time(wanted.until_ms))
+        and (wanted.since is None or (message.sent_at or "") >= iso_time(wanted.since * 1000))
+        and (wanted.until is None or (message.sent_at or "") < iso_time(wanted.until * 1000))
     )
 
 
-def paginate(rows: list[tuple[Position, Any]], after: Position | None, limit: int) -> Page[Any]:
-    newest_first = sorted(rows, key=lambda row: (row[0].at, row[0].key), reverse=True)
-    if after is not None:
-        newest_first = [row for row in newest_first if (row[0].at, row[0].key) < (after.at, after.key)]
-    more = len(newest_first) > limit
-    page = newest_first[:limit]
-    return Page([row for _, row in page], page[-1][0] if more else None)
+def paginate(rows: list[tuple[int, Any]], cursor: str | None, limit: int) -> Page[Any]:
+    before = read_cursor(cursor)
+    left = [row for row in sorted(rows, key=itemgetter(0), reverse=True) if before is None or row[0] < before]
+    page = left[:limit]
+    return Page([item for _, item in page], write_cursor(page[-1][0]) if len(left) > limit else None)
 
 
 @dataclass
@@ -283,6 +296,9 @@ class Story:
     feeds: FakeFeeds = field(default_factory=FakeFeeds)
     messages: FakeMessages = field(default_factory=FakeMessages)
     chain_states: list[ChainState] = field(default_factory=list)
+
+    async def chains(self) -> list[ChainState]:
+        return self.chain_states
 
     async def tell(self, topic: str, key: str, **payload: Any) -> None:
         await self.database.write(lambda connection: append_events(connection, [Event(topic, key, payload)]))
@@ -304,7 +320,7 @@ class Story:
             remote = remote.model_copy(update={"drift_percent": drift, "rounds_behind": behind})
             feed = feed.model_copy(update={"destinations": [remote]})
         self.feeds.items[name] = feed
-        self.feeds.add(update, at)
+        self.feeds.published.append(update)
         await self.tell("feed.updated", name, round=str(round_), price=price)
         return update
 

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from seamark.api.cursors import read_cursor, write_cursor
 from seamark.api.parameters import DEFAULT_LIMIT, After, Limit
 from seamark.api.ports import FeedReader
 from seamark.api.problems import ProblemError
@@ -30,12 +29,12 @@ def feed_routes(reader: FeedReader) -> APIRouter:
     async def get_feed_updates(name: FeedName, limit: Limit = DEFAULT_LIMIT, cursor: After = None) -> Updates:
         if not await reader.has_feed(name):
             raise ProblemError(HTTPStatus.NOT_FOUND, f"no feed is called {name[:80]!r}; /api/feeds lists them")
-        page = await reader.updates(name, read_cursor(cursor), limit)
-        return Updates(items=page.items, next=write_cursor(page.next))
+        page = await reader.updates(name, cursor, limit)
+        return Updates(items=page.items, next=page.next)
 
     @router.get("/updates", response_model=Updates, summary="What all feeds published, newest first")
     async def get_updates(limit: Limit = DEFAULT_LIMIT, cursor: After = None) -> Updates:
-        page = await reader.updates(None, read_cursor(cursor), limit)
-        return Updates(items=page.items, next=write_cursor(page.next))
+        page = await reader.updates(None, cursor, limit)
+        return Updates(items=page.items, next=page.next)
 
     return router

@@ -79,7 +79,7 @@ def live_routes(
     @router.get("/status", response_model=Status, summary="Health, chains and version in one answer")
     async def get_status() -> Status:
         report = await health.report()
-        return Status(now=now_iso(), version=version, chains=list(chains()), last_event=hub.position, **report)
+        return Status(now=now_iso(), version=version, chains=list(await chains()), last_event=hub.position, **report)
 
     return router
 

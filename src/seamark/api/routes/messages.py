@@ -8,7 +8,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 
-from seamark.api.cursors import read_cursor, write_cursor
 from seamark.api.names import ChainNames
 from seamark.api.parameters import (
     DEFAULT_LIMIT,
@@ -18,15 +17,16 @@ from seamark.api.parameters import (
     HashPrefix,
     Limit,
     find_chain,
-    to_ms,
+    to_seconds,
 )
 from seamark.api.ports import MessageFilter, MessageReader
 from seamark.api.problems import ParameterError, ProblemError
 from seamark.api.times import now_iso
-from seamark.api.views import Lanes, MessageDetails, Messages, MessageState, StageName
+from seamark.api.views import Lanes, MessageDetails, Messages, StageName
 
 __all__ = ["message_routes"]
 
+WHOLE_ID = 66  # 0x and 64 digits
 MAX_IDS = 50  # as many as a page asks for at once after a busy second
 ChainFilter = Annotated[str | None, Query(max_length=100, examples=["7759470850252068959"])]
 
@@ -37,13 +37,13 @@ def read_filter(  # noqa: PLR0917 - one per filter of the public contract
         ChainFilter, Query(description="Source chain: settings' key, label, selector or chain id.")
     ] = None,
     destination: Annotated[ChainFilter, Query(description="Destination chain, named in the same ways.")] = None,
-    stage: Annotated[list[StageName] | None, Query(description="Where it is; may be repeated.")] = None,
-    state: Annotated[list[MessageState] | None, Query(description="What that means; may be repeated.")] = None,
+    stage: Annotated[list[StageName] | None, Query(description="Where it is now; may be repeated.")] = None,
     sender: Annotated[AddressFilter | None, Query(description="Who sent it.")] = None,
     receiver: Annotated[AddressFilter | None, Query(description="Who gets it.")] = None,
     tx: Annotated[HashFilter | None, Query(description="A transaction of any of its stages.")] = None,
     id: Annotated[  # noqa: A002 - the public name of the parameter
-        list[HashPrefix] | None, Query(max_length=MAX_IDS, description="First digits of its id; may be repeated.")
+        list[HashPrefix] | None,
+        Query(max_length=MAX_IDS, description="Its id or the first digits of it; whole ids may be repeated."),
     ] = None,
     feed: Annotated[str | None, Query(max_length=200, description="The oracle feed that it carries.")] = None,
     since: Annotated[datetime | None, Query(alias="from", description="Sent at this time or later.")] = None,
@@ -51,21 +51,23 @@ def read_filter(  # noqa: PLR0917 - one per filter of the public contract
 ) -> MessageFilter:
     """A dependency: the filters of a search, checked."""
     names: ChainNames = request.app.state.names
-    since_ms, until_ms = to_ms(since), to_ms(until)
-    if since_ms is not None and until_ms is not None and since_ms >= until_ms:
+    since_s, until_s = to_seconds(since), to_seconds(until)
+    if since_s is not None and until_s is not None and since_s >= until_s:
         raise ParameterError("to", "must be later than from")
+    ids = tuple(dict.fromkeys(id or ()))
+    if len(ids) > 1 and any(len(part) < WHOLE_ID for part in ids):
+        raise ParameterError("id", "give whole ids where there is more than one")
     return MessageFilter(
         source=find_chain(names, "source", source),
         destination=find_chain(names, "destination", destination),
         stages=tuple(stage or ()),
-        states=tuple(state or ()),
         sender=sender,
         receiver=receiver,
         tx=tx,
-        ids=tuple(id or ()),
+        ids=ids,
         feed=feed,
-        since_ms=since_ms,
-        until_ms=until_ms,
+        since=since_s,
+        until=until_s,
     )
 
 
@@ -76,8 +78,8 @@ def message_routes(reader: MessageReader) -> APIRouter:
     async def get_messages(
         wanted: Annotated[MessageFilter, Depends(read_filter)], limit: Limit = DEFAULT_LIMIT, cursor: After = None
     ) -> Messages:
-        page = await reader.search(wanted, read_cursor(cursor), limit)
-        return Messages(now=now_iso(), items=page.items, next=write_cursor(page.next))
+        page = await reader.search(wanted, cursor, limit)
+        return Messages(now=now_iso(), items=page.items, next=page.next)
 
     @router.get("/messages/{id}", response_model=MessageDetails, summary="One message with all its evidence")
     async def get_message(

@@ -1,0 +1,7 @@
+"""The capabilities' stores, read for the routes: rows become views, names and checksums are put on."""
+
+from seamark.api.readers.chains import StoredChains
+from seamark.api.readers.feeds import Observed, StoredFeeds
+from seamark.api.readers.messages import StoredMessages
+
+__all__ = ["Observed", "StoredChains", "StoredFeeds", "StoredMessages"]
