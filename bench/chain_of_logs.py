@@ -1,7 +1,7 @@
 """A chain with 30,000 logs over 2,500 blocks: half CCIP 1.6 `CCIPMessageSent`, half `ExecutionStateChanged`.
 
-The logs are emitted by a few bytes of EVM that repeat a log given in calldata, so that the chain is filled in seconds. Their
-data is encoded by eth-abi, which takes no part in the measurement.
+The logs are emitted by a few bytes of EVM that repeat a log given in calldata, so that the chain is filled in
+seconds. Their data is encoded by eth-abi, which takes no part in the measurement.
 """
 
 from __future__ import annotations

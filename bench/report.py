@@ -7,17 +7,19 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table. `ratio` compares ours with the peer's, above 1 is better for us; `met` is about `target`."""
+    """One line of the table. `ratio` compares ours with the peer's, above 1 is better for us; `met` is about
+    `target`."""
 
     what: str
     ours: str
-    peer: str = "–"
-    ratio: str = "–"
-    target: str = "–"
+    peer: str = ""
+    ratio: str = ""
+    target: str = ""
     met: bool | None = None
 
 
@@ -28,19 +30,19 @@ def table(rows: Sequence[Row]) -> str:
     """GitHub Markdown."""
     lines = ["| " + " | ".join(HEADER) + " |", "| --- | ---: | ---: | ---: | ---: | :---: |"]
     for row in rows:
-        met = {True: "yes", False: "**no**", None: "–"}[row.met]
+        met = {True: "yes", False: "**no**", None: ""}[row.met]
         lines.append(f"| {row.what} | {row.ours} | {row.peer} | {row.ratio} | {row.target} | {met} |")
     return "\n".join(lines)
 
 
 def machine() -> str:
     model = "unknown processor"
-    with open("/proc/cpuinfo") as info:
-        for line in info:
-            if line.startswith("model name"):
-                model = line.partition(":")[2].strip()
-                break
-    return f"{os.cpu_count()} cores of {model}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    system = f"{platform.system()} {platform.release()}"
+    return f"{os.cpu_count()} cores of {model}, {system}, Python {platform.python_version()}"
 
 
 def page(sections: dict[str, tuple[str, Sequence[Row]]]) -> str:
@@ -48,8 +50,8 @@ def page(sections: dict[str, tuple[str, Sequence[Row]]]) -> str:
     parts = [
         "# Performance",
         "",
-        "Written by `make bench`. Both sides of a row ran in the same minutes on the same machine; absolute numbers move by",
-        "a third with its other load, ratios are what to trust.",
+        "Written by `make bench`. Both sides of a row ran in the same minutes on the same machine; absolute numbers",
+        "move by a third with its other load, ratios are what to trust.",
         "",
         f"{datetime.now(UTC):%Y-%m-%d}, {machine()}.",
     ]

@@ -1,0 +1,235 @@
+"""One process: settings in, running services out.
+
+    open_application(settings, {"oracle", "ccip-monitor", "api"})
+        database, HTTP session, chains (checked)  ->  senders, publishers, trackers, API  ->  probes, supervisor
+
+Everything that can be wrong with the settings is found before the first service starts, as one line that names the
+setting.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector, generate_latest
+
+import seamark
+from seamark.api.service import ApiService
+from seamark.app.chains import Chains, make_sender, open_settings_signer
+from seamark.app.monitors import ccip_monitor
+from seamark.app.page import build_api
+from seamark.core.errors import SettingsError
+from seamark.evm.crypto import assert_fast_backends
+from seamark.evm.metrics import RpcMetrics, TransactionMetrics
+from seamark.messages.service import ChainTracker
+from seamark.oracle.service import Oracle, OracleChain, build_oracle
+from seamark.runtime.clock import Clock, SystemClock
+from seamark.runtime.events import Signal
+from seamark.runtime.health import Health, HealthRegistry
+from seamark.runtime.http import make_session
+from seamark.runtime.http_probes import Listen, ProbeServer
+from seamark.runtime.service import Service, Supervisor
+from seamark.settings import Settings
+from seamark.storage.database import Database, open_database
+from seamark.storage.events import trim_events
+
+__all__ = ["API", "CCIP_MONITOR", "ORACLE", "SERVICES", "Application", "open_application"]
+
+ORACLE: Final = "oracle"
+CCIP_MONITOR: Final = "ccip-monitor"
+API: Final = "api"
+SERVICES: Final = (ORACLE, CCIP_MONITOR, API)
+
+TRIM_EVERY_S: Final = 600.0
+
+log = structlog.get_logger("seamark.app")
+
+
+@dataclass(slots=True)
+class Application:
+    """What runs in this process, ready to run."""
+
+    settings: Settings
+    database: Database
+    health: HealthRegistry
+    registry: CollectorRegistry
+    signal: Signal
+    clock: Clock
+    probes: ProbeServer
+    services: list[Service] = field(default_factory=list)
+    oracle: Oracle | None = None
+    trackers: list[ChainTracker] = field(default_factory=list)
+    api: ApiService | None = None
+
+    async def run(self) -> None:
+        """Until cancelled; raises a `StopError` when only a person can help."""
+        supervisor = Supervisor(self.services, clock=self.clock)
+        restarts = Gauge(
+            "seamark_service_restarts", "Times a service was started again.", ("service",), registry=self.registry
+        )
+        for service in self.services:
+            name = service.name
+            restarts.labels(name).set_function(partial(supervisor.restarts.__getitem__, name))
+        await supervisor.run()
+
+
+class EventTrimmer:
+    """Keeps the event log short. A `Service`."""
+
+    name = "event-log"
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def run(self) -> None:
+        while True:
+            removed = await self._database.write(trim_events)
+            if removed:
+                log.debug("events trimmed", removed=removed)
+            await self._clock.sleep(TRIM_EVERY_S)
+
+
+@asynccontextmanager
+async def open_application(
+    settings: Settings,
+    wanted: Collection[str],
+    *,
+    names: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[Application]:
+    """Open everything that the wanted services need; close it at the end.
+
+    Args:
+        wanted: Some of `SERVICES`.
+        names: What the user calls a setting, where it is not its dotted path.
+
+    Raises:
+        SettingsError: Something does not fit the world; names the setting and the remedy.
+    """
+    assert_fast_backends()
+    names = names or {}
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        database = await open_database(settings.database)
+        stack.push_async_callback(database.close)
+        registry = _registry()
+        health = HealthRegistry()
+        health.register("database", lambda: _database_health(database))
+        probes = _probes(settings, registry, health, names)
+        app = Application(settings, database, health, registry, Signal(), clock, probes)
+        session = await stack.enter_async_context(make_session())
+        chains = Chains(settings.chains, session, clock, RpcMetrics(registry), names)
+        stack.push_async_callback(chains.close)
+        await chains.open(_used_chains(settings, wanted))
+        for item in chains.opened.values():
+            health.register(f"chain {item.name}", item.health)
+        if ORACLE in wanted:
+            await _add_oracle(app, chains, names)
+        if CCIP_MONITOR in wanted:
+            await _add_monitor(app, chains, names)
+        if API in wanted:
+            _add_api(app)
+        app.services.append(EventTrimmer(database, clock))
+        await stack.enter_async_context(probes)
+        yield app
+
+
+async def _add_oracle(app: Application, chains: Chains, names: Mapping[str, str]) -> None:
+    settings = app.settings.oracle
+    if not settings.feeds and not settings.watch:
+        raise SettingsError(
+            "oracle.feeds", "is empty", remedy="add a feed to publish, or one to watch under oracle.watch"
+        )
+    metrics = TransactionMetrics(app.registry)
+    senders = {}
+    if settings.signer is not None:
+        signer = await open_settings_signer(settings.signer, names.get("oracle.signer", "oracle.signer"))
+        for name in {feed.chain for feed in settings.feeds}:
+            senders[name] = make_sender(
+                chains.opened[name], signer, database=app.database, clock=app.clock, metrics=metrics
+            )
+    app.oracle = await build_oracle(
+        settings,
+        chains={name: OracleChain(item.chain, senders.get(name)) for name, item in chains.opened.items()},
+        database=app.database,
+        session=chains.session,
+        clock=app.clock,
+        registry=app.registry,
+        names=names,
+    )
+    app.services += [*senders.values(), *app.oracle.services]
+    app.health.register("oracle", app.oracle.health, required=False)
+
+
+async def _add_monitor(app: Application, chains: Chains, names: Mapping[str, str]) -> None:
+    if not app.settings.ccip.chains:
+        raise SettingsError("ccip.chains", "is empty", remedy="add a chain with its router")
+    app.trackers = await ccip_monitor(
+        app.settings,
+        chains=chains,
+        database=app.database,
+        registry=app.registry,
+        signal=app.signal,
+        clock=app.clock,
+        names=names,
+    )
+    app.services += app.trackers
+    for tracker in app.trackers:
+        app.health.register(tracker.name, tracker.health)
+
+
+def _add_api(app: Application) -> None:
+    app.api = build_api(
+        app.settings,
+        version=seamark.__version__,
+        database=app.database,
+        health=app.health,
+        metrics=lambda: generate_latest(app.registry),
+        signal=app.signal,
+        clock=app.clock,
+        oracle=app.oracle,
+    )
+    app.api.bind()
+    app.services.append(app.api)
+
+
+def _used_chains(settings: Settings, wanted: Collection[str]) -> list[str]:
+    used: list[str] = []
+    if ORACLE in wanted:
+        used += [feed.chain for feed in settings.oracle.feeds] + [feed.chain for feed in settings.oracle.watch]
+    if CCIP_MONITOR in wanted:
+        used += [item.chain for item in settings.ccip.chains]
+    return used
+
+
+def _registry() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    info = Gauge("seamark_build_info", "Always 1; the version is a label.", ("version",), registry=registry)
+    info.labels(seamark.__version__).set(1)
+    Gauge("seamark_start_time_seconds", "When this process started.", registry=registry).set(time.time())
+    return registry
+
+
+def _probes(
+    settings: Settings, registry: CollectorRegistry, health: HealthRegistry, names: Mapping[str, str]
+) -> ProbeServer:
+    return ProbeServer(
+        metrics=lambda: generate_latest(registry),
+        health=health,
+        metrics_at=Listen(settings.metrics.host, settings.metrics.port, names.get("metrics.port", "metrics.port")),
+        health_at=Listen(settings.health.host, settings.health.port, names.get("health.port", "health.port")),
+    )
+
+
+async def _database_health(database: Database) -> Health:
+    await database.read(lambda connection: connection.exec_driver_sql("SELECT 1").scalar())
+    return Health.ok(database.url)
