@@ -85,6 +85,14 @@ contract OracleWithCCIPTest is FeedTest {
         eq(publisher.balance, 10 ether, "payment refunded");
     }
 
+    function test_AFeeOfExactlyTheCapIsPaid() public {
+        addNative(FAR_CHAIN);
+        router.setFee(1 ether);
+        submitAs(oracle, publisher, PRICE, 1 ether);
+        eq(router.sentCount(), 1, "sent");
+        eq(address(router).balance, 1 ether, "paid");
+    }
+
     function test_WithoutDestinationsThePaymentComesBack() public {
         submitAs(oracle, publisher, PRICE, 1 ether);
         eq(publisher.balance, 10 ether, "refunded");
