@@ -46,23 +46,33 @@ class Recovery:
 
     async def unrecorded(self, state: FeedState) -> list[Publication]:
         """Attempts at the latest rounds, and at the next, that have no row."""
-        rows = await self._database.read(lambda connection: known_publications(connection, self._ref, _ROWS))
-        known = {row.key for row in rows}
+        known = await self._rows()
         now = self._clock.now()
         found: list[Publication] = []
         for round_id in range(max(1, state.round + 2 - LOOK_BACK), state.round + 2):
-            for attempt in range(1, await self.next_attempt(round_id)):
+            for attempt in range(1, await self._next_in_journal(round_id)):
                 publication = from_journal(self._ref, round_id, attempt, decimals=state.decimals, now=now)
                 if publication.key not in known:
                     found.append(publication)
         return found
 
     async def next_attempt(self, round_id: int) -> int:
-        """The number of the first attempt at a round that the journal does not know."""
+        """The number of the first attempt at a round that neither the journal nor the database knows."""
+        known = await self._rows()
+        attempt = await self._next_in_journal(round_id)
+        while attempt_key(self._ref, round_id, attempt) in known:
+            attempt += 1
+        return attempt
+
+    async def _next_in_journal(self, round_id: int) -> int:
         attempt = 1
         while await self._sender.find(attempt_key(self._ref, round_id, attempt)) is not None:
             attempt += 1
         return attempt
+
+    async def _rows(self) -> set[str]:
+        rows = await self._database.read(lambda connection: known_publications(connection, self._ref, _ROWS))
+        return {row.key for row in rows}
 
     async def derive_reason(self, publication: Publication) -> Reason:
         """Why a round was published, by the same rules on the chain's own history.

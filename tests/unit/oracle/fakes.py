@@ -19,7 +19,7 @@ from seamark.evm.rpc.errors import CallReverted
 from seamark.evm.types import BlockHeader, BlockTag, Call, Log, Receipt
 from seamark.oracle.aggregator import ABI, PUBLISHER_ROLE
 from seamark.oracle.metrics import FeedMeter, OracleMetrics
-from seamark.oracle.model import AggregationPolicy, FeedRef, Pair, Quote, TriggerPolicy
+from seamark.oracle.model import AggregationPolicy, FeedRef, Pair, Planned, Quote, TriggerPolicy
 from seamark.oracle.plan import FeedPlan
 from seamark.oracle.publisher import FeedPublisher
 from seamark.oracle.sources.paths import JsonPath
@@ -356,7 +356,7 @@ class World:
     metrics: OracleMetrics
     publisher: FeedPublisher
 
-    def tell(self, *prices: str | int) -> object:
+    def tell(self, *prices: str | int) -> Planned | None:
         """All sources quote, now."""
         quotes = [quote(name, price, self.clock.now()) for name, price in zip("abc", prices, strict=False)]
         return self.publisher.on_quotes(quotes)

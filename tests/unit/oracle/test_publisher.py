@@ -8,14 +8,14 @@ import pytest
 from seamark.core.errors import RejectedError, TemporaryError
 from seamark.core.units import Ppb
 from seamark.evm.ports import TxState
-from seamark.oracle.model import AggregationPolicy, PublicationState, Reason, SourceFailure, TriggerPolicy
+from seamark.oracle.model import AggregationPolicy, FeedState, PublicationState, Reason, SourceFailure, TriggerPolicy
 from seamark.oracle.publications import attempt_key
 from seamark.oracle.store import list_feeds, list_publications
 from seamark.storage.events import read_events
 from seamark.storage.totals import read_totals
 
 from .conftest import running
-from .fakes import REF, SIGNER, START, FakeChain, FakeClock, Journal, make_world, quote, until
+from .fakes import REF, SIGNER, START, FakeChain, FakeClock, Journal, World, make_world, quote, until
 
 
 async def publications(world):
@@ -41,9 +41,20 @@ async def published(world, rounds):
     await until(lambda: publisher.state is not None and publisher.state.round >= rounds and not publisher._busy)
 
 
+async def failed(world, times):
+    """Wait until so many publications in a row have failed."""
+    await until(lambda: world.publisher._failures == times and not world.publisher._busy)
+
+
+def chain_state(world: World) -> FeedState:
+    """What the publisher knows of the contract."""
+    assert world.publisher.state is not None
+    return world.publisher.state
+
+
 async def publish(world, *prices):
     """Quote and see it through."""
-    rounds = world.publisher.state.round
+    rounds = chain_state(world).round
     assert world.tell(*prices) is not None
     await published(world, rounds + 1)
 
@@ -95,7 +106,7 @@ async def test_the_heartbeat_follows_the_chains_clock_where_that_is_ahead(databa
     async with running(world.publisher):
         await started(world)
         await publish(world, 2000, 2000, 2000)
-        world.publisher.state = replace(world.publisher.state, block_time=int(START) + 3240)
+        world.publisher.state = replace(chain_state(world), block_time=int(START) + 3240)
         await world.clock.advance(1)
         await publish(world, 2000, 2000, 2000)
     assert (await publications(world))[-1].reason is Reason.HEARTBEAT
@@ -270,7 +281,7 @@ async def test_a_refused_submission_is_tried_again_after_a_growing_pause(databas
         for failures in range(1, 9):
             world.publisher._not_before = 0.0
             world.tell(2000, 2000, 2000)
-            await until(lambda count=failures: world.publisher._failures == count and not world.publisher._busy)
+            await failed(world, failures)
             pauses.append(world.publisher._not_before - world.clock.monotonic())
             assert world.sample("oracle_feed_paused") == (failures >= 5)
         assert world.publisher.problem() == "8 failed publications in a row"
@@ -292,7 +303,7 @@ async def test_a_round_that_another_publisher_took_is_followed_by_the_next(datab
         await started(world)
         world.chain.feed.rounds[1] = (100_000_000_000, int(START) - 5, int(START) - 5)
         world.tell(2000, 2000, 2000)
-        await until(lambda: world.publisher.state.round == 1 and not world.publisher._busy)
+        await until(lambda: chain_state(world).round == 1 and not world.publisher._busy)
         await world.clock.advance(1)
         world.tell(2000, 2000, 2000)
         await published(world, 2)
@@ -315,7 +326,7 @@ async def test_a_reverted_attempt_is_repeated_under_the_next_key(database):
     async with running(world.publisher):
         await started(world)
         world.tell(2000, 2000, 2000)
-        await until(lambda: world.publisher._failures == 1 and not world.publisher._busy)
+        await failed(world, 1)
         world.chain.feed.publishers = {SIGNER}
         await world.clock.advance(1)
         world.tell(2000, 2000, 2000)
@@ -333,7 +344,7 @@ async def test_a_transaction_that_lost_its_nonce_is_repeated_under_the_next_key(
         key = attempt_key(REF, 1, 1)
         await until(lambda: key in world.sender.journal)
         world.sender.set(replace(world.sender.journal[key], state=end))
-        await until(lambda: world.publisher._failures == 1 and not world.publisher._busy)
+        await failed(world, 1)
         world.sender.mining = True
         await world.clock.advance(1)
         world.tell(2000, 2000, 2000)
@@ -358,7 +369,7 @@ async def test_a_submission_that_never_was_is_made_again(database):
     async with running(world.publisher):
         await started(world)
         world.tell(2000, 2000, 2000)
-        await until(lambda: world.publisher._failures == 1 and not world.publisher._busy)
+        await failed(world, 1)
         world.sender.refusal = None
         await world.clock.advance(1)
         await publish(world, 2000, 2000, 2000)
@@ -431,7 +442,7 @@ async def test_a_reorg_that_takes_a_round_away_is_seen_and_the_same_transaction_
         world.chain.height += 1
         world.sender.set(replace(world.sender.journal[key], state=TxState.BROADCAST, receipt=None))
         await world.publisher.refresh()
-        assert world.publisher.state.round == 0
+        assert chain_state(world).round == 0
         await world.clock.advance(1)
         assert world.tell(2500, 2500, 2500) is not None  # the same key: the sender sends nothing new
         await until(lambda: world.publisher._busy)
@@ -453,7 +464,7 @@ async def test_a_paused_contract_is_left_alone(database):
         assert world.sample("oracle_contract_paused") == 1
         world.chain.feed.paused = False
         await world.clock.advance(15)
-        await until(lambda: not world.publisher.state.paused)
+        await until(lambda: not chain_state(world).paused)
         await publish(world, 2000, 2000, 2000)
 
 
@@ -517,8 +528,9 @@ async def test_what_only_the_journal_knows_gets_its_row_after_a_restart(database
     )
     await planned.publisher.refresh()
     planned.publisher._ready = True
-    intent = planned.publisher._intent(planned.tell(price, price, price))
-    await planned.sender.submit(intent)  # and then the power went
+    told = planned.tell(price, price, price)
+    assert told is not None
+    await planned.sender.submit(planned.publisher._intent(told))  # and then the power went
 
     again = make_world(database, clock=world.clock, chain=world.chain, journal=world.sender.journal)
     async with running(again.publisher):
@@ -549,7 +561,7 @@ async def test_attempts_that_failed_before_a_restart_keep_their_keys(database):
     async with running(world.publisher):
         await started(world)
         world.tell(2000, 2000, 2000)
-        await until(lambda: world.publisher._failures == 1 and not world.publisher._busy)
+        await failed(world, 1)
     world.chain.feed.publishers = {SIGNER}
     again = make_world(database, clock=world.clock, chain=world.chain, journal=world.sender.journal)
     async with running(again.publisher):
@@ -570,8 +582,8 @@ async def test_a_lost_journal_is_no_reason_to_wait_for_ever(database):
     async with running(again.publisher):
         await started(again)
         await publish(again, 2000, 2000, 2000)
-    # The key is free again in the new journal, and the row of the lost attempt stays as it ended.
-    assert [row.state for row in await publications(again)] == [PublicationState.REPLACED]
+    rows = await publications(again)
+    assert [(row.attempt, row.state) for row in rows] == [(1, PublicationState.REPLACED), (2, PublicationState.MINED)]
 
 
 async def test_a_feed_is_known_before_its_first_round(database):

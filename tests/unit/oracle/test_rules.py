@@ -13,10 +13,12 @@ from seamark.oracle.model import (
     HoldReason,
     MedianKind,
     Parked,
+    Quote,
     QuoteFault,
     Reason,
     Rejected,
     RejectedWhy,
+    Streak,
     Trigger,
     TriggerPolicy,
 )
@@ -93,7 +95,8 @@ def test_a_spread_check_can_be_switched_off():
 
 def polls(*rounds):
     """Streaks after several polls; each round gives the prices of a, b and c."""
-    streaks, quotes = {}, []
+    streaks: dict[str, Streak] = {}
+    quotes: list[Quote] = []
     for number, prices in enumerate(rounds):
         quotes = [quote(name, price, START + number) for name, price in zip("abc", prices, strict=True)]
         streaks = follow_streaks(streaks, quotes)

@@ -100,9 +100,13 @@ class QuotePoller:
         due = self._clock.monotonic()
         while True:
             pause = await self.poll_once(request)
-            due = max(due + interval, self._clock.monotonic() + pause)
+            now = self._clock.monotonic()
+            due += interval
+            if due <= now:  # late: what was missed is not made up for
+                due = now + interval
+            due = max(due, now + pause)
             # A little jitter, so that many feeds do not ask one venue in the same millisecond for ever.
-            wait = due - self._clock.monotonic() + interval * random.uniform(-0.02, 0.02)  # noqa: S311
+            wait = due - now + interval * random.uniform(-0.02, 0.02)  # noqa: S311
             await self._clock.sleep(max(wait, 0.0))
 
     async def poll_once(self, request: Request) -> float:
