@@ -326,7 +326,7 @@ class Ledger:
             item.no = self._take_number()
         lane = self._lanes.of(state.lane)
         counted, increments = count(state, known.counted if known is not None else 0)
-        first_seen = min((fact.evidence.time for fact, _ in item.facts.values()), default=0)
+        first_seen = min(fact.evidence.time for fact in item.live or item.orphaned)
         row = message_row(state, lane.id, counted, first_seen)
         row["no"] = item.no
         self._count(lane, increments)
