@@ -10,19 +10,34 @@ from dataclasses import dataclass
 from typing import Any
 
 from seamark.core.ids import Address, Hash32, Selector
-from seamark.devnet.artifacts import ccip_artifact
-from seamark.evm.abi import Function, compile_decoder, compile_encoder, parse_params
+from seamark.evm.abi import Event, Function, compile_decoder, compile_encoder, parse_params
 from seamark.evm.crypto import keccak256
 from seamark.evm.types import Log
 
-__all__ = ["CCIP_SEND", "SENT_TOPIC", "LaneId", "RampMessage", "extra_args_v2", "leaf_hash", "read_sent"]
+__all__ = [
+    "CCIP_MESSAGE_SENT",
+    "CCIP_SEND",
+    "SENT_TOPIC",
+    "LaneId",
+    "RampMessage",
+    "extra_args_v2",
+    "leaf_hash",
+    "read_sent",
+]
 
-SENT_TOPIC = Hash32("0x192442a2b2adb6a7948f097023cb6b57d29d3a7a5dd33e6666d33c39cc456f32")
 EXTRA_ARGS_V2_TAG = bytes.fromhex("181dcf10")  # GenericExtraArgsV2: gas limit, out of order
 _TAG_BYTES = 4
 _LEAF_DOMAIN = bytes(32)
 _MESSAGE_DOMAIN = keccak256(b"Any2EVMMessageHashV1")
 
+CCIP_MESSAGE_SENT = Event.parse(
+    "CCIPMessageSent(uint64 indexed destChainSelector, uint64 indexed sequenceNumber, ((bytes32 messageId,"
+    " uint64 sourceChainSelector, uint64 destChainSelector, uint64 sequenceNumber, uint64 nonce) header,"
+    " address sender, bytes data, bytes receiver, bytes extraArgs, address feeToken, uint256 feeTokenAmount,"
+    " uint256 feeValueJuels, (address sourcePoolAddress, bytes destTokenAddress, bytes extraData, uint256 amount,"
+    " bytes destExecData)[] tokenAmounts) message)"
+)
+SENT_TOPIC = CCIP_MESSAGE_SENT.topic0
 CCIP_SEND = Function.parse(
     "ccipSend(uint64 selector, (bytes receiver, bytes data, (address token, uint256 amount)[] tokenAmounts,"
     " address feeToken, bytes extraArgs) message) payable returns (bytes32)"
@@ -82,8 +97,7 @@ def extra_args_v2(gas_limit: int, *, out_of_order: bool = True) -> bytes:
 
 def read_sent(log: Log) -> RampMessage:
     """Read a `CCIPMessageSent` log of a 1.6 OnRamp towards an EVM chain."""
-    event = ccip_artifact("v1_6_0", "onramp").abi.event("CCIPMessageSent").decode(log)
-    message = event.message
+    message = CCIP_MESSAGE_SENT.decode(log).message
     header = message.header
     return RampMessage(
         message_id=Hash32("0x" + header.messageId.hex()),

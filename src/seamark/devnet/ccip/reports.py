@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from seamark.core.ids import Address, Selector
-from seamark.devnet.artifacts import ccip_artifact
 from seamark.devnet.ccip.merkle import Proof
 from seamark.devnet.ccip.ramp_messages import RampMessage
 from seamark.evm.abi import Function, compile_encoder, parse_params
@@ -48,9 +47,14 @@ _MESSAGE = (
     " uint256 amount)[] tokens)"
 )
 _EXECUTION = (
-    f"(uint64 source, {_MESSAGE}[] messages, bytes[][] offchainTokenData, bytes32[] proofs, uint256 flags)[] all"
+    f"(uint64 source, {_MESSAGE}[] messages, bytes[][] offchainTokenData, bytes32[] proofs, uint256 flags)[] reports"
 )
 _encode_execution = compile_encoder(parse_params(_EXECUTION))
+_COMMIT = Function.parse("commit(bytes32[2] context, bytes report, bytes32[] rs, bytes32[] ss, bytes32 rawVs)")
+_EXECUTE = Function.parse("execute(bytes32[2] context, bytes report)")
+_EXECUTE_BY_HAND = Function.parse(
+    f"manuallyExecute({_EXECUTION}, (uint256 receiverGasLimit, uint32[] tokenGas)[][] gasLimitOverrides)"
+)
 _encode_address = compile_encoder(parse_params("address"))
 
 
@@ -91,13 +95,13 @@ async def commit_call(
     rs = [r.to_bytes(_WORD, "big") for _, r, _ in signatures]
     ss = [s.to_bytes(_WORD, "big") for _, _, s in signatures]
     parities = bytes(parity for parity, _, _ in signatures).ljust(_WORD, b"\0")
-    return _offramp("commit").encode(context, report, rs, ss, parities)
+    return _COMMIT.encode(context, report, rs, ss, parities)
 
 
 def execute_call(sequence: int, messages: Sequence[RampMessage], proof: Proof) -> bytes:
     """Calldata of `OffRamp.execute` for messages of one root."""
     report = _encode_execution([[_execution(messages, proof)]])
-    return _offramp("execute").encode((EXECUTE_DIGEST, sequence.to_bytes(_WORD, "big")), report)
+    return _EXECUTE.encode((EXECUTE_DIGEST, sequence.to_bytes(_WORD, "big")), report)
 
 
 def manual_call(messages: Sequence[RampMessage], proof: Proof, *, gas_limit: int = 0) -> bytes:
@@ -106,14 +110,10 @@ def manual_call(messages: Sequence[RampMessage], proof: Proof, *, gas_limit: int
     `gas_limit` above zero replaces the limit of each message.
     """
     overrides = [[(gas_limit, [0] * len(message.tokens)) for message in messages]]
-    return _offramp("manuallyExecute").encode([_execution(messages, proof)], overrides)
+    return _EXECUTE_BY_HAND.encode([_execution(messages, proof)], overrides)
 
 
 def _execution(messages: Sequence[RampMessage], proof: Proof) -> tuple[Any, ...]:
     token_data = [[b""] * len(message.tokens) for message in messages]
     structs = [message.for_offramp() for message in messages]
     return messages[0].lane.source, structs, token_data, proof.hashes, proof.flags
-
-
-def _offramp(name: str) -> Function:
-    return ccip_artifact("v1_6_0", "offramp").abi.function(name)
