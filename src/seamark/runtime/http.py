@@ -20,7 +20,6 @@ CONNECT_TIMEOUT_S: Final = 5.0  # a TCP and TLS handshake around the world takes
 SILENCE_TIMEOUT_S: Final = 20.0  # nothing received for so long: the other side is gone
 TOTAL_TIMEOUT_S: Final = 60.0  # callers set shorter deadlines of their own
 KEEP_ALIVE_S: Final = 30.0
-MAX_CONNECTIONS: Final = 100
 MAX_CONNECTIONS_PER_HOST: Final = 32
 MAX_HEADER_BYTES: Final = 32 * 1024
 _CHUNK_BYTES: Final = 256 * 1024
@@ -39,7 +38,7 @@ def make_session(
 ) -> aiohttp.ClientSession:
     """A session to share; close it at the end. Call it inside the event loop."""
     connector = aiohttp.TCPConnector(
-        limit=MAX_CONNECTIONS,
+        limit=0,  # a limit for all hosts together would let a few silent ones block the others
         limit_per_host=per_host,
         keepalive_timeout=KEEP_ALIVE_S,
         ttl_dns_cache=60,

@@ -107,11 +107,13 @@ _RULES: Final = (
     # Answers to a raw transaction.
     _rule(
         r"already known|already ?imported|known transaction|alreadyknown|ownnoncealreadyused|same hash was already"
-        r"|already in (the )?(mem)?pool",
+        r"|already finalized|already in (the )?(mem)?pool",
         AlreadyKnown,
         _SEND,
     ),
-    _rule(r"nonce (is )?too low|oldnonce|invalid transaction nonce|pool\(stale\)", NonceTooLow, _SEND),
+    _rule(
+        r"nonce (is )?too low|oldnonce|invalid transaction nonce|nonce has already|pool\(stale\)", NonceTooLow, _SEND
+    ),
     _rule(r"nonce (is )?too (high|far|distant)|nonce ?gap", NonceTooHigh, _SEND),
     _rule(
         r"replacement (transaction )?underpriced|replacement is underpriced|replacementnotallowed"
@@ -134,7 +136,8 @@ _RULES: Final = (
     _rule(
         r"intrinsic gas|floor data gas|exceeds (the )?block gas limit|gas ?limit ?(too high|exceeded)|oversized data"
         r"|max initcode size|invalid (sender|signature)|invalid chain ?id|rlp|failed to decode|not an eoa"
-        r"|gas too (low|high)",
+        r"|gas too (low|high)|higher than max fee per gas|negative value|gas uint64 overflow|execution reverted"
+        r"|sender ?is ?contract",
         InvalidTransaction,
         _SEND,
     ),
