@@ -34,6 +34,9 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, update:
         return
     keys = [column.name for column in table.primary_key]
     names = update if update is not None else [name for name in rows[0] if name not in keys]
+    if not names:
+        insert_new(connection, table, rows)
+        return
     statement = _insert(connection, table)
     chosen = statement.on_conflict_do_update(
         index_elements=keys, set_={name: statement.excluded[name] for name in names}

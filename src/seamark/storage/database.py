@@ -18,14 +18,14 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
-from seamark.core.errors import SettingsError, TemporaryError
+from seamark.core.errors import SettingsError, StopError, TemporaryError
 from seamark.runtime.logs import redact_url
 from seamark.storage.migrate import upgrade
 
@@ -39,6 +39,11 @@ BUSY_TIMEOUT_MS = 10_000  # another process (a command line, a second service) m
 WRITE_TRIES = 3
 RETRY_PAUSE_S = 0.05
 
+# PostgreSQL's SQLSTATE codes and classes (its manual, appendix A)
+_CONFLICT = ("40001", "40P01")  # serialisation failure, deadlock: nothing was committed, another try is right
+_UNAVAILABLE = ("08", "53", "57P", "40")  # connection, out of resources, shutting down, conflicts to the last try
+_REFUSED = ("28", "3D000", "42501")  # who, which database, what is allowed
+
 
 class Database(Protocol):
     """Runs units of work."""
@@ -49,11 +54,19 @@ class Database(Protocol):
         ...
 
     async def read(self, work: Work[T]) -> T:
-        """Run on a consistent snapshot; writes are refused or lost."""
+        """Run on a consistent snapshot; writes are refused or lost.
+
+        Raises:
+            TemporaryError: The server cannot be reached, the disk is full, another process holds the lock too long.
+            SettingsError: The server refuses this user, the file is no database. What `work` raises comes as it is.
+        """
         ...
 
     async def write(self, work: Work[T]) -> T:
-        """Run in a transaction that is durable when this returns. May run `work` again after a conflict."""
+        """Run in a transaction that is durable when this returns. May run `work` again after a conflict.
+
+        Raises: as `read`; nothing is stored then, but for a connection that broke while PostgreSQL was committing.
+        """
         ...
 
     async def close(self) -> None: ...
@@ -110,15 +123,18 @@ class SqliteDatabase:
         return engine
 
     async def read(self, work: Work[T]) -> T:
-        return await self._run(self._readers, work, "BEGIN")
+        try:
+            return await self._run(self._readers, work, "BEGIN", "ROLLBACK")
+        except DBAPIError as error:
+            _raise(_sqlite_failure(error, self.url), error)
 
     async def write(self, work: Work[T]) -> T:
         for attempt in range(1, WRITE_TRIES + 1):
             try:
-                return await self._run(self._writer, work, "BEGIN IMMEDIATE")
-            except OperationalError as error:
+                return await self._run(self._writer, work, "BEGIN IMMEDIATE", "COMMIT")
+            except DBAPIError as error:
                 if attempt == WRITE_TRIES or not _is_busy(error):
-                    raise _translate(error, self.url) from error
+                    _raise(_sqlite_failure(error, self.url), error)
                 await asyncio.sleep(RETRY_PAUSE_S * attempt)
         raise AssertionError("unreachable")
 
@@ -127,10 +143,10 @@ class SqliteDatabase:
         self._readers.shutdown(wait=True)
         self._engine.dispose()
 
-    async def _run(self, pool: ThreadPoolExecutor, work: Work[T], begin: str) -> T:
+    async def _run(self, pool: ThreadPoolExecutor, work: Work[T], begin: str, end: str) -> T:
         # Shielded: once handed to its thread a transaction runs to its end; cancelling must not leave the caller
         # believing that nothing happened while the thread commits.
-        future = asyncio.get_running_loop().run_in_executor(pool, self._transact, work, begin)
+        future = asyncio.get_running_loop().run_in_executor(pool, self._transact, work, begin, end)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -139,15 +155,17 @@ class SqliteDatabase:
                 future.exception()  # seen; the canceller no longer wants it
             raise
 
-    def _transact(self, work: Work[T], begin: str) -> T:
+    def _transact(self, work: Work[T], begin: str, end: str) -> T:
         with self._engine.connect() as connection:
             connection.exec_driver_sql(begin)
             try:
                 result = work(connection)
+                connection.exec_driver_sql(end)
             except BaseException:
-                connection.exec_driver_sql("ROLLBACK")
+                raw: Any = connection.connection.dbapi_connection
+                if raw.in_transaction:  # SQLite itself rolls back after some errors, a full disk for one
+                    connection.exec_driver_sql("ROLLBACK")
                 raise
-            connection.exec_driver_sql("COMMIT")
             return result
 
 
@@ -163,27 +181,44 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _is_busy(error: OperationalError) -> bool:
-    return "database is locked" in str(error.orig)
+def _raise(failure: Exception, error: Exception) -> NoReturn:
+    if failure is error:
+        raise error
+    raise failure from error
 
 
-def _translate(error: DBAPIError, url: str) -> Exception:
-    return TemporaryError(
-        f"database {redact_url(url) if '@' in url else url}: {error.orig}", remedy="the unit of work was not committed"
-    )
+def _is_busy(error: DBAPIError) -> bool:
+    return _sqlite_code(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def _sqlite_code(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlite_errorname", "")
+
+
+def _sqlite_failure(error: DBAPIError, url: str) -> Exception:
+    """The same error where a statement is wrong; ours where the file or the disk is."""
+    code = _sqlite_code(error)
+    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR")):
+        return TemporaryError(f"database {url}: {error.orig}", remedy="the unit of work was not committed")
+    if code.startswith(("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_PERM")):
+        return SettingsError("database", f"cannot use {url}: {error.orig}", remedy="name a file that Seamark may write")
+    if code.startswith("SQLITE_CORRUPT"):
+        return StopError(f"database {url}: {error.orig}", remedy="restore it from a backup")
+    return error
 
 
 class PostgresDatabase:
     """A server; many writers."""
 
     def __init__(self, url: str) -> None:
-        self.url = redact_url(url)
         try:
             parsed = make_url(url).set(drivername="postgresql+asyncpg")
         except Exception as error:
             raise SettingsError(
                 "database", "not a PostgreSQL URL", remedy="write postgresql://user:password@host:5432/name"
             ) from error
+        public = URL.create("postgresql", host=parsed.host, port=parsed.port, database=parsed.database)
+        self.url = public.render_as_string()
         self._engine: AsyncEngine = create_async_engine(parsed, pool_size=8, max_overflow=8, pool_pre_ping=True)
 
     async def read(self, work: Work[T]) -> T:
@@ -192,7 +227,7 @@ class PostgresDatabase:
                 await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
                 return await connection.run_sync(work)
         except (OSError, DBAPIError) as error:
-            raise self._failed(error) from error
+            _raise(self._failed(error), error)
 
     async def write(self, work: Work[T]) -> T:
         for attempt in range(1, WRITE_TRIES + 1):
@@ -201,7 +236,7 @@ class PostgresDatabase:
                     return await connection.run_sync(work)
             except (OSError, DBAPIError) as error:
                 if attempt == WRITE_TRIES or not _is_conflict(error):
-                    raise self._failed(error) from error
+                    _raise(self._failed(error), error)
                 await asyncio.sleep(RETRY_PAUSE_S * attempt)
         raise AssertionError("unreachable")
 
@@ -209,14 +244,21 @@ class PostgresDatabase:
         await self._engine.dispose()
 
     def _failed(self, error: OSError | DBAPIError) -> Exception:
-        unreachable = isinstance(error, OSError) or error.connection_invalidated or isinstance(error, OperationalError)
-        if not unreachable:
-            return error
-        return TemporaryError(
-            f"database {self.url}: {error}", remedy="check that the server runs and accepts this user"
-        )
+        """The same error where a statement is wrong; ours where the server, its address or its rules are."""
+        if isinstance(error, OSError):
+            return TemporaryError(f"database {self.url}: {error}", remedy="check that the server runs")
+        state = _sqlstate(error)
+        if state.startswith(_REFUSED):
+            remedy = "check the user, the password and the name of the database"
+            return SettingsError("database", f"{self.url} refuses: {error.orig}", remedy=remedy)
+        if error.connection_invalidated or state.startswith(_UNAVAILABLE) or isinstance(error, OperationalError):
+            return TemporaryError(f"database {self.url}: {error.orig}", remedy="check that the server runs")
+        return error
 
 
 def _is_conflict(error: OSError | DBAPIError) -> bool:
-    """Serialisation failure or deadlock: nothing was committed and another try is right."""
-    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in ("40001", "40P01")
+    return isinstance(error, DBAPIError) and _sqlstate(error) in _CONFLICT
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
