@@ -54,7 +54,7 @@ def demo_devnet(data: Path, *, seed: int, faults: bool, ports: Mapping[str, int]
             ),
         ]
         values["message_faults"] = [
-            MessageFaultSettings.model_validate({"kind": "delay_commit", "delay": "12s", "every": 7}),
+            MessageFaultSettings.model_validate({"kind": "delay-commit", "delay": "12s", "every": 7}),
             MessageFaultSettings.model_validate({"kind": "fail", "every": 11}),
         ]
     return DevnetSettings.model_validate({**base.model_dump(), **values})

@@ -22,9 +22,10 @@ from seamark.storage.events import last_event_id, read_events
 
 __all__ = ["HELP", "demo"]
 
-HELP = """Run the main job on this machine: two chains with the published CCIP contracts, price venues, the oracle
-publisher, the CCIP monitor, the API and a page. Prints the page's address and a line per event; Ctrl-C stops all of it,
-and the next start resumes."""
+HELP = (
+    "Run the main job on this machine: chains, CCIP, venues, publisher, monitor, API and page.\n\n"
+    "Prints the page's address and a line per event. Ctrl-C stops all of it, and the next start resumes."
+)
 
 EVENTS_AT_MOST_EVERY_S = 1.0
 

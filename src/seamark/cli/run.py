@@ -19,11 +19,13 @@ from seamark.settings import load
 
 __all__ = ["HELP", "run"]
 
-HELP = """Run services until stopped: [bold]oracle[/], [bold]ccip-monitor[/], [bold]api[/], or several in one process.
-
-Settings come from a YAML file (see [bold]seamark config check[/]). Without one, the environment is enough for one feed:
-RPC_URL, AGGREGATOR_ADDRESS, PRIVATE_KEY, HEARTBEAT (3600 or 1h), DEVIATION_THRESHOLD (0.5%), or for the monitor of one
-chain: RPC_URL, CCIP_ROUTER_ADDRESS, MONITORING_INTERVAL. Metrics are on port 8000, health on 8080, the API on 8400."""
+HELP = (
+    "Run services until stopped: oracle, ccip-monitor, api, or several in one process.\n\n"
+    "Settings come from a YAML file (see seamark config check). Without one, the environment is enough.\n\n"
+    "One feed: RPC_URL, AGGREGATOR_ADDRESS, PRIVATE_KEY, HEARTBEAT (3600 or 1h), DEVIATION_THRESHOLD (0.5%).\n\n"
+    "One chain's monitor: RPC_URL, CCIP_ROUTER_ADDRESS, MONITORING_INTERVAL (15 or 15s).\n\n"
+    "Metrics are on port 8000, health on 8080, the API on 8400: METRICS_PORT, HEALTH_PORT, API_PORT change that."
+)
 
 log = structlog.get_logger("seamark")
 

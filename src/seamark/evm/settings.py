@@ -48,7 +48,7 @@ def _to_selector(value: Any) -> Any:
 AddressText = Annotated[Address, BeforeValidator(parse_address), PlainSerializer(to_checksum, when_used="json")]
 """20 bytes in hex; where the case is mixed it must be the EIP-55 checksum."""
 
-RpcUrl = Annotated[str, AfterValidator(_check_url), Field(repr=False), PlainSerializer(redact_url, when_used="json")]
+RpcUrl = Annotated[str, AfterValidator(_check_url), PlainSerializer(redact_url, when_used="json")]
 """A node's address; shown without its user, path and query, where providers put keys."""
 
 SelectorText = Annotated[int, BeforeValidator(_to_selector), PlainSerializer(str, when_used="json")]
@@ -118,7 +118,7 @@ class ChainSettings(SettingsModel):
     chain_id: int = Field(gt=0)
     """EIP-155 id; every endpoint is asked for it before it is trusted."""
 
-    rpc: tuple[RpcUrl, ...] = Field(min_length=1)
+    rpc: tuple[RpcUrl, ...] = Field(min_length=1, repr=False)
     """Endpoints, the preferred one first."""
 
     selector: SelectorText | None = None
