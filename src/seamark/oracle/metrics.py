@@ -6,6 +6,7 @@ settings and words from short lists. Ages are worked out at the moment of the sc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Final
@@ -138,6 +139,8 @@ class FeedMeter:
         metrics.since_update.labels(*labels).set_function(self._since_update)
         metrics.slack.labels(*labels).set_function(self._slack)
         metrics.due_in.labels(*labels).set_function(self._due_in)
+        for unknown in (self._price, self._onchain_price, self._deviation, self._updated_at):
+            unknown.set(math.nan)  # a price of zero would be a lie
         self._count_first(labels)
 
     def _count_first(self, labels: tuple[str, str]) -> None:
@@ -190,22 +193,22 @@ class FeedMeter:
 
     def _since_update(self) -> float:
         state = self._state
-        return float("nan") if state is None or not state.round else self._clock.now() - state.updated_at
+        return math.nan if state is None or not state.round else self._clock.now() - state.updated_at
 
     def _slack(self) -> float:
         state = self._state
         if state is None or not state.round:
-            return float("nan")
+            return math.nan
         return state.updated_at + self._policy.heartbeat - chain_now(state, self._clock.now())
 
     def _due_in(self) -> float:
         state = self._state
         if state is None or not state.round:
-            return float("nan")
+            return math.nan
         return heartbeat_due_at(state, self._policy) - chain_now(state, self._clock.now())
 
     def _age_of(self, health: SourceHealth) -> float:
-        return float("nan") if health.last_ok_at is None else self._clock.now() - health.last_ok_at
+        return math.nan if health.last_ok_at is None else self._clock.now() - health.last_ok_at
 
 
 def _is_up(health: SourceHealth) -> bool:

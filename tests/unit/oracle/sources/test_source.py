@@ -1,4 +1,5 @@
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ NOW = 1_700_000_100.0
 
 
 def read(body, **fields):
-    paths = {
+    paths: dict[str, Any] = {
         name: JsonPath.parse(text) if isinstance(text, str) and name != "time_unit" else text
         for name, text in {"price": "p", **fields}.items()
     }
