@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+SOURCE = Path(__file__).resolve().parents[2] / "src"
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 20.0
 
@@ -29,7 +30,12 @@ class Seamark:
         self.log = folder / "seamark.log"
 
     async def start(self) -> Seamark:
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self._folder), **self._environment}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self._folder),
+            "PYTHONPATH": str(SOURCE),  # the very tree that these tests are of
+            **self._environment,
+        }
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "seamark", *self._arguments,

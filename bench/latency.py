@@ -1,0 +1,172 @@
+"""From a price change to the raw transaction accepted by anvil, with 100 feeds active on one signer.
+
+Everything is real but the venues: Aggregator contracts on anvil (a block each second), the journal on SQLite on disk, signing,
+and the node's answer to eth_sendRawTransaction. Prices are handed to the publishers as their sources would; the clock runs
+from there until the sender has the node's acceptance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from decimal import Decimal
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from bench.report import Row, percentile
+from seamark.core.ids import Address, ChainId
+from seamark.devnet.accounts import Role, account
+from seamark.devnet.anvil import Anvil, AnvilOptions
+from seamark.devnet.node_client import NodeClient, Tx, Wallet
+from seamark.evm.artifacts import load
+from seamark.evm.crypto import keccak256
+from seamark.evm.ports import Intent, Outcome, TransactionSender, TxState
+from seamark.evm.rpc import Chain
+from seamark.evm.signers import RawKeySigner
+from seamark.evm.transactions import Sender, SenderSettings
+from seamark.oracle.metrics import FeedMeter, OracleMetrics
+from seamark.oracle.model import FeedRef, Pair, Quote
+from seamark.oracle.plan import FeedPlan, make_plan, make_venues
+from seamark.oracle.publisher import FeedPublisher
+from seamark.oracle.settings import FeedSettings
+from seamark.runtime.clock import SystemClock
+from seamark.runtime.http import make_session
+from seamark.storage.database import Database, open_database
+
+HOW = (
+    "100 feeds on one signer, each with three venues; every second each feed's price moves by 1 % at its own moment, so "
+    "100 transactions a second. anvil mines a block each second; the journal is SQLite on disk, synchronous=FULL."
+)
+CHAIN = ChainId(31337)
+FEEDS = 100
+ROUNDS = 20
+WARM_UP = 3
+VENUES = ("coinbase", "kraken", "bitstamp")
+P50_TARGET_MS, P99_TARGET_MS = 5.0, 25.0
+
+
+class Stopwatch:
+    """A sender that notes when each intent was accepted."""
+
+    def __init__(self, sender: TransactionSender) -> None:
+        self._sender = sender
+        self.accepted: dict[str, float] = {}
+
+    @property
+    def address(self) -> Address:
+        return self._sender.address
+
+    async def submit(self, intent: Intent) -> Outcome:
+        outcome = await self._sender.submit(intent)
+        self.accepted[intent.key] = time.perf_counter()
+        return outcome
+
+    async def wait(self, key: str, *, until: TxState = TxState.MINED) -> Outcome:
+        return await self._sender.wait(key, until=until)
+
+    async def find(self, key: str) -> Outcome | None:
+        return await self._sender.find(key)
+
+
+async def deploy(node: NodeClient) -> list[Address]:
+    """`FEEDS` aggregators that the publisher may write to."""
+    wallet = Wallet(node, RawKeySigner.from_hex(account(Role.HOME_DEPLOYER).private_key))
+    artifact = load("Aggregator")
+    role = keccak256(b"PUBLISHER_ROLE")
+    grant = artifact.abi.encode_call("grantRole", role, account(Role.PUBLISHER).address)
+    creations = []
+    for number in range(FEEDS):
+        config = (number.to_bytes(32, "big"), f"F{number} / USD", 8, 1, 10**20, 0)
+        creations.append(Tx(None, artifact.creation(config, wallet.address)))
+    made = [receipt.contract_address for receipt in await wallet.run(creations)]
+    addresses = [address for address in made if address is not None]
+    await wallet.run([Tx(address, grant) for address in addresses])
+    return addresses
+
+
+def make_publisher(
+    number: int, address: Address, *, chain: Chain, sender: Stopwatch, database: Database, metrics: OracleMetrics
+) -> FeedPublisher:
+    pair = Pair(f"F{number}", "USD")
+    ref = FeedRef(str(pair), "bench", CHAIN, address)
+    settings = FeedSettings.model_validate(
+        {"pair": str(pair), "chain": "bench", "aggregator": address, "heartbeat": "1h", "deviation": "0.5%",
+         "sources": list(VENUES), "gas_limit": 300_000}
+    )  # fmt: skip
+    plan: FeedPlan = make_plan(settings, ref, pair, make_venues({}), at="bench")
+    clock = SystemClock()
+    meter = FeedMeter(metrics, ref, plan.trigger, clock=clock)
+    return FeedPublisher(plan=plan, chain=chain, sender=sender, database=database, clock=clock, meter=meter)
+
+
+def quotes(publisher: FeedPublisher, price: Decimal) -> list[Quote]:
+    now = time.time()
+    return [Quote(source.name, source.venue, price, now, now) for source in publisher.plan.sources]
+
+
+async def drive(publishers: list[FeedPublisher], sender: Stopwatch) -> list[float]:
+    """Move every price once a second; milliseconds from each move to its acceptance, the warm-up left out."""
+    started: dict[str, float] = {}
+    price = Decimal(2000)
+    for turn in range(ROUNDS + WARM_UP):
+        price *= Decimal("1.01") if turn % 2 else Decimal("0.98")
+        began = time.perf_counter()
+        for index, publisher in enumerate(publishers):
+            await asyncio.sleep(max(0.0, began + index / FEEDS - time.perf_counter()))
+            moved = time.perf_counter()
+            planned = publisher.on_quotes(quotes(publisher, price))
+            if planned is not None and turn >= WARM_UP:
+                started[planned.key] = moved
+        await asyncio.sleep(max(0.0, began + 1.15 - time.perf_counter()))
+    await asyncio.sleep(1)
+    return [(sender.accepted[key] - at) * 1000 for key, at in started.items() if key in sender.accepted]
+
+
+async def measure(folder: Path) -> list[float]:
+    options = AnvilOptions(chain_id=CHAIN)
+    async with Anvil(options) as anvil, NodeClient(anvil.url, CHAIN) as node, make_session() as session:
+        addresses = await deploy(node)
+        await anvil.set_block_time(1)
+        database = await open_database(f"sqlite:///{folder}/bench.db")
+        chain = Chain(CHAIN, [anvil.url], session=session)
+        signer = RawKeySigner.from_hex(account(Role.PUBLISHER).private_key)
+        real = Sender(
+            chain=chain, signer=signer, database=database, clock=SystemClock(), settings=SenderSettings(poll_s=0.5)
+        )
+        sender = Stopwatch(real)
+        metrics = OracleMetrics(CollectorRegistry())
+        publishers = [
+            make_publisher(number, address, chain=chain, sender=sender, database=database, metrics=metrics)
+            for number, address in enumerate(addresses)
+        ]
+        tasks = [asyncio.create_task(service.run()) for service in (real, *publishers)]
+        try:
+            while any(publisher.state is None for publisher in publishers):
+                await asyncio.sleep(0.1)
+            return await drive(publishers, sender)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await real.close()
+            await chain.close()
+            await database.close()
+
+
+async def run() -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        taken = await measure(Path(folder))
+    assert len(taken) > FEEDS * ROUNDS / 2, f"only {len(taken)} publications: this measures nothing"
+    p50, p99 = percentile(taken, 0.5), percentile(taken, 0.99)
+    what = f"price change to transaction accepted, 100 feeds ({len(taken)} publications)"
+    return [
+        Row(f"{what}, p50", f"{p50:.1f} ms", target=f"<= {P50_TARGET_MS:.0f} ms", met=p50 <= P50_TARGET_MS),
+        Row("the same, p99", f"{p99:.1f} ms", target=f"<= {P99_TARGET_MS:.0f} ms", met=p99 <= P99_TARGET_MS),
+    ]
+
+
+if __name__ == "__main__":
+    for row in asyncio.run(run()):
+        print(row)
