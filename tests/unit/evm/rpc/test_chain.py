@@ -497,8 +497,15 @@ async def test_chains_without_a_fee_market() -> None:
 async def test_messages_carry_sender_and_value() -> None:
     seen: list[dict[str, str]] = []
     async with FakeNode() as node, chain_of(node) as chain:
-        node.handlers["eth_estimateGas"] = lambda message: (seen.append(message), "0x5208")[1]
-        node.handlers["eth_call"] = lambda message, _: (seen.append(message), "0x")[1]
+
+        def note(answer: str) -> Any:
+            def handler(message: dict[str, str], _: str = "") -> str:
+                seen.append(message)
+                return answer
+
+            return handler
+
+        node.handlers["eth_estimateGas"], node.handlers["eth_call"] = note("0x5208"), note("0x")
         assert await chain.estimate_gas(sender=SOMEBODY, to=None, data=b"\1", value=5) == 21000
         assert await chain.simulate(sender=SOMEBODY, to=Address(EMITTER), data=b"\2") == b""
     assert seen == [

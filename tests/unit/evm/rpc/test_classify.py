@@ -16,8 +16,8 @@ ALCHEMY_RANGE = (
 )
 ALCHEMY_SIZE = (
     "Log response size exceeded. You can make eth_getLogs requests with up to a 2K block range and no limit on the "
-    "response size, or you can request any block range with a cap of 10K logs in the response. Based on your parameters "
-    "and the response size limit, this block range should work: [0x0, 0xd043b8]"
+    "response size, or you can request any block range with a cap of 10K logs in the response. Based on your "
+    "parameters and the response size limit, this block range should work: [0x0, 0xd043b8]"
 )
 ALCHEMY_RATE = (
     "Your app has exceeded its compute units per second capacity. If you have retries enabled, you can safely ignore "
