@@ -36,6 +36,7 @@ from seamark.devnet.settings import DevnetSettings
 from seamark.evm import artifacts
 from seamark.evm.abi import compile_encoder, parse_params
 from seamark.evm.types import Receipt
+from seamark.runtime.clock import Clock
 
 __all__ = ["World", "start_world", "test_settings", "world"]
 
@@ -169,6 +170,7 @@ def test_settings(folder: Path, **changes: Any) -> DevnetSettings:
         "venues_port": 0,
         "block_time": 0,
     }
+    assert set(changes) <= set(DevnetSettings.model_fields), changes
     return plain.model_copy(update=values | changes)
 
 
@@ -176,9 +178,9 @@ test_settings.__test__ = False  # type: ignore[attr-defined]  # a helper, whatev
 
 
 @contextlib.asynccontextmanager
-async def start_world(folder: Path, **changes: Any) -> AsyncIterator[World]:
-    """A world in a folder; `changes` are fields of `DevnetSettings`."""
-    async with Devnet(test_settings(folder, **changes), run_network=False, persist=False) as devnet:
+async def start_world(folder: Path, *, clock: Clock | None = None, **changes: Any) -> AsyncIterator[World]:
+    """A world in a folder; `changes` are fields of `DevnetSettings`; `clock` is for the oracle network and the venues."""
+    async with Devnet(test_settings(folder, **changes), clock=clock, run_network=False, persist=False) as devnet:
         yield World(devnet)
 
 

@@ -1,10 +1,11 @@
 """What the devnet itself asks of its own nodes: sends in bulk, receipts in bulk, anvil's extra methods.
 
 The rest of Seamark reads chains through `seamark.evm.rpc`, which distrusts every node and limits itself. This client
-talks to a child process on loopback, and needs what that one leaves out: many transactions in one request, sent with
-nonces counted here, so that deploying fifty contracts takes one round trip instead of fifty.
+talks to a child process on loopback, and needs what that one leaves out: many transactions with consecutive nonces in
+one request, so that deploying fifty contracts takes one round trip instead of fifty.
 
-Invariant: a `Wallet` is the only sender of its account on its chain; after any error it asks the node for its nonce.
+Invariant: a `Wallet` is the only sender of its account on its chain. It keeps no nonce of its own, since tests take
+blocks away from under it.
 """
 
 from __future__ import annotations
@@ -151,19 +152,29 @@ class NodeClient:
         """Receipts of all, once all are mined.
 
         Raises:
-            TemporaryError: Not within a minute: the chain stands still, or the transaction was dropped.
+            TemporaryError: Not within a minute: the chain stands still; or a reorg dropped one.
         """
         found: dict[Hash32, Receipt] = {}
         try:
             async with asyncio.timeout(RECEIPT_TIMEOUT_S):
                 while missing := [tx for tx in hashes if tx not in found]:
-                    receipts = [receipt for receipt in await self.receipts(missing) if receipt is not None]
-                    found |= {receipt.transaction_hash: receipt for receipt in receipts}
+                    found |= await self._mined(missing)
                     if len(found) < len(set(hashes)):
                         await asyncio.sleep(RECEIPT_POLL_S)
         except TimeoutError as error:
             raise TemporaryError(f"chain {self.chain_id} did not mine within {RECEIPT_TIMEOUT_S:.0f} s") from error
         return [found[tx] for tx in hashes]
+
+    async def _mined(self, hashes: Sequence[Hash32]) -> dict[Hash32, Receipt]:
+        """The receipts that there are; the other transactions still wait in the pool."""
+        known = await self.batch([("eth_getTransactionByHash", (tx,)) for tx in hashes])
+        found = {}
+        for tx, entry, receipt in zip(hashes, known, await self.receipts(hashes), strict=True):
+            if receipt is not None:
+                found[tx] = receipt
+            elif entry is None:
+                raise TemporaryError(f"chain {self.chain_id} does not know transaction {tx} any more")
+        return found
 
     async def fees(self) -> Fees:
         """Enough for the next blocks; zero where gas is free."""
@@ -196,7 +207,6 @@ class Wallet:
     def __init__(self, node: NodeClient, signer: Signer) -> None:
         self.node = node
         self._signer = signer
-        self._nonce: int | None = None
         self._lock = asyncio.Lock()
 
     @property
@@ -204,11 +214,8 @@ class Wallet:
         return self._signer.address
 
     async def nonce(self) -> int:
-        """The next one."""
-        if self._nonce is None:
-            answer = await self.node.request("eth_getTransactionCount", self.address, "pending")
-            self._nonce = int(answer, 16)
-        return self._nonce
+        """The next one, behind what waits in the node's pool."""
+        return int(await self.node.request("eth_getTransactionCount", self.address, "pending"), 16)
 
     async def send(self, txs: Sequence[Tx]) -> list[Hash32]:
         """Sign with consecutive nonces and hand over in as few requests as possible.
@@ -217,11 +224,7 @@ class Wallet:
             CallFailed: The node refuses one; those before it are sent, it and those behind it are not.
         """
         async with self._lock:
-            try:
-                return await self._send(txs)
-            except BaseException:
-                self._nonce = None
-                raise
+            return await self._send(txs)
 
     async def run(self, txs: Sequence[Tx], *, abi: Abi | None = None) -> list[Receipt]:
         """Send and wait; raises `CallFailed` with the reason if one reverts."""
@@ -241,7 +244,6 @@ class Wallet:
         for tx, answer in zip(txs, answers, strict=True):
             if isinstance(answer, CallFailed):
                 raise CallFailed(f"{tx.label or 'transaction'}: {answer.message}", data=answer.data)
-        self._nonce = first + len(txs)
         return [Hash32(answer) for answer in answers]
 
     async def _reason(self, tx: Tx, receipt: Receipt, abi: Abi | None) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from aiohttp import web
+from eth_account import Account
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from hexbytes import HexBytes
 
 from seamark.core.errors import TemporaryError
 from seamark.core.ids import Address, ChainId, Hash32
@@ -24,8 +28,9 @@ class Node:
     """Answers JSON-RPC from a dict of functions; remembers what it was asked."""
 
     def __init__(self) -> None:
-        self.bodies: list[list[dict]] = []
-        self.answers: dict = {"eth_getBlockByNumber": lambda *_: {"number": "0x10", "baseFeePerGas": "0x64"}}
+        self.url = ""
+        self.bodies: list[list[dict[str, Any]]] = []
+        self.answers: dict[str, Any] = {"eth_getBlockByNumber": lambda *_: {"number": "0x10", "baseFeePerGas": "0x64"}}
         self.turn_around = False
         self.raw: str | None = None
 
@@ -37,14 +42,14 @@ class Node:
         answers = [self._answer(entry) for entry in body]
         return web.json_response(answers[::-1] if self.turn_around else answers)
 
-    def _answer(self, entry: dict) -> dict:
+    def _answer(self, entry: dict[str, Any]) -> dict[str, Any]:
         base = {"jsonrpc": "2.0", "id": entry["id"]}
         answer = self.answers[entry["method"]](*entry["params"])
         if isinstance(answer, Exception):
             return base | {"error": answer.args[0]}
         return base | {"result": answer}
 
-    def asked(self, method: str) -> list:
+    def asked(self, method: str) -> list[Any]:
         return [entry["params"] for body in self.bodies for entry in body if entry["method"] == method]
 
 
@@ -72,7 +77,7 @@ def wallet(client: NodeClient) -> Wallet:
     return Wallet(client, RawKeySigner.from_hex(DEPLOYER.private_key))
 
 
-def receipt(number: int = 5, status: str = "0x1", tx: str = TX) -> dict:
+def receipt(number: int = 5, status: str = "0x1", tx: str = TX) -> dict[str, Any]:
     return {
         "transactionHash": tx,
         "blockNumber": hex(number),
@@ -153,9 +158,8 @@ async def test_a_closed_client_says_so(node):
 async def test_reads_give_bare_values_or_records(node, client):
     one = Function.parse("one() view returns (uint256)")
     two = Function.parse("two(uint256 x) view returns (uint256 a, uint256 b)")
-    node.answers["eth_call"] = lambda call, block: (
-        "0x" + "00" * 31 + "05" + ("00" * 31 + "06" if len(call["data"]) > 10 else "")
-    )
+    words = {10: f"{5:064x}", 74: f"{5:064x}{6:064x}"}  # by the length of the calldata
+    node.answers["eth_call"] = lambda call, block: "0x" + words[len(call["data"])]
     assert await client.read(CONTRACT, one) == 5
     first, second = await client.reads([Read(CONTRACT, one), Read(CONTRACT, two, (9,))])
     assert (first, second.a, second.b) == (5, 5, 6)
@@ -200,17 +204,26 @@ async def test_waiting_asks_only_for_what_is_missing(node, client, monkeypatch):
         left[tx] -= 1
         return receipt(tx=tx) if left[tx] < 0 else None
 
+    node.answers["eth_getTransactionByHash"] = lambda tx: {"hash": tx}
     node.answers["eth_getTransactionReceipt"] = answer
     receipts = await client.wait([Hash32(other), Hash32(TX)])
     assert [each.transaction_hash for each in receipts] == [other, TX]
     assert receipts[0].contract_address == "0x" + "aa" * 20
-    assert [len(body) for body in node.bodies] == [2, 1, 1]
+    assert node.asked("eth_getTransactionReceipt") == [[other], [TX], [other], [other]]
 
 
 async def test_waiting_gives_up(node, client, monkeypatch):
     monkeypatch.setattr(node_client, "RECEIPT_TIMEOUT_S", 0.01)
+    node.answers["eth_getTransactionByHash"] = lambda tx: {"hash": tx}
     node.answers["eth_getTransactionReceipt"] = lambda _: None
     with pytest.raises(TemporaryError, match="chain 138 did not mine within"):
+        await client.wait([Hash32(TX)])
+
+
+async def test_a_dropped_transaction_is_not_waited_for(node, client):
+    node.answers["eth_getTransactionByHash"] = lambda _: None
+    node.answers["eth_getTransactionReceipt"] = lambda _: None
+    with pytest.raises(TemporaryError, match=f"chain 138 does not know transaction {TX} any more"):
         await client.wait([Hash32(TX)])
 
 
@@ -221,24 +234,29 @@ async def test_fees_leave_room_for_rising_blocks_and_are_zero_where_gas_is_free(
         assert (await free.fees()).is_zero
 
 
-async def test_a_wallet_counts_its_nonces_and_asks_once(node, client):
-    node.answers["eth_getTransactionCount"] = lambda address, block: "0x7"
-    node.answers["eth_sendRawTransaction"] = lambda raw: TX
+async def test_a_wallet_numbers_a_batch_from_the_nodes_nonce(node, client):
+    sent: list[str] = []
+
+    def accept(raw):
+        sent.append(raw)
+        return TX
+
+    node.answers["eth_getTransactionCount"] = lambda address, block: hex(7 + len(sent))
+    node.answers["eth_sendRawTransaction"] = accept
     sender = wallet(client)
     assert await sender.send([Tx(CONTRACT, b"\1"), Tx(CONTRACT, b"\2")]) == [TX, TX]
     assert await sender.send([Tx(None, b"\3")]) == [TX]
-    assert await sender.nonce() == 10
-    assert node.asked("eth_getTransactionCount") == [[DEPLOYER.address, "pending"]]
+    decoded = [Account.recover_transaction(raw) for raw in sent]
+    assert {address.lower() for address in decoded} == {DEPLOYER.address}
+    assert [TypedTransaction.from_bytes(HexBytes(raw)).as_dict()["nonce"] for raw in sent] == [7, 8, 9]
+    assert node.asked("eth_getTransactionCount") == [[DEPLOYER.address, "pending"]] * 2
 
 
-async def test_after_a_refusal_the_node_is_asked_for_the_nonce_again(node, client):
+async def test_a_refused_transaction_is_named(node, client):
     node.answers["eth_getTransactionCount"] = lambda *_: "0x7"
     node.answers["eth_sendRawTransaction"] = lambda _: Exception({"code": -32003, "message": "nonce too low"})
-    sender = wallet(client)
     with pytest.raises(CallFailed, match="deploy it: eth_sendRawTransaction: nonce too low"):
-        await sender.send([Tx(None, b"", label="deploy it")])
-    node.answers["eth_getTransactionCount"] = lambda *_: "0x9"
-    assert await sender.nonce() == 9
+        await wallet(client).send([Tx(None, b"", label="deploy it")])
 
 
 async def test_a_revert_is_explained_with_the_contracts_errors(node, client):
@@ -246,6 +264,7 @@ async def test_a_revert_is_explained_with_the_contracts_errors(node, client):
     node.answers |= {
         "eth_getTransactionCount": lambda *_: "0x0",
         "eth_sendRawTransaction": lambda _: TX,
+        "eth_getTransactionByHash": lambda tx: {"hash": tx},
         "eth_getTransactionReceipt": lambda _: receipt(status="0x0"),
         "eth_call": lambda *_: Exception(
             {"code": 3, "message": "reverted", "data": "0x" + abi.error("TooLate").encode(4).hex()}
