@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, create_engine
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool
 
 from seamark.core.ids import BlockRef, ChainId, Hash32
 from seamark.evm.ports import Block, Finalized, LogEvent, Reorg
@@ -168,9 +168,7 @@ class World:
         return applied
 
     def close(self) -> None:
-        engine = self.connection.engine
         self.connection.close()
-        engine.dispose()
 
 
 def final(block: Block) -> Finalized:
@@ -189,8 +187,13 @@ def hash32(text: str) -> Hash32:
     return Hash32("0x" + hashlib.sha256(text.encode()).hexdigest())
 
 
+# One engine for all, because it keeps compiled statements; without a pool each connection is a database of its own.
+_engine = create_engine("sqlite://", poolclass=NullPool)
+
+
 def open_memory() -> Connection:
     """An empty database of the declared tables; a plain connection, because the ledger is plain functions."""
-    engine = create_engine("sqlite://", poolclass=StaticPool)
-    metadata.create_all(engine)
-    return engine.connect()
+    connection = _engine.connect()
+    metadata.create_all(connection)
+    connection.commit()
+    return connection

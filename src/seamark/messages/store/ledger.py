@@ -31,12 +31,16 @@ from seamark.storage.bulk import chunks, insert_new, upsert
 from seamark.storage.events import Event, append_events
 from seamark.storage.totals import TotalKey, add_totals, total_key
 
-__all__ = ["LATENCY_BUCKETS_S", "Changes", "Finality", "Ledger", "TallyKey"]
+__all__ = ["LATENCY_BUCKETS_S", "NEWS_S", "Changes", "Finality", "Ledger", "TallyKey"]
 
 LATENCY_BUCKETS_S = (5, 15, 30, 60, 120, 300, 600, 900, 1200, 1800, 2700, 3600, 7200, 14400, 28800, 86400)
 """From instant finality (seconds) over Ethereum's (15 minutes) to the slowest rollups (a day and more)."""
 
 PROMOTED_AT_ONCE = 2000  # messages folded together when a finalized block covers many: bounds memory
+NEWS_S = 86_400
+"""Steps that are older than a day when they are found are history: the ledger has them, the event log does not. It would
+be flooded by a catch-up over months, and its listeners want news."""
+
 GAP = 1000  # sequence numbers closer than this are looked up in one range of commits
 
 _message, _sighting, _commit = tables.message, tables.sighting, tables.commit
@@ -143,6 +147,7 @@ class Ledger:
         self._protocol = protocol
         self._heights = heights
         self._now_ms = now_ms
+        self._news_from = now_ms // 1000 - NEWS_S
         self._lanes = Lanes(connection, names)
         self._next_no: int | None = None
         self._transitions: list[dict[str, Any]] = []
@@ -396,9 +401,7 @@ class Ledger:
             self.changes.tallies[row["lane_id"], "reason", row["reason"]] += 1
 
     def _tell(self, no: int, steps: Sequence[Transition], row: Mapping[str, Any], lane: Lane) -> None:
-        if not steps:
-            return
-        payload = msgspec.to_builtins(view_of(row, lane))
+        payload: dict[str, Any] | None = None
         for step in steps:
             at = step.evidence
             back = step.step in ("retracted", "reorged")
@@ -416,9 +419,11 @@ class Ledger:
                     "log_index": at.log_index if at else None,
                 }
             )
-            told = {"step": step.step.value, "before": step.before.value if step.before else None, **payload}
-            self._events.append(Event(f"message.{step.step.value}", row["id"], told, at_ms=self._now_ms))
             self.changes.steps[step.step.value] += 1
+            if back or (step.time or row["time"]) >= self._news_from:
+                payload = payload or msgspec.to_builtins(view_of(row, lane))
+                told = {"step": step.step.value, "before": step.before.value if step.before else None, **payload}
+                self._events.append(Event(f"message.{step.step.value}", row["id"], told, at_ms=self._now_ms))
 
     def _close_totals(self) -> None:
         self._lanes.fetch({lane_id for lane_id, _, _ in self._added})

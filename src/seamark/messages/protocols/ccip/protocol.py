@@ -210,11 +210,19 @@ class _BlockReader:
         return context
 
     def _take(self, log: Log, contract: Contract, event: Event, found: _Findings) -> None:
-        if event in _ONLY_CONTEXT:
-            event.decode(log)  # must be well-formed all the same
-            return
         record = event.decode(log)
-        if addresses := _NAMES.get(event):
+        if event is events.SENT:
+            found.sightings.append(v1_6.sent(record, contract.version, log.address, self._evidence(log, found.block)))
+        elif event is events.EXECUTED:
+            at, own = self._evidence(log, found.block), self._chain.selector
+            ramps = contract.details
+            found.sightings.append(
+                v1_6.executed(record, contract.version, at, on_ramps=ramps, own=own, context=found.context)
+            )
+        elif event is events.COMMITTED:
+            at, own = self._evidence(log, found.block), self._chain.selector
+            found.sightings.extend(v1_6.committed(record, contract.version, own, at))
+        elif addresses := _NAMES.get(event.name):
             found.changes.append(
                 ConfigChange(
                     chain_id=self._chain.chain_id,
@@ -222,18 +230,6 @@ class _BlockReader:
                     event=event.name,
                     addresses=addresses(record, log),
                 )
-            )
-            return
-        at = self._evidence(log, found.block)
-        own = self._chain.selector
-        if event is events.SENT:
-            found.sightings.append(v1_6.sent(record, contract.version, log.address, at))
-        elif event is events.COMMITTED:
-            found.sightings.extend(v1_6.committed(record, contract.version, own, at))
-        elif event is events.EXECUTED:
-            ramps = contract.details
-            found.sightings.append(
-                v1_6.executed(record, contract.version, at, on_ramps=ramps, own=own, context=found.context)
             )
 
     def _evidence(self, log: Log, block: Block) -> Evidence:
@@ -255,9 +251,6 @@ _EVENTS = {
 }
 
 
-_ONLY_CONTEXT = frozenset({router.MESSAGE_EXECUTED, events.TRANSMITTED})
-
-
 def _is_execution(log: Log) -> bool:
     return bool(events.TRANSMITTED.decode(log).ocrPluginType == events.EXECUTION_PLUGIN)
 
@@ -266,11 +259,12 @@ def _own(_: object, log: Log) -> tuple[Address, ...]:
     return (log.address,)
 
 
-# Which addresses to look at again after a configuration event.
-_NAMES: Mapping[Event, Callable[..., tuple[Address, ...]]] = {
-    router.ON_RAMP_SET: lambda record, _: () if int(record.onRamp, 16) == 0 else (record.onRamp,),
-    router.OFF_RAMP_ADDED: lambda record, _: (record.offRamp,),
-    router.OFF_RAMP_REMOVED: lambda record, _: (record.offRamp,),
-    events.SOURCE_CHAIN_CONFIG_SET: _own,
-    events.DEST_CHAIN_CONFIG_SET: _own,
+# Which addresses to look at again after a configuration event. The other events only give context, but must be
+# well-formed all the same.
+_NAMES: Mapping[str, Callable[..., tuple[Address, ...]]] = {
+    router.ON_RAMP_SET.name: lambda record, _: () if int(record.onRamp, 16) == 0 else (record.onRamp,),
+    router.OFF_RAMP_ADDED.name: lambda record, _: (record.offRamp,),
+    router.OFF_RAMP_REMOVED.name: lambda record, _: (record.offRamp,),
+    events.SOURCE_CHAIN_CONFIG_SET.name: _own,
+    events.DEST_CHAIN_CONFIG_SET.name: _own,
 }

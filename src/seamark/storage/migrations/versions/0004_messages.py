@@ -63,7 +63,7 @@ def _lanes_and_chains() -> None:
     )
     op.create_table(
         "message_tally",
-        sa.Column("lane_id", sa.Integer, sa.ForeignKey("message_lane.id"), primary_key=True),
+        sa.Column("lane_id", sa.Integer, primary_key=True),
         sa.Column("kind", sa.Text, primary_key=True),
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("messages", sa.BigInteger, nullable=False),
@@ -75,7 +75,7 @@ def _messages() -> None:
         "message",
         sa.Column("no", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
         sa.Column("id", sa.Text, nullable=False),
-        sa.Column("lane_id", sa.Integer, sa.ForeignKey("message_lane.id"), nullable=False),
+        sa.Column("lane_id", sa.Integer, nullable=False),
         sa.Column("version", sa.Text, nullable=False),
         sa.Column("sequence", sa.BigInteger, nullable=False),
         sa.Column("facts", sa.SmallInteger, nullable=False),
@@ -130,14 +130,13 @@ def _facts() -> None:
         sa.Column("log_index", sa.Integer, primary_key=True),
         sa.Column("part", sa.SmallInteger, primary_key=True),
         sa.Column("live", sa.Boolean, nullable=False),
-        sa.Column("message_no", sa.BigInteger, sa.ForeignKey("message.no"), nullable=False),
-        sa.Column("lane_id", sa.Integer, sa.ForeignKey("message_lane.id"), nullable=False),
+        sa.Column("message_no", sa.BigInteger, nullable=False),
+        sa.Column("lane_id", sa.Integer, nullable=False),
         sa.Column("tx", sa.Text, nullable=False),
         sa.Column("time", sa.BigInteger, nullable=False),
         sa.Column("version", sa.Text, nullable=False),
         sa.Column("sequence", sa.BigInteger, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
-        sqlite_with_rowid=False,
     )
     op.create_index("ix_message_sighting_message", "message_sighting", ["message_no"])
     op.create_index("ix_message_sighting_tx", "message_sighting", ["tx"])
@@ -149,21 +148,20 @@ def _facts() -> None:
         sa.Column("log_index", sa.Integer, primary_key=True),
         sa.Column("part", sa.SmallInteger, primary_key=True),
         sa.Column("live", sa.Boolean, nullable=False),
-        sa.Column("lane_id", sa.Integer, sa.ForeignKey("message_lane.id"), nullable=False),
+        sa.Column("lane_id", sa.Integer, nullable=False),
         sa.Column("first", sa.BigInteger, nullable=False),
         sa.Column("last", sa.BigInteger, nullable=False),
         sa.Column("tx", sa.Text, nullable=False),
         sa.Column("time", sa.BigInteger, nullable=False),
         sa.Column("version", sa.Text, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
-        sqlite_with_rowid=False,
     )
     op.create_index("ix_message_commit_lane", "message_commit", ["lane_id", "first"])
     op.create_index("ix_message_commit_tx", "message_commit", ["tx"])
     op.create_table(
         "message_transition",
         sa.Column("id", AUTO_ID, primary_key=True, autoincrement=True),
-        sa.Column("message_no", sa.BigInteger, sa.ForeignKey("message.no"), nullable=False),
+        sa.Column("message_no", sa.BigInteger, nullable=False),
         sa.Column("step", sa.Text, nullable=False),
         sa.Column("before", sa.Text),
         sa.Column("after", sa.Text, nullable=False),
