@@ -56,6 +56,12 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
+def chain_state(chain: ChainName, block: int) -> ChainState:
+    return ChainState(
+        chain=chain_view(chain), block=str(block), block_at=iso_time(now_ms()), finalized=str(block - 2), reorgs=0
+    )
+
+
 def make_point(chain: ChainName, round_: int | None, price: str | None, at_ms: int, **changes: Any) -> FeedPoint:
     remote = chain is not HOME
     base: dict[str, Any] = {
