@@ -24,6 +24,8 @@ class Book:
     def __init__(self) -> None:
         self._slots: dict[int, Slot] = {}
         self._nonces: dict[str, int] = {}
+        self._costs: dict[int, int] = {}
+        self.committed_wei = 0  # the most that the unmined transactions may cost
         self._waiters: dict[str, list[tuple[TxState, asyncio.Future[Outcome]]]] = {}
         self.sent_ms: dict[int, int] = {}
         self.refusals: dict[int, Refusal] = {}
@@ -32,8 +34,9 @@ class Book:
 
     def load(self, entries: Iterable[Entry]) -> None:
         """Start anew from the journal."""
-        for memory in (self._slots, self._nonces, self.sent_ms, self.refusals, self.used):
+        for memory in (self._slots, self._nonces, self._costs, self.sent_ms, self.refusals, self.used):
             memory.clear()
+        self.committed_wei = 0
         for entry in entries:
             self.put(entry)
 
@@ -44,11 +47,13 @@ class Book:
         entries = tuple(sorted((*others, entry), key=lambda known: known.id))
         self._slots[entry.nonce] = Slot(entry.nonce, entries)
         self._nonces[entry.key] = entry.nonce
+        self._set_cost(entry.nonce, _cost(self._slots[entry.nonce]))
         self._tell(entry)
 
     def settle(self, nonce: int) -> None:
         """Forget a slot that will not change any more."""
         slot = self._slots.pop(nonce)
+        self._set_cost(nonce, 0)
         for entry in slot.entries:
             self._nonces.pop(entry.key, None)
             self.accepted.discard(entry.id)
@@ -76,10 +81,10 @@ class Book:
             self.accepted.add(entry.id)
             self.put(replace(known, state=TxState.BROADCAST))
 
-    def committed_wei(self) -> int:
-        """The most that the unmined transactions may cost."""
-        unmined = [slot.current for slot in self._slots.values() if slot.winner is None]
-        return sum(entry.gas * entry.last.fees.cap + entry.value for entry in unmined)
+    def _set_cost(self, nonce: int, cost: int) -> None:
+        self.committed_wei += cost - self._costs.pop(nonce, 0)
+        if cost:
+            self._costs[nonce] = cost
 
     # ---- waiting ----
 
@@ -103,3 +108,11 @@ class Book:
                 still.append((until, future))
         if still:
             self._waiters[entry.key] = still
+
+
+def _cost(slot: Slot) -> int:
+    """The most that an unmined slot may cost, in wei; nothing once it is mined, or no longer ours."""
+    live = [entry for entry in slot.entries if entry.current]
+    if slot.winner is not None or not live:
+        return 0
+    return max(entry.gas * entry.last.fees.cap + entry.value for entry in live)

@@ -18,7 +18,7 @@ from seamark.evm.transactions.broadcast import SigningDesk
 from seamark.evm.transactions.model import Entry, Fees
 from seamark.evm.transactions.ports import ChainWriter
 from seamark.evm.transactions.rules import next_nonce
-from seamark.evm.transactions.store import Draft, Journal, Known
+from seamark.evm.transactions.store import Draft, Journal, JournalConflict
 from seamark.storage.database import Database
 
 __all__ = ["Committed", "Committer", "Desired"]
@@ -122,9 +122,10 @@ class Committer:
         left = list(group)
         while left:
             drafts = await self._draft([waiting.desired for waiting in left])
-            added = await self.add(drafts)
-            if isinstance(added, Known):
-                left = _answer_known(left, added)
+            try:
+                added = await self.add(drafts)
+            except JournalConflict as conflict:
+                left = await self._answer_known(left, conflict)
                 continue
             self._next = max(self._next or 0, drafts[-1].nonce + 1)
             for waiting, entry in zip(left, added, strict=True):
@@ -140,16 +141,35 @@ class Committer:
         attempt = await self._desk.attempt(nonce, intent, gas, fees)
         return Draft(intent.key, nonce, intent.to, intent.data, intent.value, gas, attempt.at_ms, attempt)
 
-    async def add(self, drafts: Sequence[Draft]) -> list[Entry] | Known:
-        """Commit drafts, then let the book know them. The caller holds the lock."""
-        accepted = frozenset(self._book.accepted)
-        added = await self._database.write(lambda connection: self._journal.add(connection, drafts, accepted))
-        self._book.accepted -= accepted
-        if not isinstance(added, Known):
-            for entry in added:
-                self._book.sent_ms[entry.nonce] = entry.created_ms  # whoever drafted it sends it now
-                self._book.put(entry)
+    async def add(self, drafts: Sequence[Draft]) -> list[Entry]:
+        """Commit drafts, then let the book know them. The caller holds the lock.
+
+        Raises:
+            JournalConflict: One of the keys or nonces is in the journal.
+        """
+        added = await self._database.write(lambda connection: self._journal.add(connection, drafts))
+        for entry in added:
+            self._book.sent_ms[entry.nonce] = entry.created_ms  # whoever drafted it sends it now
+            self._book.put(entry)
         return added
+
+    async def _answer_known(self, group: Sequence[_Waiting], conflict: JournalConflict) -> list[_Waiting]:
+        """Tell those whose key was journalled before; the others are to be tried again.
+
+        Looked up only when a commit was refused: nearly all keys are new, and a statement less counts.
+        """
+        keys = [waiting.desired.intent.key for waiting in group]
+        known = await self._database.read(lambda connection: self._journal.known(connection, keys))
+        if not known:
+            raise conflict
+        left = []
+        for waiting in group:
+            entry = known.get(waiting.desired.intent.key)
+            if entry is None:
+                left.append(waiting)
+            else:
+                _resolve(waiting.done, Committed(entry, new=False))
+        return left
 
     async def _first_nonce(self) -> int:
         if self._next is None:
@@ -158,17 +178,6 @@ class Committer:
             slots = self._book.slots()
             self._next = next_nonce(slots[-1].nonce if slots else None, latest, pending)
         return self._next
-
-
-def _answer_known(group: Sequence[_Waiting], known: Known) -> list[_Waiting]:
-    left = []
-    for waiting in group:
-        entry = known.entries.get(waiting.desired.intent.key)
-        if entry is None:
-            left.append(waiting)
-        else:
-            _resolve(waiting.done, Committed(entry, new=False))
-    return left
 
 
 def _resolve(future: asyncio.Future[Committed], value: Committed) -> None:

@@ -50,7 +50,7 @@ from seamark.evm.transactions.rules import (
     plan_recovery,
 )
 from seamark.evm.transactions.settings import SenderSettings
-from seamark.evm.transactions.store import Change, Journal, Known
+from seamark.evm.transactions.store import Change, Journal
 from seamark.evm.types import Receipt
 from seamark.storage.database import Database
 
@@ -232,16 +232,14 @@ class Follower:
             fees = quote(await self._crew.fees.market(), self._crew.settings.fees)
             filled = [await self._add_filler(nonce, fees) for nonce in holes]
         for entry in filled:
-            if entry is not None:
-                log.warning("filled a nonce that nobody used", nonce=entry.nonce)
-                self._crew.observer(GapFilled(entry.nonce))
-                await self._crew.broadcaster.send(entry)
+            log.warning("filled a nonce that nobody used", nonce=entry.nonce)
+            self._crew.observer(GapFilled(entry.nonce))
+            await self._crew.broadcaster.send(entry)
 
-    async def _add_filler(self, nonce: int, fees: Fees) -> Entry | None:
+    async def _add_filler(self, nonce: int, fees: Fees) -> Entry:
         intent = filler_intent(nonce, self._desk.address)
         draft = await self._crew.committer.draft(nonce, intent, intent.gas_limit or 0, fees)
-        added = await self._crew.committer.add([draft])
-        return None if isinstance(added, Known) else added[0]
+        return (await self._crew.committer.add([draft]))[0]
 
     async def _push_all(self, view: View) -> None:
         market = await self._crew.fees.market()
@@ -317,19 +315,17 @@ class Follower:
             raised = next_fees(slot.highest_fees, market, self._crew.settings.fees)
             fees = raised if isinstance(raised, Fees) else quote(market, self._crew.settings.fees)
             filler = await self.supersede(entry, intent, intent.gas_limit or 0, fees)
-        if isinstance(filler, Entry):
-            log.error("transaction given up: no node will take it", key=entry.key, nonce=entry.nonce)
-            await self._crew.broadcaster.send(filler)
+        log.error("transaction given up: no node will take it", key=entry.key, nonce=entry.nonce)
+        await self._crew.broadcaster.send(filler)
 
-    async def supersede(self, old: Entry, intent: Intent, gas: int, fees: Fees) -> Entry | Known:
+    async def supersede(self, old: Entry, intent: Intent, gas: int, fees: Fees) -> Entry:
         """Journal another intent at the same nonce. The caller holds the lock and sends it."""
         draft = await self._crew.committer.draft(old.nonce, intent, gas, fees)
         added = await self._crew.database.write(lambda c: self._crew.journal.supersede(c, old, draft))
-        if not isinstance(added, Known):
-            self._book.refusals.pop(old.nonce, None)
-            self._book.sent_ms[old.nonce] = draft.created_ms
-            self._book.put(replace(old, current=False))
-            self._book.put(added)
+        self._book.refusals.pop(old.nonce, None)
+        self._book.sent_ms[old.nonce] = draft.created_ms
+        self._book.put(replace(old, current=False))
+        self._book.put(added)
         return added
 
     # ---- telling ----

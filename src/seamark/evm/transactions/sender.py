@@ -29,7 +29,7 @@ from seamark.evm.transactions.model import FILLER_PREFIX, Entry, Fees, is_at_lea
 from seamark.evm.transactions.ports import ChainWriter, Event, Observer, Replaced, Submitted
 from seamark.evm.transactions.quoting import FeeDesk, GasDesk
 from seamark.evm.transactions.settings import SenderSettings
-from seamark.evm.transactions.store import Journal, Known
+from seamark.evm.transactions.store import Journal
 from seamark.runtime.clock import Clock
 from seamark.storage.database import Database
 
@@ -224,7 +224,7 @@ class Sender:
 
     async def _check_funds(self, intent: Intent, cost: int) -> None:
         """Against the last known balance; only where that is not enough the chain is asked."""
-        needed = cost + self._crew.book.committed_wei()
+        needed = cost + self._crew.book.committed_wei
         if cost == 0 or (self._follower.balance is not None and needed <= self._follower.balance):
             return
         self._follower.balance = await self._crew.chain.balance(self.address)
@@ -267,6 +267,9 @@ class Sender:
             TemporaryError, RejectedError: As for `submit`.
         """
         await self._ready()
+        known = await self._crew.database.read(lambda c: self._crew.journal.known(c, [intent.key]))
+        if known:
+            return known[intent.key].outcome()
         gas = await self._gas(intent)
         market = await self._crew.fees.market()
         async with self._crew.lock:
@@ -277,8 +280,6 @@ class Sender:
             if not isinstance(fees, Fees):
                 raise CannotReplace(f"{key}: {_HOLD_REASONS[fees]}", remedy="wait for it, then submit the newer one")
             entry = await self._follower.supersede(old, intent, gas, fees)
-        if isinstance(entry, Known):
-            return entry.entries[intent.key].outcome()
         self._crew.observer(Replaced(intent.key, entry.nonce, fees.cap))
         await self._broadcast(entry)
         return self._outcome(entry)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from sqlalchemy import (
@@ -42,7 +42,7 @@ from seamark.evm.types import Receipt
 from seamark.storage.bulk import chunks
 from seamark.storage.schema import AUTO_ID, metadata
 
-__all__ = ["Change", "Draft", "Journal", "JournalConflict", "Known"]
+__all__ = ["Change", "Draft", "Journal", "JournalConflict"]
 
 _OPEN = (TxState.SIGNED, TxState.BROADCAST, TxState.MINED)
 
@@ -115,13 +115,7 @@ _signer = Table(
 
 
 class JournalConflict(TemporaryError):
-    """Somebody else wrote this nonce or key meanwhile; nothing was stored."""
-
-
-class Known(NamedTuple):
-    """The journal has entries for some of the keys that were to be added; nothing was stored."""
-
-    entries: dict[str, Entry]
+    """A nonce or key is in the journal already; nothing was stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,18 +203,12 @@ class Journal:
 
     # ---- writing ----
 
-    def add(self, connection: Connection, drafts: Sequence[Draft], accepted: Iterable[int] = ()) -> list[Entry] | Known:
-        """Store new entries, all or none. Where keys are known already, none is stored and those are returned.
-
-        `accepted` are older entries to mark as broadcast on this occasion.
+    def add(self, connection: Connection, drafts: Sequence[Draft]) -> list[Entry]:
+        """Store new entries, all or none.
 
         Raises:
-            JournalConflict: Another process journalled one of the nonces.
+            JournalConflict: The journal has one of the keys, or another process took one of the nonces.
         """
-        self.mark_broadcast(connection, accepted)
-        known = self.known(connection, [draft.key for draft in drafts])
-        if known:
-            return Known(known)
         try:
             return self._insert(connection, drafts)
         except IntegrityError as error:
@@ -229,13 +217,10 @@ class Journal:
                 remedy="run one sender per key and chain",
             ) from error
 
-    def supersede(self, connection: Connection, old: Entry, draft: Draft) -> Entry | Known:
-        """Make a newer intent the current one of its nonce."""
-        known = self.known(connection, [draft.key])
-        if known:
-            return Known(known)
+    def supersede(self, connection: Connection, old: Entry, draft: Draft) -> Entry:
+        """Make a newer intent the current one of its nonce. Raises as `add`."""
         connection.execute(update(_transaction).where(_transaction.c.id == old.id).values(is_current=False))
-        return self._insert(connection, [draft])[0]
+        return self.add(connection, [draft])[0]
 
     def _insert(self, connection: Connection, drafts: Sequence[Draft]) -> list[Entry]:
         statement = _transaction.insert().returning(_transaction.c.id, sort_by_parameter_order=True)
