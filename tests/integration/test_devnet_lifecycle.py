@@ -35,6 +35,12 @@ def alive(pid: int) -> bool:
         return False
 
 
+def listening_sockets() -> list[str]:
+    """As the kernel writes them: "0100007F:1F90" is port 8080 on loopback."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [words[1] for words in lines if words[3] == "0A"]
+
+
 async def gone(pids, within=20.0):
     async with asyncio.timeout(within):
         while any(alive(pid) for pid in pids):  # noqa: ASYNC110 - processes of others set no event
@@ -102,10 +108,9 @@ async def test_everything_listens_on_loopback_alone(tmp_path):
     async with Devnet(test_settings(tmp_path), persist=False) as devnet:
         ports = {devnet.anvils[0].port, devnet.anvils[1].port, devnet.venues.port}
         listening = set()
-        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-            address, state = line.split()[1], line.split()[3]
+        for address in listening_sockets():
             host, port = address.split(":")
-            if state == "0A" and int(port, 16) in ports:
+            if int(port, 16) in ports:
                 listening.add((host, int(port, 16)))
         assert listening == {("0100007F", port) for port in ports}
 
@@ -240,7 +245,7 @@ async def test_a_taken_port_is_an_error_and_never_a_reason_to_start_afresh(tmp_p
 async def test_a_folder_serves_one_devnet_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr("seamark.devnet.data_folder.WAIT_S", 0.2)
     async with Devnet(test_settings(tmp_path)) as first:
-        with pytest.raises(StopError, match="still hold|another devnet"):
+        with pytest.raises(StopError, match=r"still hold|another devnet"):
             await Devnet(test_settings(tmp_path)).__aenter__()
         assert await first.nodes[0].head() > 0
 
@@ -283,7 +288,8 @@ async def main():
         if not float(sys.argv[2]):
             world = World(devnet)
             await world.submit(64_000 * 10**8)
-        print(*(anvil.pid for anvil in devnet.anvils), *(await node.head() for node in devnet.nodes), flush=True)
+        heads = [await node.head() for node in devnet.nodes]
+        print(*(anvil.pid for anvil in devnet.anvils), *heads, flush=True)
         await asyncio.sleep(600)
 
 asyncio.run(main())

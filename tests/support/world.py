@@ -179,7 +179,7 @@ test_settings.__test__ = False  # type: ignore[attr-defined]  # a helper, whatev
 
 @contextlib.asynccontextmanager
 async def start_world(folder: Path, *, clock: Clock | None = None, **changes: Any) -> AsyncIterator[World]:
-    """A world in a folder; `changes` are fields of `DevnetSettings`; `clock` is for the oracle network and the venues."""
+    """A world in a folder; `changes` are fields of `DevnetSettings`; `clock` is for oracle network and venues."""
     async with Devnet(test_settings(folder, **changes), clock=clock, run_network=False, persist=False) as devnet:
         yield World(devnet)
 

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import msgspec
 
-from seamark.core.errors import StopError, TemporaryError
+from seamark.core.errors import SettingsError, StopError, TemporaryError
 from seamark.core.ids import ChainId
 from seamark.devnet.accounts import DON_SIGNERS, Role, account
 from seamark.devnet.anvil import Anvil, AnvilOptions, find_anvil
@@ -35,6 +35,7 @@ from seamark.devnet.settings import ChainSettings, DevnetSettings
 from seamark.devnet.venues import VenueServer
 from seamark.evm.signers import RawKeySigner
 from seamark.runtime.clock import Clock, SystemClock
+from seamark.runtime.service import Supervisor
 
 __all__ = ["Devnet", "Step"]
 
@@ -74,7 +75,6 @@ class Devnet:
         self._persist = persist
         self._folder = DataFolder(settings.data)
         self._stack = contextlib.AsyncExitStack()
-        self._network_task: asyncio.Task[None] | None = None
 
     # Set by entering, in this order.
     anvils: tuple[Anvil, Anvil]
@@ -161,9 +161,9 @@ class Devnet:
             await self._launch(int(self.settings.block_time))
             chains = (saved.home, saved.remote)
             matches = [await _is_on(node, chain) for node, chain in zip(self.nodes, chains, strict=True)]
+        except SettingsError:
+            raise
         except (StopError, TemporaryError) as error:
-            if isinstance(error, StopError) and hasattr(error, "setting"):
-                raise
             self._progress(Step(f"saved chains cannot be loaded ({error}): starting afresh", 0.0))
             await self._halt()
             return False
@@ -266,9 +266,9 @@ class Devnet:
             prices_every=self.settings.prices_every or None,
         )
         if self._run_network:
-            task = asyncio.create_task(self.network.run(), name=self.network.name)
+            supervisor = Supervisor([self.network], clock=self._clock)
+            task = asyncio.create_task(supervisor.run(), name=self.network.name)
             self._stack.push_async_callback(_cancel, task)
-            self._network_task = task
 
     def _lane(self, source: ChainDeployment, dest: ChainDeployment, *, reverse: bool) -> Lane:
         return Lane(

@@ -3,6 +3,7 @@
 The kernel sends SIGINT to this process at the moment its parent dies, SIGKILL included (prctl(2), PR_SET_PDEATHSIG);
 the setting outlives `exec`. SIGINT and not SIGKILL, because anvil then writes its state before it leaves. The program
 runs in a session of its own, so a Ctrl-C in the terminal reaches the parent alone, which ends its children in order.
+To the kernel the parent is the thread that started this process: start it from one that lives as long as the program.
 
 A script of its own, run by a bare interpreter (20 ms): a `preexec_fn` would fork a process that has threads, which is
 unsafe and warned about since Python 3.12.
