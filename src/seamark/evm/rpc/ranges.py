@@ -29,7 +29,8 @@ from seamark.evm.types import BlockHeader, Log, LogFilter
 
 __all__ = ["LogRange"]
 
-PARTS_AT_ONCE: Final = 4  # parts under way; measured: more bring nothing when replies are large
+PARTS_AT_ONCE: Final = 6  # parts under way; measured: more bring nothing
+LOGS_AT_ONCE: Final = 2_000  # in one reply, some 4 MB of typical logs
 PART_ATTEMPTS: Final = 3  # one bad reply in a long range must not cost the whole range
 
 
@@ -94,7 +95,14 @@ class LogRange:
                 self._narrow(first, last, error)
             else:
                 self._parts.append((first, logs))
-                limit.accepted(last - first + 1)
+                self._widen(last - first + 1, len(logs))
+
+    def _widen(self, width: int, logs: int) -> None:
+        """Large replies are read slower than several smaller ones side by side, and are nearer to a refusal."""
+        if logs > LOGS_AT_ONCE and width > 1:
+            self._endpoint.block_range.refused(width, lasting=False)
+        else:
+            self._endpoint.block_range.accepted(width)
 
     def _narrow(self, first: int, last: int, error: RangeTooWide) -> None:
         """Put the part back, to be read in smaller ones."""

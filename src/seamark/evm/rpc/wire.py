@@ -174,7 +174,7 @@ def _receipt(reply: _Receipt | None, transaction: Hash32) -> Receipt | None:
     if reply.status is None:
         raise BadReply(f"the receipt of {transaction} tells no status")
     number, block_hash = parse_quantity(reply.blockNumber), _hash(reply.blockHash)
-    logs = tuple(map(_log, reply.logs))
+    logs = tuple(_to_logs(reply.logs))
     if any(log.block_hash != block_hash or log.transaction_hash != transaction for log in logs):
         raise BadReply(f"the receipt of {transaction} holds logs of another block or transaction")
     return Receipt(
@@ -189,26 +189,43 @@ def _receipt(reply: _Receipt | None, transaction: Hash32) -> Receipt | None:
     )
 
 
-def _log(reply: _Log) -> Log:
+class _Memo(dict[str, _T]):
+    """Checks each different text once: the logs of one block share most of theirs."""
+
+    def __init__(self, read: Callable[[str], _T]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, text: str) -> _T:
+        value = self[text] = self._read(text)
+        return value
+
+
+def _to_logs(replies: Sequence[_Log]) -> list[Log]:
+    hashes, numbers, addresses = _Memo(_hash), _Memo(parse_quantity), _Memo(_address)
+    return [_log(reply, hashes, numbers, addresses) for reply in replies]
+
+
+def _log(reply: _Log, hashes: _Memo[Hash32], numbers: _Memo[int], addresses: _Memo[Address]) -> Log:
     # Some nodes send a zero time for a block that they have not indexed: as good as none.
-    timestamp = None if reply.blockTimestamp is None else parse_quantity(reply.blockTimestamp) or None
+    timestamp = None if reply.blockTimestamp is None else numbers[reply.blockTimestamp] or None
     if reply.removed or len(reply.topics) > _MAX_TOPICS or reply.data[:2] != "0x":
         raise BadReply("a log is removed or malformed")
     return Log(
-        address=_address(reply.address),
-        topics=tuple(map(_hash, reply.topics)),
+        address=addresses[reply.address],
+        topics=tuple([hashes[topic] for topic in reply.topics]),
         data=reply.data,
-        block_number=parse_quantity(reply.blockNumber),
-        block_hash=_hash(reply.blockHash),
-        transaction_hash=_hash(reply.transactionHash),
-        log_index=parse_quantity(reply.logIndex),
+        block_number=numbers[reply.blockNumber],
+        block_hash=hashes[reply.blockHash],
+        transaction_hash=hashes[reply.transactionHash],
+        log_index=numbers[reply.logIndex],
         block_timestamp=timestamp,
     )
 
 
 def _logs(replies: Sequence[_Log], wanted: LogFilter, first: int, last: int) -> list[Log]:
     addresses, topics = frozenset(wanted.addresses), frozenset(wanted.topics)
-    logs = [_log(reply) for reply in replies]
+    logs = _to_logs(replies)
     for log in logs:
         if not first <= log.block_number <= last:
             raise BadReply(f"a log of block {log.block_number} was sent for blocks {first} to {last}")
