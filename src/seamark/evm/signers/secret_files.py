@@ -30,12 +30,23 @@ def read_secret_file(path: str, *, setting: str) -> bytes:
         raise SettingsError(
             setting, f"cannot read {path}: {error.strerror}", remedy="check the path and who owns it"
         ) from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        _check(path, status, setting)
-        content = file.read(_LARGEST + 1)
+    try:
+        _check(path, os.fstat(descriptor), setting)
+        content = _read(descriptor)
+    except OSError as error:
+        raise SettingsError(setting, f"cannot read {path}: {error.strerror}", remedy="check the file system") from error
+    finally:
+        os.close(descriptor)
     if len(content) > _LARGEST:
         raise SettingsError(setting, f"{path} is larger than any key file ({_LARGEST} bytes)", remedy="check the path")
+    return content
+
+
+def _read(descriptor: int) -> bytes:
+    """All of a small file; a little more than the limit of a large one."""
+    content = b""
+    while len(content) <= _LARGEST and (part := os.read(descriptor, _LARGEST + 1)):
+        content += part
     return content
 
 
