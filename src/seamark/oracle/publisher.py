@@ -24,6 +24,7 @@ from typing import Final
 import structlog
 
 from seamark.core.errors import RejectedError, TemporaryError
+from seamark.core.units import format_duration
 from seamark.evm.ports import ChainReader, Intent, Outcome, TransactionSender, TxState
 from seamark.oracle.aggregator import encode_submit, failure_kind, read_state
 from seamark.oracle.metrics import FeedMeter
@@ -64,6 +65,7 @@ LONGEST_PAUSE_S: Final = 60.0
 PAUSED_AFTER: Final = 5  # errors in a row; from then on the feed shows as paused
 GAS_RESERVE: Final = 2  # times what earlier submissions used: storage that turns from zero costs more
 WAIT_PAUSE_S: Final = 1.0
+SLOW_AFTER_S: Final = 120.0  # ten slots of Ethereum: by now fees have been raised several times
 
 log = structlog.get_logger("seamark.oracle")
 
@@ -115,6 +117,7 @@ class FeedPublisher:
         self._work: asyncio.Queue[Planned] = asyncio.Queue()
         self._ready = False  # until what an earlier run began is finished
         self._busy = False
+        self._busy_since = 0.0
         self._attempt = 1
         self._failures = 0
         self._not_before = 0.0
@@ -185,6 +188,8 @@ class FeedPublisher:
             return "its contract was not read yet"
         if self._failures >= PAUSED_AFTER:
             return f"{self._failures} failed publications in a row"
+        if self._busy and (waited := self._clock.monotonic() - self._busy_since) > SLOW_AFTER_S:
+            return f"its transaction waits for {format_duration(waited)}"
         if self._stale:
             return "expired on chain"
         return str(self.result.detail) if isinstance(self.result, Rejected) else None
@@ -331,6 +336,8 @@ class FeedPublisher:
         )
 
     def _occupy(self) -> None:
+        if not self._busy:
+            self._busy_since = self._clock.monotonic()
         self._busy = True
         self._meter.pending.set(1)
 

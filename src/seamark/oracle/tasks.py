@@ -15,6 +15,8 @@ async def run_together(*loops: Coroutine[Any, Any, None]) -> None:
     A supervisor tells errors apart by their class, which a task group hides inside an `ExceptionGroup`.
     """
     tasks = [asyncio.ensure_future(loop) for loop in loops]
+    if not tasks:
+        return
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:

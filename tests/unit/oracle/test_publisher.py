@@ -142,6 +142,17 @@ async def test_one_publication_at_a_time(database):
     assert [row.answer for row in await publications(world)] == [200_000_000_000, 300_000_000_000]
 
 
+async def test_a_transaction_that_waits_long_shows(database):
+    world = make_world(database)
+    world.sender.mining = False
+    async with running(world.publisher):
+        await started(world)
+        world.tell(2000, 2000, 2000)
+        await until(lambda: world.sender.journal)
+        await world.clock.advance(121)
+        assert world.publisher.problem() == "its transaction waits for 2m01s"
+
+
 async def test_decisions_wait_until_every_source_has_spoken_or_had_its_time(database):
     world = make_world(database)
     async with running(world.publisher):

@@ -102,9 +102,7 @@ async def test_the_environment_alone_builds_a_publisher(database, chain):
         ({"publishers": set()}, {}, "oracle.signer", "may not publish to"),
     ],
 )  # fmt: skip
-async def test_a_feed_that_cannot_work_is_refused_before_anything_starts(
-    database, chain, change, feed, setting, problem
-):
+async def test_a_feed_that_cannot_work_is_refused(database, chain, change, feed, setting, problem):  # noqa: PLR0917
     chain.feeds[FEED] = FakeFeed(**change)
     with pytest.raises(SettingsError) as caught:
         await build(database, chain, settings(**feed))
