@@ -15,6 +15,7 @@ import { Updates } from "./updates.js";
 const GATHER_MS = 120; // events of one block come within this time
 const STATUS_EVERY_MS = 3000;
 const FEEDS_EVERY_MS = 5000; // what the venues say changes without an event
+const EVERYTHING_EVERY_MS = 60000; // history that a tracker catches up on makes no events
 const RETRY_MS = 2000;
 const MESSAGE_ID = /^0x[0-9a-f]{64}$/;
 
@@ -150,5 +151,6 @@ setInterval(
   whileLive(async () => feeds.show((await getFeeds()).items)),
   FEEDS_EVERY_MS,
 );
+setInterval(whileLive(loadAll), EVERYTHING_EVERY_MS);
 stream.start();
 void details.follow();

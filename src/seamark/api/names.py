@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
-from seamark.core.ids import Address, ChainId, Selector
+from seamark.core.ids import ChainId, Selector
 
-__all__ = ["NATIVE_DECIMALS", "ChainName", "ChainNames", "TokenName"]
+__all__ = ["NATIVE_DECIMALS", "ChainName", "ChainNames", "Token", "TokenFinder", "TokenName", "no_tokens"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +25,42 @@ class ChainName:
 NATIVE_DECIMALS = 18  # of every EVM chain's own currency
 
 
+class Token(Protocol):
+    """How amounts of a fee token are shown; `seamark.messages.protocol.TokenInfo` is one."""
+
+    @property
+    def symbol(self) -> str: ...
+
+    @property
+    def decimals(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class TokenName:
-    """How amounts of a fee token are shown."""
+    """A `Token`."""
 
     symbol: str
     decimals: int
 
 
+TokenFinder = Callable[[ChainId | None, str], Token | None]
+"""The token at an address of a chain, where somebody knows it."""
+
+
+def no_tokens(_chain: ChainId | None, _address: str) -> Token | None:
+    """Where nobody does."""
+    return None
+
+
 class ChainNames:
     """Finds a chain by any of its names; a selector that nobody named stands for itself."""
 
-    def __init__(
-        self, chains: Iterable[ChainName] = (), tokens: dict[tuple[str, Address], TokenName] | None = None
-    ) -> None:
+    def __init__(self, chains: Iterable[ChainName] = (), *, tokens: TokenFinder = no_tokens) -> None:
         self.all = tuple(chains)
         self._by_key = {chain.key: chain for chain in self.all}
         self._by_selector = {chain.selector: chain for chain in self.all if chain.selector is not None}
         self._by_id = {chain.chain_id: chain for chain in self.all if chain.chain_id is not None}
-        self._tokens = dict(tokens or {})
+        self.token = tokens
 
     def by_key(self, key: str, chain_id: ChainId | None = None) -> ChainName:
         return self._by_key.get(key) or ChainName(key, key, chain_id)
@@ -72,7 +90,3 @@ class ChainNames:
             if wanted in spellings:
                 return chain
         return None
-
-    def token(self, chain: ChainName, address: Address) -> TokenName | None:
-        """The fee token at an address of a chain, where it has been named."""
-        return self._tokens.get((chain.key, address))

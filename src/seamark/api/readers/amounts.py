@@ -37,7 +37,7 @@ def percent_between(before: Decimal, after: Decimal) -> str | None:
 def fee_view(amount: int, token: str | None, chain: ChainName, names: ChainNames) -> Fee:
     """A fee in the token at an address; None or the zero address is the chain's own currency."""
     native = token is None or token == ZERO_ADDRESS
-    known = TokenName(chain.native, NATIVE_DECIMALS) if native else names.token(chain, Address(token or ""))
+    known = TokenName(chain.native, NATIVE_DECIMALS) if native else names.token(chain.chain_id, token or "")
     if known is None:
         return Fee(amount=str(amount), token=account_text(token or ""), symbol=None, text=f"{amount} base units")
     text = f"{_readable(from_base_units(amount, known.decimals))} {known.symbol}"
