@@ -156,3 +156,15 @@ def test_a_free_port_can_be_listened_on():
 def test_the_child_watches_the_right_parent():
     assert anvil._SHIM.is_file()
     assert os.access(anvil._SHIM, os.R_OK)
+
+
+async def test_a_node_that_does_not_end_when_asked_is_killed(tmp_path, monkeypatch):
+    # It answers nothing, so the start gives up; and it ignores SIGINT, so the end has to be SIGKILL.
+    binary = executable(tmp_path / "anvil", "#!/bin/sh\ntrap '' INT\nwhile :; do sleep 0.01; done\n")
+    monkeypatch.setattr(anvil, "START_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(anvil, "STOP_TIMEOUT_S", 0.1)
+    node = Anvil(AnvilOptions(ChainId(1), port=free_port(), log_file=tmp_path / "log"), binary=binary)
+    with pytest.raises(StopError, match=r"anvil on port \d+ did not answer within"):
+        await node.start()
+    assert node.pid is None
+    assert not node.running
