@@ -90,6 +90,11 @@ class OracleMetrics:
         self.balance = gauge("signer_balance_wei", "What the publisher's account holds.", ("chain",))
         self.runs_left = gauge("signer_runs_left", "Publications that the balance pays for.", ("chain",))
 
+    def begin(self, ref: FeedRef) -> None:
+        """Zero is a fact too: a rate needs the series to exist before its first step."""
+        for counter in (FEES_TOTAL, PARKED_TOTAL):
+            self._totals[counter].labels(ref.name, ref.chain)
+
     def watched(self, ref: FeedRef, state: FeedState) -> None:
         """A feed that is read only."""
         if state.price is not None:
@@ -141,12 +146,7 @@ class FeedMeter:
         metrics.due_in.labels(*labels).set_function(self._due_in)
         for unknown in (self._price, self._onchain_price, self._deviation, self._updated_at):
             unknown.set(math.nan)  # a price of zero would be a lie
-        self._count_first(labels)
-
-    def _count_first(self, labels: tuple[str, str]) -> None:
-        """Zero is a fact too: an alert on a rate needs the series to exist before the first error."""
-        for counter in (FEES_TOTAL, PARKED_TOTAL):
-            self.metrics._totals[counter].labels(*labels)  # noqa: SLF001 - same module
+        metrics.begin(ref)
 
     def expect(self, venues: int) -> None:
         """How many venues an answer needs."""

@@ -1,5 +1,6 @@
 """Start-up checks, composition, the watcher, housekeeping and metrics, over the in-memory chain."""
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
 
@@ -289,6 +290,25 @@ async def test_without_fees_nothing_runs_out(database):
     )
     await keeping.read_balance("home", world.chain, world.sender)
     assert world.registry.get_sample_value("oracle_signer_runs_left", {"chain": "home"}) is None
+
+
+async def test_housekeeping_goes_on_by_itself(database):
+    world, keeping, key = await published_world(database)
+    async with running(keeping):
+        await until(lambda: len(world.clock._waiting) >= 2)
+        world.sender.set(replace(world.sender.journal[key], state=TxState.CONFIRMED))
+        await world.clock.advance(10)
+        async with asyncio.timeout(2):
+            while await state_of(database) is not PublicationState.FINAL:  # noqa: ASYNC110 - polls a table
+                await asyncio.sleep(0.005)
+    assert world.registry.get_sample_value("oracle_signer_balance_wei", {"chain": "home"}) == 10**18
+
+
+async def test_a_journal_that_forgot_changes_nothing(database):
+    world, keeping, key = await published_world(database)
+    del world.sender.journal[key]
+    await keeping.sweep()
+    assert await state_of(database) is PublicationState.MINED
 
 
 async def test_a_chain_that_is_down_does_not_stop_the_housekeeping(database):
