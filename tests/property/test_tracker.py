@@ -1,8 +1,9 @@
 """Whatever the streams do to the tracker, the ledger ends up as after an undisturbed run.
 
-A random history of two chains with two lanes is told twice: once plainly, once with forks that carry ghosts (other messages
-under the same sequence numbers, the same messages in other blocks), blocks that come back, blocks told again, cuts into batches
-anywhere, units of work that are rolled back and repeated, and any interleaving of the chains.
+A random history of two chains with two lanes is told twice: once plainly, once with forks that carry ghosts (other
+messages under the same sequence numbers, the same messages in other blocks), blocks that come back, blocks told
+again, cuts into batches anywhere, units of work that are rolled back and repeated, and any interleaving of the
+chains.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from seamark.core.ids import ChainId
-from seamark.evm.ports import Block, Finalized, LogEvent, Reorg
+from seamark.evm.ports import Block, LogEvent, Reorg
 from seamark.messages.model import STAGES, Counted, Fact, LaneKey
 from seamark.messages.store import tables
 from seamark.storage.totals import read_totals
@@ -147,7 +148,9 @@ def run_disturbed(random: Random, plans: dict[ChainId, Plan]) -> World:
 
 def truth(world: World) -> dict[str, Any]:
     """What the ledger says is so: live facts, and messages that have any."""
-    lanes = {row.id: (row.source, row.channel, row.destination) for row in world.connection.execute(select(tables.lane))}
+    lanes = {
+        row.id: (row.source, row.channel, row.destination) for row in world.connection.execute(select(tables.lane))
+    }
 
     def rows(table: Any) -> list[dict[str, Any]]:
         found = [dict(row) for row in world.connection.execute(select(table)).mappings()]

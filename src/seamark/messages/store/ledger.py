@@ -38,8 +38,8 @@ LATENCY_BUCKETS_S = (5, 15, 30, 60, 120, 300, 600, 900, 1200, 1800, 2700, 3600, 
 
 PROMOTED_AT_ONCE = 2000  # messages folded together when a finalized block covers many: bounds memory
 NEWS_S = 86_400
-"""Steps that are older than a day when they are found are history: the ledger has them, the event log does not. It would
-be flooded by a catch-up over months, and its listeners want news."""
+"""Steps that are older than a day when they are found are history: the ledger has them, the event log does not. It
+would be flooded by a catch-up over months, and its listeners want news."""
 
 GAP = 1000  # sequence numbers closer than this are looked up in one range of commits
 

@@ -298,7 +298,10 @@ def _sightings_of(connection: Connection, message: Any) -> list[SightingView]:
         )
         by = _commit.c.tx == message["committed_tx"]
         found += [_sighting_view(row) for row in connection.execute(select(_commit).where(covering, by))]
-    return sorted(found, key=lambda view: (view.time, view.chain_id, view.block_number, view.log_index))
+    return sorted(found, key=lambda view: (view.time, _KINDS.index(view.kind), view.block_number, view.log_index))
+
+
+_KINDS = ("sent", "committed", "executed")  # in the order of a message's life, for facts of the same second
 
 
 def _sighting_view(row: Any) -> SightingView:
