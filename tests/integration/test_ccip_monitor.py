@@ -1,6 +1,8 @@
 """The monitor on two chains with the published CCIP 1.6 contracts: discovery from the router, every stage, failures,
 reorgs, restarts."""
 
+# ruff: noqa: F811 - tests take the imported fixture as an argument
+
 from __future__ import annotations
 
 import asyncio
@@ -96,7 +98,7 @@ class Monitor:
 
 
 @asynccontextmanager
-async def monitor(world: World, folder: Path, *names: str) -> AsyncIterator[Monitor]:  # noqa: F811
+async def monitor(world: World, folder: Path, *names: str) -> AsyncIterator[Monitor]:
     """The monitor of the named chains (default both); the database stays in `folder`."""
     sides = {HOME: (world.home, world.devnet.home_url), REMOTE: (world.remote, world.devnet.remote_url)}
     names = names or (HOME, REMOTE)
@@ -154,7 +156,7 @@ def ids(messages: Any) -> list[str]:
     return [message.message_id for message in messages]
 
 
-async def test_a_message_passes_all_stages(world: World, tmp_path: Path) -> None:  # noqa: F811
+async def test_a_message_passes_all_stages(world: World, tmp_path: Path) -> None:
     async with monitor(world, tmp_path) as running:
         sent = ids(await world.send(world.outbound, count=2, data=b"four"))
         await running.stages(dict.fromkeys(sent, "sent"))
@@ -189,7 +191,7 @@ async def test_a_message_passes_all_stages(world: World, tmp_path: Path) -> None
             assert (await service.health()).status is Status.OK
 
 
-async def test_a_failure_is_explained_and_repaired_by_hand(world: World, tmp_path: Path) -> None:  # noqa: F811
+async def test_a_failure_is_explained_and_repaired_by_hand(world: World, tmp_path: Path) -> None:
     async with monitor(world, tmp_path) as running:
         await world.set_receiver_reverts(world.outbound, True)
         (message,) = await world.send(world.outbound)
@@ -214,8 +216,7 @@ async def test_a_failure_is_explained_and_repaired_by_hand(world: World, tmp_pat
         assert running.value("ccip_messages_received_total", state="success") == 1
 
 
-async def test_a_reorg_retracts_a_send_and_counts_the_same_message_once(world: World, tmp_path: Path) -> None:  #
-noqa: F811
+async def test_a_reorg_retracts_a_send_and_counts_the_same_message_once(world: World, tmp_path: Path) -> None:
     home = world.devnet.anvils[0]
     async with monitor(world, tmp_path) as running:
         (lost,) = await world.send(world.outbound)
@@ -233,15 +234,19 @@ noqa: F811
         assert not detail.sightings[0].live
 
         (again,) = await world.send(world.outbound)
-        assert again.message_id == lost.message_id, "the same content under the same sequence number is the same
-        message" await running.stages({lost.message_id: "sent"}) await world.deliver(world.outbound) await
-        running.stages({lost.message_id: "executed"}) assert len(await running.messages()) == 1 assert
-        running.value("ccip_messages_sent_total") == 1 assert running.value("ccip_reorgs_total", chain=HOME) == 1
-        topics = await running.topics(lost.message_id) assert topics[:3] == ["message.sent", "message.retracted",
-        "message.sent"] assert topics.count("message.executed") == 1
+        assert again.message_id == lost.message_id, "the same content under the same number is the same message"
+        await running.stages({lost.message_id: "sent"})
+        await world.deliver(world.outbound)
+        await running.stages({lost.message_id: "executed"})
+        assert len(await running.messages()) == 1
+        assert running.value("ccip_messages_sent_total") == 1
+        assert running.value("ccip_reorgs_total", chain=HOME) == 1
+        topics = await running.topics(lost.message_id)
+        assert topics[:3] == ["message.sent", "message.retracted", "message.sent"]
+        assert topics.count("message.executed") == 1
 
 
-async def test_another_message_may_take_a_retracted_ones_number(world: World, tmp_path: Path) -> None:  # noqa: F811
+async def test_another_message_may_take_a_retracted_ones_number(world: World, tmp_path: Path) -> None:
     async with monitor(world, tmp_path) as running:
         (lost,) = await world.send(world.outbound, data=b"one")
         await running.stages({lost.message_id: "sent"})
@@ -252,7 +257,7 @@ async def test_another_message_may_take_a_retracted_ones_number(world: World, tm
         await running.stages({lost.message_id: "retracted", other.message_id: "executed"})
 
 
-async def test_a_restart_in_the_middle_goes_on_where_it_was(world: World, tmp_path: Path) -> None:  # noqa: F811
+async def test_a_restart_in_the_middle_goes_on_where_it_was(world: World, tmp_path: Path) -> None:
     async with monitor(world, tmp_path) as running:
         first = ids(await world.send(world.outbound))
         await running.stages(dict.fromkeys(first, "sent"))
@@ -270,7 +275,7 @@ async def test_a_restart_in_the_middle_goes_on_where_it_was(world: World, tmp_pa
         assert running.value("ccip_messages_tracked", stage="executed") == 2
 
 
-async def test_one_chain_alone_says_what_it_cannot_know(world: World, tmp_path: Path) -> None:  # noqa: F811
+async def test_one_chain_alone_says_what_it_cannot_know(world: World, tmp_path: Path) -> None:
     async with monitor(world, tmp_path, REMOTE) as running:
         (message,) = await world.send(world.outbound)
         await world.deliver(world.outbound)
@@ -282,8 +287,7 @@ async def test_one_chain_alone_says_what_it_cannot_know(world: World, tmp_path: 
         assert view.committed_time is not None
 
 
-async def test_a_new_ramp_is_watched_from_its_configuration_event_on(world: World, tmp_path: Path) -> None:  # noqa:
-F811
+async def test_a_new_ramp_is_watched_from_its_configuration_event_on(world: World, tmp_path: Path) -> None:
     """Take the OnRamp off the router and put it back: a monitor that starts in between finds it by the event."""
     router = ccip_artifact("latest", "router").abi
     deployer = world.wallet(Role.HOME_DEPLOYER)
@@ -311,7 +315,7 @@ async def _has_scanned(running: Monitor, chain: str) -> bool:
     return running.value("ccip_chain_scanned_block", chain=chain) > 0
 
 
-async def test_an_address_that_is_no_router_is_refused(world: World, tmp_path: Path) -> None:  # noqa: F811
+async def test_an_address_that_is_no_router_is_refused(world: World, tmp_path: Path) -> None:
     session = make_session()
     reader = Chain(world.home.chain_id, [world.devnet.home_url], session=session)
     try:

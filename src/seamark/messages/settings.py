@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Self
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from seamark.core.ids import Address, ChainId
 from seamark.core.units import Seconds, parse_duration
-from seamark.evm.address import parse_address
-from seamark.evm.settings import AddressText, ChainSettings
+from seamark.evm.address import AddressError, parse_address
+from seamark.evm.settings import AddressText, ChainSettings, RpcUrl, SelectorText
 from seamark.runtime.settings import SettingsModel, parse_environment
 
 __all__ = ["CcipChainSettings", "CcipSettings", "ccip_from_environment"]
@@ -42,6 +42,10 @@ class CcipSettings(SettingsModel):
         return self
 
 
+DEFAULT_INTERVAL = Seconds(15.0)
+"""About a block of Ethereum; half of that finds a block sooner, but a monitor is no race."""
+
+
 def _interval(text: str) -> Seconds:
     """Seconds as a bare number, as deployments of the reference monitor write it, or a duration with a unit."""
     seconds = Seconds(float(text)) if text.replace(".", "", 1).isdigit() else parse_duration(text)
@@ -65,24 +69,43 @@ def ccip_from_environment(
     Raises:
         SettingsError: A variable is missing or malformed.
     """
-    url = parse_environment(environment, "RPC_URL", str, example="http://127.0.0.1:8545")
+    url = parse_environment(environment, "RPC_URL", _like(RpcUrl), example="http://127.0.0.1:8545")
     router: Address = parse_environment(environment, "CCIP_ROUTER_ADDRESS", _address, example="0x80226f…0c7D")
-    pause = Seconds(15.0)
-    if environment.get("MONITORING_INTERVAL", "").strip():
-        pause = parse_environment(environment, "MONITORING_INTERVAL", _interval, example="15")
-    selector = environment.get("CCIP_CHAIN_SELECTOR", "").strip() or None
-    start = None
-    if environment.get("CCIP_START_BLOCK", "").strip():
-        start = parse_environment(environment, "CCIP_START_BLOCK", int, example="19000000")
+
+    def optional(name: str, parse: Callable[[str], Any], default: Any, example: str) -> Any:
+        given = environment.get(name, "").strip()
+        return parse_environment(environment, name, parse, example=example) if given else default
+
+    pause = optional("MONITORING_INTERVAL", _interval, DEFAULT_INTERVAL, "15")
+    selector = optional("CCIP_CHAIN_SELECTOR", _like(SelectorText), None, "13801380138013801380")
+    start = optional("CCIP_START_BLOCK", _block, None, "19000000")
     name = f"chain-{chain_id}"
-    chain = ChainSettings.model_validate(
-        {"chain_id": chain_id, "rpc": (url,), "selector": selector, "poll_interval": float(pause)}
-    )
+    chain = ChainSettings(chain_id=chain_id, rpc=(url,), selector=selector, poll_interval=pause)
     return CcipSettings(chains=(CcipChainSettings(chain=name, router=router, start_block=start),)), {name: chain}
+
+
+def _like(kind: Any) -> Callable[[str], Any]:
+    """A parser that takes what a setting of this type takes."""
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+
+    def parse(text: str) -> Any:
+        try:
+            return adapter.validate_python(text)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_input=False)[0]
+            raise ValueError(str(found.get("ctx", {}).get("error", found["msg"]))) from None
+
+    return parse
+
+
+def _block(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{text!r} is not a block number")
+    return int(text)
 
 
 def _address(text: str) -> Address:
     try:
         return parse_address(text)
-    except Exception as error:
+    except AddressError as error:
         raise ValueError(str(error)) from error

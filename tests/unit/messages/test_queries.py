@@ -163,7 +163,7 @@ class TestPlans:
         ids=str,
     )
     def test_no_filter_scans_the_table(self, world: World, wanted: dict[str, Any]) -> None:
-        plans = []
+        plans: list[str] = []
 
         def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
             if "FROM message" in statement and not statement.startswith("EXPLAIN"):

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from seamark.messages.model import Malformed
+from seamark.evm.ports import Block
+from seamark.messages.model import Decoded, Malformed
+from seamark.messages.protocol import Watch
 from seamark.messages.store import MessageView, count_by_stage, find_message, list_messages, read_chains, tables
 from seamark.messages.store.ledger import NEWS_S
 from seamark.storage.events import read_events
@@ -249,18 +251,15 @@ def test_progress_is_stored_with_the_batch(world: World) -> None:
     assert (chain.scanned, chain.scanned_time, chain.finalized, chain.reorgs) == (2, block_time(2), 1, 1)
 
 
-def test_a_block_told_once_more_is_read_as_incomplete(world: World) -> None:
+def test_a_block_told_once_more_is_read_as_incomplete(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, bool]] = []
-    decode = world.protocol.watch().decode
+    plain = world.protocol.watch()
 
-    class Watching(type(world.protocol)):  # type: ignore[misc]
-        def watch(self, *_: Any) -> Any:
-            watch = super().watch()
-            return type(watch)(
-                watch.filter, lambda block, whole: seen.append((block.ref.number, whole)) or decode(block, whole)
-            )
+    def decode(block: Block, whole: bool) -> Decoded:
+        seen.append((block.ref.number, whole))
+        return plain.decode(block, whole)
 
-    world.protocol = Watching(facts=world.protocol.facts)
+    monkeypatch.setattr(type(world.protocol), "watch", lambda *_: Watch(plain.filter, decode))
     one, two = world.block(A, 1), world.block(A, 2)
     world.tell(A, one, two, one)
     world.tell(A, two)
