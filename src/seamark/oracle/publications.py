@@ -93,7 +93,7 @@ def state_after(state: FeedState, outcome: Outcome, ref: FeedRef) -> FeedState |
     told = read_outcome(receipt, ref.address)
     if isinstance(told, ParkedLog):
         return replace(state, parked=told.parked, block_number=receipt.block_number)
-    if not isinstance(told, PublishedLog):
+    if not isinstance(told, PublishedLog) or told.round < state.round:
         return None
     return replace(
         state,

@@ -121,6 +121,7 @@ class FeedPublisher:
         self._attempt = 1
         self._failures = 0
         self._not_before = 0.0
+        self._unreachable = False
         patience = max((source.deadline for source in self.plan.sources), default=0.0)
         self._patience_until = self._clock.monotonic() + patience
 
@@ -221,9 +222,12 @@ class FeedPublisher:
             await self._clock.sleep(self.plan.refresh_interval)
             try:
                 await self.refresh()
+                self._unreachable = False
             except (TemporaryError, RejectedError) as error:
-                self._log.warning("cannot read the feed's contract", error=str(error))
-                await self._count_failure("chain_read", str(error))
+                await self._count_failure("chain_read", str(error), tell=not self._unreachable)
+                if not self._unreachable:  # once per outage
+                    self._log.warning("cannot read the feed's contract", error=str(error))
+                self._unreachable = True
 
     async def _work_forever(self) -> None:
         while True:
@@ -322,7 +326,10 @@ class FeedPublisher:
             self._adopt(state)
         if outcome.receipt is not None:
             self._gas_used = max(self._gas_used, outcome.receipt.gas_used)
-        self._attempt = settled.attempt + 1 if settled.state is PublicationState.PARKED else 1
+        self._attempt = self._attempt_after(settled)
+        if settled.state is not PublicationState.PARKED and self._known_state().round < settled.round:
+            # A reorg took the block and the sender does not know yet: asking again at once would give the same answer.
+            self._not_before = self._clock.monotonic() + FIRST_PAUSE_S
         self._failures = 0
         self._meter.paused.set(0)
         self._meter.mined_seconds.observe(max(0.0, self._clock.now() - settled.planned_at))
@@ -334,6 +341,12 @@ class FeedPublisher:
             reason=str(settled.reason),
             transaction=settled.transaction,
         )
+
+    def _attempt_after(self, ended: Publication) -> int:
+        """Attempts at a round are numbered without gaps, which is how a restart finds them all."""
+        if self._known_state().round + 1 != ended.round:
+            return 1
+        return 1 if ended.state in (PublicationState.MINED, PublicationState.FINAL) else ended.attempt + 1
 
     def _occupy(self) -> None:
         if not self._busy:
@@ -350,8 +363,8 @@ class FeedPublisher:
     async def _fail_attempt(self, settled: Publication) -> None:
         self._log.warning("publication failed", round=settled.round, state=str(settled.state), key=settled.key)
         self._gas_used = 0
-        self._attempt = settled.attempt + 1
         await self._back_off()
+        self._attempt = self._attempt_after(settled)
 
     async def _give_up(self, kind: str, detail: str) -> None:
         """Nothing was sent: the same attempt may be made again."""
@@ -359,9 +372,11 @@ class FeedPublisher:
         await self._count_failure(kind, detail)
         await self._back_off()
 
-    async def _count_failure(self, kind: str, detail: str) -> None:
+    async def _count_failure(self, kind: str, detail: str, *, tell: bool = True) -> None:
         ref = self.plan.ref
-        additions = await self._database.write(lambda connection: record_failure(connection, ref, kind, detail))
+        additions = await self._database.write(
+            lambda connection: record_failure(connection, ref, kind, detail, tell=tell)
+        )
         self._meter.metrics.add(additions)
 
     async def _back_off(self) -> None:

@@ -275,13 +275,13 @@ def settle_publication(
     return additions
 
 
-def record_failure(connection: Connection, ref: FeedRef, kind: str, detail: str) -> Additions:
-    """Count an update that never became a transaction, with an event "oracle.failed"."""
+def record_failure(connection: Connection, ref: FeedRef, kind: str, detail: str, *, tell: bool = True) -> Additions:
+    """Count an update that never became a transaction, with an event "oracle.failed" unless told not to."""
     additions: Additions = {total_key(ERRORS_TOTAL, {"feed": ref.name, "chain": ref.chain, "class": kind}): 1}
     add_totals(connection, additions)
-    append_events(
-        connection, [Event("oracle.failed", ref.name, {**_ref_payload(ref), "class": kind, "detail": detail})]
-    )
+    if tell:
+        payload = {**_ref_payload(ref), "class": kind, "detail": detail}
+        append_events(connection, [Event("oracle.failed", ref.name, payload)])
     return additions
 
 

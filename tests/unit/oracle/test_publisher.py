@@ -394,7 +394,11 @@ async def test_an_unreachable_chain_does_not_stop_what_is_known(database):
         await started(world)
         world.chain.down = True
         await world.clock.advance(15)
-        await until(lambda: world.sample("oracle_update_errors_total", **{"class": "chain_read"}))
+        await until(lambda: world.sample("oracle_update_errors_total", **{"class": "chain_read"}) == 1)
+        await until(lambda: len(world.clock._waiting) == 2)
+        await world.clock.advance(15)
+        await until(lambda: world.sample("oracle_update_errors_total", **{"class": "chain_read"}) == 2)
+        assert (await topics(world)).count("oracle.failed") == 1  # once per outage
         await publish(world, 2000, 2000, 2000)
         assert not task.done()
 
@@ -464,6 +468,56 @@ async def test_a_reorg_that_takes_a_round_away_is_seen_and_the_same_transaction_
     assert len(world.sender.submitted) == 2
     assert world.chain.feed.rounds[1][0] == 200_000_000_000
     assert (await totals(world))[("oracle_updates_sent_total", "first")] == 1
+
+
+async def test_a_journal_that_has_not_seen_the_reorg_yet_is_not_asked_without_pause(database):
+    world = make_world(database)
+    async with running(world.publisher):
+        await started(world)
+        await publish(world, 2000, 2000, 2000)
+        world.chain.feed.rounds.clear()
+        world.chain.height += 5
+        await world.publisher.refresh()
+        assert world.tell(2500, 2500, 2500) is not None
+        await until(lambda: not world.publisher._busy)
+        await world.clock.advance(0.5)
+        assert world.tell(2500, 2500, 2500) is None
+        await world.clock.advance(0.5)
+        assert world.tell(2500, 2500, 2500) is not None
+
+
+async def test_attempts_at_a_round_have_no_gaps_when_others_take_it_meanwhile(database):
+    """A restart looks for keys in order and stops at the first that is missing."""
+    world = make_world(database)
+    world.sender.mining = False
+    async with running(world.publisher):
+        await started(world)
+        world.tell(2000, 2000, 2000)
+        await until(lambda: world.sender.journal)
+        world.chain.feed.rounds[1] = (100_000_000_000, int(START) - 5, int(START) - 5)
+        world.chain.height += 1
+        await world.publisher.refresh()  # seen before our own transaction fails
+        world.sender.simulating = False
+        world.sender.mine(attempt_key(REF, 1, 1))
+        await failed(world, 1)
+        world.sender.mining = True
+        await world.clock.advance(1)
+        await publish(world, 2000, 2000, 2000)
+    assert list(world.sender.journal) == [attempt_key(REF, 1, 1), attempt_key(REF, 2, 1)]
+
+
+async def test_a_receipt_does_not_take_back_a_newer_round(database):
+    world = make_world(database)
+    world.sender.mining = False
+    async with running(world.publisher):
+        await started(world)
+        world.tell(2000, 2000, 2000)
+        await until(lambda: world.sender.journal)
+        world.sender.mine(attempt_key(REF, 1, 1))
+        world.chain.feed.rounds[2] = (210_000_000_000, int(START) + 1, int(START) + 1)  # another, in the same block
+        await world.publisher.refresh()
+        await published(world, 2)
+        assert chain_state(world).answer == 210_000_000_000
 
 
 async def test_a_paused_contract_is_left_alone(database):
