@@ -1,8 +1,8 @@
 """Whatever chain, nodes and consumer do, the consumer ends with exactly the canonical chain's logs, each once.
 
-A history is a list of steps: blocks, reorgs of any depth above finality, rollbacks, finality, nodes that answer from the
-past or from dead forks, logs left out, failures, a consumer that dies before or after its commit, a filter that grows. The
-steps happen while the stream sleeps and, some of them, between two requests of one poll.
+A history is a list of steps: blocks, reorgs of any depth above finality, rollbacks, finality, nodes that answer from
+the past or from dead forks, logs left out, failures, a consumer that dies before or after its commit, a filter that
+grows. The steps happen while the stream sleeps and, some of them, between two requests of one poll.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from tests.support.script_clock import Idle, ScriptClock
 
 DEPTH = 5  # blocks to finality where the node has no tag
 OLD_VIEWS = 6
+WANTED = LogFilter((address(1),), (topic(1),))
 
 events = st.builds(Event, address=st.integers(1, 3), topic=st.integers(1, 3))
 blocks = st.lists(st.lists(events, max_size=3), min_size=1, max_size=6)
@@ -47,6 +49,9 @@ steps = st.one_of(
 )
 
 
+_histories = count()
+
+
 class Restart(Exception):
     """The process is stopped while the stream waits."""
 
@@ -60,7 +65,7 @@ class History:
     chance: random.Random
     options: dict[str, int]
     crashes: list[str] = field(default_factory=list)
-    wanted: LogFilter = LogFilter((address(1),), (topic(1),))
+    wanted: LogFilter = WANTED
     surprise: list[Callable[[], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -69,7 +74,7 @@ class History:
         self.reader.on_logs = self.between_requests
         self.table = LogTable(self.database)
         self.table.crash = lambda: self.crashes.pop() if self.crashes else None
-        self.name = f"stream {id(self)} {self.chance.random()}"
+        self.name = f"stream {next(_histories)}"
         self.stream = self.new_stream(ScriptClock())
 
     def new_stream(self, clock: ScriptClock) -> LogStream:
@@ -78,7 +83,7 @@ class History:
             reader=self.reader,
             database=self.database,
             wanted=self.wanted,
-            settings=StreamSettings(finality_depth=DEPTH, kept_finalized=3, **self.options),
+            settings=replace(StreamSettings(finality_depth=DEPTH, kept_finalized=3), **self.options),  # type: ignore[arg-type]
             clock=clock,
             observer=SilentObserver(),
         )

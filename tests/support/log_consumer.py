@@ -36,6 +36,7 @@ class LogTable:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.events: list[LogEvent] = []
+        self.busy = False
         self.batches: list[Batch] = []
         self.crash: Callable[[], str | None] = lambda: None
 
@@ -60,9 +61,11 @@ class LogTable:
             if fate == "before":
                 raise Crash
 
+        self.busy = True
         await self.database.write(work)
         self.batches.append(batch)
         self.events.extend(batch.events)
+        self.busy = False
         if fate == "after":
             raise Crash
 
