@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from functools import partial
 
 import pytest
 
@@ -109,8 +110,8 @@ async def test_a_start_block_in_the_future_waits(world: World) -> None:
 async def test_every_restart_continues_behind_the_last_commit(world: World) -> None:
     long_history(world)
     for fate in ("before", "after", "before", "after"):
-        fates = [None, fate]
-        world.table.crash = lambda fates=fates: fates.pop(0) if fates else None
+        fates = iter([None, fate])
+        world.table.crash = partial(next, fates, None)
         with pytest.raises(Crash):
             await world.table.run(world.stream(), until=lambda: False)
     world.table.crash = lambda: None
@@ -157,7 +158,7 @@ async def test_an_error_in_a_range_read_ahead_is_retried(world: World) -> None:
     long_history(world)
 
     def fail_once(first: int, _last: int) -> None:
-        if first == 41 and not world.seen.errors:
+        if first == 40 and not world.seen.errors:
             world.reader.failures.append(TemporaryError("no"))
 
     world.reader.on_logs = fail_once
