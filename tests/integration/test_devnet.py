@@ -348,6 +348,21 @@ async def test_a_send_that_a_reorg_removed_is_not_committed(world: World):  # no
     assert execution.message.message_id == second.message_id
 
 
+@pytest.mark.parametrize(("later", "depth"), [(0, 1), (0, 2), (5, 6), (5, 7)])
+async def test_commits_and_executions_that_a_reorg_removed_are_made_again(world: World, later, depth):  # noqa: F811
+    sent = await world.send(world.outbound, count=2)
+    await world.deliver(world.outbound)
+    if later:
+        await world.devnet.anvils[1].mine(later)
+        await world.outbound.scan()
+    await world.devnet.anvils[1].request("anvil_reorg", depth, [])
+    assert await states(world.outbound, sent) == [UNTOUCHED, UNTOUCHED]
+    await world.commit(world.outbound)
+    await world.execute(world.outbound)
+    assert await states(world.outbound, sent) == [SUCCESS, SUCCESS]
+    assert world.outbound.waiting == 0
+
+
 async def test_a_source_that_went_back_below_what_was_final_is_read_anew(world: World):  # noqa: F811
     await world.send(world.outbound, data=b"lost")
     await world.finalize(world.outbound)

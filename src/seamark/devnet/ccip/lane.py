@@ -20,6 +20,7 @@ import structlog
 
 from seamark.core.errors import RejectedError, TemporaryError
 from seamark.devnet.artifacts import ccip_artifact
+from seamark.devnet.ccip.cursor import LogCursor
 from seamark.devnet.ccip.faults import Faults
 from seamark.devnet.ccip.merkle import MAX_LEAVES, merkle_root, prove
 from seamark.devnet.ccip.model import Execution, ExecutionState, Root
@@ -38,7 +39,6 @@ EXECUTE_BASE_GAS = 300_000
 EXECUTE_MESSAGE_GAS = 150_000  # around the receiver's own limit: routing, state and event; measured 110,000
 EXECUTE_GAS_LIMIT = 12_000_000  # of one transaction, a fifth of a block
 MANUAL_GAS = 3_000_000
-SCAN_BLOCKS = 5_000  # blocks in one question
 READ_CHUNK = 500
 
 log = structlog.get_logger("seamark.devnet.ccip")
@@ -83,6 +83,11 @@ class Lane:
         self._finality = finality
         self._offramp = ccip_artifact("v1_6_0", "offramp").abi
         self._last_sequence = 0
+        self._sends = LogCursor(
+            source_node, source.onramp, [SENT_TOPIC, "0x" + dest.selector.to_bytes(32, "big").hex()], source.first_block
+        )
+        committed = self._offramp.event("CommitReportAccepted").topic0
+        self._commits = LogCursor(committer.node, dest.offramp, [committed], dest.first_block)
         self._forget()
 
     @property
@@ -91,8 +96,8 @@ class Lane:
         return len(self._sent) + sum(len(root.waiting) for root in self._roots)
 
     def _forget(self) -> None:
-        self._source_next = self.source.first_block
-        self._dest_next = self.dest.first_block
+        self._sends.rewind()
+        self._commits.rewind()
         self._sent: dict[int, tuple[RampMessage, float]] = {}  # not committed yet, with the moment they were seen
         self._held: list[tuple[int, int, bytes]] = []  # roots whose messages are not read yet: first, last, root
         self._roots: list[Root] = []
@@ -101,41 +106,24 @@ class Lane:
 
     async def scan(self) -> int:
         """Read what is new on both chains; returns how many new messages became final."""
-        final = await self._finality.final_block(self._source_node)
-        head = await self._dest_node.head()
-        if final + 1 < self._source_next or head + 1 < self._dest_next:
-            log.warning("a chain lost blocks; reading again from the start", lane=str(self.id))
+        if await self._sends.lost() or await self._commits.lost():
+            log.warning("a chain lost blocks that were read; reading again from the start", lane=str(self.id))
             self._forget()
-        found = await self._scan_source(final)
-        await self._scan_dest(head)
-        await self._settle()
-        return found
+        sends = await self._sends.advance(await self._finality.final_block(self._source_node))
+        for entry in sends:
+            message = read_sent(entry)
+            self._sent[message.sequence] = (message, self._clock.monotonic())
+        await self._read_commits()
+        return len(sends)
 
-    async def _scan_source(self, final: int) -> int:
-        selector_topic = "0x" + self.id.dest.to_bytes(32, "big").hex()
-        found = 0
-        while self._source_next <= final:
-            last = min(final, self._source_next + SCAN_BLOCKS - 1)
-            logs = await self._source_node.logs(
-                self.source.onramp, [SENT_TOPIC, selector_topic], self._source_next, last
-            )
-            for entry in logs:
-                message = read_sent(entry)
-                self._sent[message.sequence] = (message, self._clock.monotonic())
-            found += len(logs)
-            self._source_next = last + 1
-        return found
-
-    async def _scan_dest(self, head: int) -> None:
+    async def _read_commits(self) -> None:
         event = self._offramp.event("CommitReportAccepted")
-        while self._dest_next <= head:
-            last = min(head, self._dest_next + SCAN_BLOCKS - 1)
-            for entry in await self._dest_node.logs(self.dest.offramp, [event.topic0], self._dest_next, last):
-                report = event.decode(entry)
-                for root in (*report.blessedMerkleRoots, *report.unblessedMerkleRoots):
-                    if root.sourceChainSelector == self.id.source:
-                        self._held.append((root.minSeqNr, root.maxSeqNr, root.merkleRoot))
-            self._dest_next = last + 1
+        for entry in await self._commits.advance(await self._dest_node.head()):
+            report = event.decode(entry)
+            for root in (*report.blessedMerkleRoots, *report.unblessedMerkleRoots):
+                if root.sourceChainSelector == self.id.source:
+                    self._held.append((root.minSeqNr, root.maxSeqNr, root.merkleRoot))
+        await self._settle()
 
     async def _settle(self) -> None:
         """Join roots with their messages, and drop what is executed."""
@@ -184,8 +172,7 @@ class Lane:
             roots = [RootReport(self.id.source, self.source.onramp, first, last, merkle_root(leaves))]
         data = await commit_call(self._signers, self._report_number(), roots, prices)
         await self._committer.run([Tx(self.dest.offramp, data, gas=COMMIT_GAS, label="commit")], abi=self._offramp)
-        await self._scan_dest(await self._dest_node.head())
-        await self._settle()
+        await self._read_commits()
         return batch
 
     def _next_batch(self, first: int, at_most: int) -> tuple[RampMessage, ...]:
@@ -215,7 +202,8 @@ class Lane:
             txs += [await self._execution(root, part) for part in self._parts(ready)]
         receipts = await self._executor.run(txs, abi=self._offramp) if txs else []
         done = [execution for receipt in receipts for execution in self._read_states(receipt)]
-        await self._settle()
+        # Moves the cursor over the executions too: should a reorg remove them, the next scan starts again.
+        await self._read_commits()
         return done
 
     def _ready(self, root: Root) -> list[RampMessage]:
