@@ -16,7 +16,7 @@ _SECRET_NAME = re.compile(
     r"(private_?key|password|passphrase|secret|token|authorization|api_?key|mnemonic)$", re.IGNORECASE
 )
 _URL = re.compile(r"\b(https?|wss?|postgresql(?:\+\w+)?|redis)://[^\s'\"<>]+")
-_URL_PARTS = re.compile(r"^(?P<scheme>[a-z+]+)://(?:[^@/\s]*@)?(?P<host>[^/?#\s]+)(?P<rest>.*)$")
+_URL_PARTS = re.compile(r"^(?P<scheme>[a-z+]+)://(?:[^@/?#\s]*@)?(?P<host>[^@/?#\s]*)(?P<rest>.*)$")
 BLOT = "***"
 
 
@@ -25,6 +25,8 @@ def redact_url(url: str) -> str:
     match = _URL_PARTS.match(url)
     if match is None:
         return BLOT
+    if "@" in match["rest"]:  # a password with a slash in it: nobody can tell where the host begins
+        return f"{match['scheme']}://{BLOT}"
     tail = "" if match["rest"] in ("", "/") else f"/{BLOT}"
     return f"{match['scheme']}://{match['host']}{tail}"
 
@@ -47,16 +49,36 @@ def configure_logs(form: Literal["auto", "json", "console"] = "auto", level: str
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if pretty else "iso", utc=not pretty),
     ]
-    # Blotting comes last: by then a traceback, which may quote a URL too, has become text.
-    ends: list[structlog.types.Processor] = (
-        [_blot_secrets, structlog.dev.ConsoleRenderer(pad_event_to=28)]
+    # Blotting comes last: by then a traceback, which may quote a URL too, has become text. It is a plain one: the
+    # prettier kinds print local variables, and with them connection strings and keys.
+    ends: list[structlog.types.Processor] = [
+        structlog.processors.format_exc_info,
+        _blot_secrets,
+        structlog.dev.ConsoleRenderer(pad_event_to=28, exception_formatter=structlog.dev.plain_traceback)
         if pretty
-        else [structlog.processors.format_exc_info, _blot_secrets, structlog.processors.JSONRenderer()]
-    )
+        else structlog.processors.JSONRenderer(),
+    ]
     structlog.configure(
         processors=[*shared, *ends],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # the stderr of the moment, not of the set-up
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(level=max(threshold, logging.WARNING), stream=sys.stderr, format="%(name)s %(message)s")
+    handler = logging.StreamHandler(_Stderr())
+    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name], processors=[remove_meta, *ends]
+        )
+    )
+    logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[handler], force=True)
+
+
+class _Stderr:
+    """The standard error of the moment: tests and daemons exchange it."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()

@@ -24,6 +24,9 @@ __all__ = ["Service", "Supervisor", "stop_on_signals"]
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 CALM_AFTER_S = 60.0  # a run this long counts as recovered: the next pause starts small again
+PATIENCE_S = 5.0  # a clean-up takes well under a second; after this a second signal ends the process at once
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 log = structlog.get_logger("seamark.runtime")
 
@@ -89,13 +92,32 @@ class Supervisor:
 
 
 async def stop_on_signals(work: asyncio.Task[None]) -> None:
-    """Await `work`; SIGINT or SIGTERM cancels it once, so that every service can leave in order."""
+    """Await `work`; SIGINT or SIGTERM cancels it once, so that every service can leave in order.
+
+    Terminals, make and container runtimes like to send the same signal twice: another one is ignored, and ends the
+    process at once only when the clean-up takes suspiciously long.
+    """
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, work.cancel)
+
+    def let_go() -> None:
+        for number in _STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
+    def stop(number: signal.Signals) -> None:
+        if not asked:
+            log.info("stopping", signal=number.name)
+            asked.append(loop.call_later(PATIENCE_S, let_go))
+            work.cancel()
+
+    asked: list[asyncio.TimerHandle] = []
+    for number in _STOP_SIGNALS:
+        loop.add_signal_handler(number, stop, number)
     try:
         with suppress(asyncio.CancelledError):
             await work
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for timer in asked:
+            timer.cancel()
+        for number in _STOP_SIGNALS:
             loop.remove_signal_handler(number)

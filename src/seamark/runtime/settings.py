@@ -39,6 +39,7 @@ M = TypeVar("M", bound="SettingsModel")
 
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 MAX_FILE_BYTES = 1_000_000  # a settings file larger than this is a mistake, not a configuration
+MAX_VALUES = 100_000  # of one file, its aliases written out: a small file can stand for billions
 
 
 class SettingsModel(BaseModel):
@@ -133,33 +134,57 @@ class Document:
 
 def read_yaml(path: Path, environment: Mapping[str, str]) -> Document:
     """Parse, with `${NAME}` replaced inside scalars only, so that a value can never add structure."""
+    text = _read_text(path)
+    lines: dict[tuple[str | int, ...], int] = {}
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise SettingsError(str(path), f"larger than {MAX_FILE_BYTES} bytes", remedy="is this the right file?")
-        text = path.read_text(encoding="utf-8")
+        _note_lines(yaml.compose(text, Loader=yaml.SafeLoader), (), lines, str(path))
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise _not_yaml(path, error) from error
+    except RecursionError:
+        raise SettingsError(str(path), "is nested too deeply", remedy="is this the right file?") from None
+    except ValueError as error:  # a date like 2024-13-45
+        raise SettingsError(str(path), f"not valid YAML: {error}", remedy="put the value in quotes") from error
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise SettingsError(
+            str(path), "is no mapping of settings", remedy="begin lines with the name of a setting, such as chains:"
+        )
+    return Document(_interpolate(values, (), environment, lines, str(path)), lines)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise SettingsError(
+                str(path), f"is larger than {MAX_FILE_BYTES} bytes", remedy="is this the right settings file?"
+            )
+        return content.decode("utf-8-sig")
     except OSError as error:
         raise SettingsError(
             str(path), f"cannot be read: {error.strerror}", remedy="check the path given with --config"
         ) from error
     except UnicodeDecodeError as error:
-        raise SettingsError(str(path), "is not UTF-8 text") from error
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise SettingsError(where, f"not valid YAML: {getattr(error, 'problem', None) or error}") from error
-    lines: dict[tuple[str | int, ...], int] = {}
-    _note_lines(root, (), lines, str(path))
-    if values is None:
-        values = {}
-    if not isinstance(values, dict):
-        raise SettingsError(str(path), "the file must be a mapping of settings")
-    return Document(_interpolate(values, (), environment, lines, str(path)), lines)
+        raise SettingsError(
+            str(path), "is not UTF-8 text", remedy="is this the right file? If so, save it as UTF-8"
+        ) from error
+
+
+def _not_yaml(path: Path, error: yaml.YAMLError) -> SettingsError:
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        problem = getattr(error, "problem", None) or "it breaks off here"
+        return SettingsError(f"{path}:{mark.line + 1}", f"not valid YAML: {problem}", remedy="correct this line")
+    reason = getattr(error, "reason", None) or str(error).splitlines()[0]
+    return SettingsError(str(path), f"not valid YAML: {reason}", remedy="is this the right file?")
 
 
 def _note_lines(node: Any, at: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int], source: str) -> None:
+    if len(lines) > MAX_VALUES:
+        raise SettingsError(source, f"stands for more than {MAX_VALUES} values", remedy="is this the right file?")
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
@@ -230,17 +255,43 @@ def _explain(model: type[SettingsModel], item: Any, lines: Mapping[tuple[str | i
     )
     line = next((lines[at[:size]] for size in range(len(at), 0, -1) if at[:size] in lines), None)
     setting = dotted(at) or "settings"
+    problem, remedy = _words(model, at, item)
+    return Problem(setting, problem, remedy, line)
+
+
+def _words(model: type[SettingsModel], at: tuple[str | int, ...], item: Any) -> tuple[str, str]:
+    """What is wrong, and what to do about it."""
     match item["type"]:
         case "extra_forbidden":
-            return Problem(setting, "unknown setting", _suggest(model, at), line)
-        case "missing":
-            return Problem(setting, "is missing", "add it", line)
+            words = "unknown setting", _suggest(model, at)
         case "value_error":
             problem, _, remedy = str(item["ctx"]["error"]).partition("; ")
-            return Problem(setting, problem, remedy, line)
+            words = problem, remedy
         case "greater_than_equal" if item["ctx"]["ge"] == 0:
-            return Problem(setting, "must not be negative", "", line)
-    return Problem(setting, item["msg"][:1].lower() + item["msg"][1:], "", line)
+            words = "must not be negative", "write zero or more"
+        case "model_type" | "dict_type":
+            words = "must be a mapping", f"write below it: {', '.join(_fields_at(model, at)) or 'name: value'}"
+        case kind if kind in _WORDS:
+            words = _WORDS[kind]
+        case _:
+            problem = item["msg"].replace("Input should be", "must be")
+            words = problem[:1].lower() + problem[1:], ""
+    return words
+
+
+_NUMBER = ("is no whole number", "write digits alone")
+_LIST = ("must be a list", 'begin each item with "- ", or write [first, second]')
+_WORDS = {
+    "missing": ("is missing", "add it"),
+    "int_parsing": _NUMBER,
+    "int_type": _NUMBER,
+    "int_from_float": _NUMBER,
+    "string_type": ("must be text", "put it in quotes"),
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "too_short": ("must not be empty", "add at least one"),
+}
+"""pydantic's names for what is wrong, in words of ours."""
 
 
 def dotted(at: Sequence[str | int]) -> str:

@@ -88,7 +88,7 @@ def test_an_empty_file_gives_the_defaults(load) -> None:
             "2: feeds[0].name: the environment variable MISSING is not set; export MISSING=…",
         ),
         ("feeds:\n  - name: a\n    name: b", "3: feeds[0].name: is given twice; remove one of them"),
-        ("listen: {port: 70000}", "1: listen.port: input should be less than or equal to 65535"),
+        ("listen: {port: 70000}", "1: listen.port: must be less than or equal to 65535"),
     ],
 )
 def test_mistakes_are_told_in_one_line(load, text: str, expected: str) -> None:
