@@ -30,15 +30,15 @@ SCALARS = [
 SLOW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def types():
-    return st.recursive(
-        st.sampled_from(SCALARS).map(parse_scalar),
-        lambda inner: st.one_of(
-            st.builds(Array, inner, st.one_of(st.none(), st.integers(1, 3), st.just(10))),
-            st.lists(inner, min_size=1, max_size=4).map(lambda parts: Tuple(tuple(Param(part) for part in parts))),
-        ),
-        max_leaves=6,
-    )
+TYPES = st.recursive(
+    st.sampled_from(SCALARS).map(parse_scalar),
+    lambda inner: st.one_of(
+        st.builds(Array, inner, st.one_of(st.none(), st.integers(1, 3), st.just(10))),
+        st.lists(inner, min_size=1, max_size=4).map(lambda parts: Tuple(tuple(Param(part) for part in parts))),
+    ),
+    max_leaves=6,
+)
+LISTS_OF_TYPES = st.lists(TYPES, min_size=1, max_size=4)
 
 
 def values(type_):
@@ -72,7 +72,7 @@ def scalars(type_: Scalar):
 
 @st.composite
 def encoded(draw):
-    params = tuple(Param(type_) for type_ in draw(st.lists(types(), min_size=1, max_size=4)))
+    params = tuple(Param(type_) for type_ in draw(LISTS_OF_TYPES))
     chosen = tuple(draw(values(param.type)) for param in params)
     return params, chosen
 
@@ -115,14 +115,14 @@ def test_mutated_data_is_refused_wherever_eth_abi_refuses_it(case, data) -> None
 
 
 @SLOW
-@given(st.lists(types(), min_size=1, max_size=3), st.binary(max_size=400))
+@given(LISTS_OF_TYPES, st.binary(max_size=400))
 def test_random_bytes_never_break_the_decoder(chosen, raw) -> None:
     _compare(tuple(Param(type_) for type_ in chosen), raw)
 
 
 @SLOW
 @given(
-    st.lists(types(), min_size=1, max_size=3),
+    LISTS_OF_TYPES,
     st.lists(st.sampled_from([0, 1, 2, 3, 0x20, 0x40, 0x60, 0x80, 0xA0, 0xC0, (1 << 256) - 1, 1 << 255]), max_size=24),
 )
 def test_words_that_look_like_offsets_never_break_the_decoder(chosen, words) -> None:

@@ -53,6 +53,10 @@ class Request:
     params: tuple[Any, ...] = ()
 
 
+_NO_RESULT: Final = msgspec.Raw(b"")
+"""A reply without the field; null is another thing."""
+
+
 class _ErrorObject(msgspec.Struct):
     code: int | float = 0
     message: str | None = None
@@ -61,7 +65,7 @@ class _ErrorObject(msgspec.Struct):
 
 class _Reply(msgspec.Struct):
     id: int | str | None = None
-    result: msgspec.Raw = msgspec.Raw(b"")  # empty: there is none
+    result: msgspec.Raw = _NO_RESULT
     error: _ErrorObject | None = None
 
 
@@ -256,7 +260,7 @@ class Endpoint:
     def _answer(self, request: Request, reply: _Reply) -> Answer:
         if reply.error is not None:
             return self._error(request.method, reply.error)
-        if not bytes(reply.result):
+        if reply.result is _NO_RESULT:
             return BadReply(f"{self.label}: {request.method}: the reply has neither result nor error")
         return reply.result
 
