@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Se
 
 from seamark.core.ids import Address
 from seamark.core.units import Seconds
-from seamark.evm.address import parse_address, to_checksum
+from seamark.evm.address import AddressError, parse_address, to_checksum
 from seamark.runtime.logs import redact_url
 from seamark.runtime.settings import Duration, SettingsModel
 
@@ -45,7 +45,16 @@ def _to_selector(value: Any) -> Any:
     return value
 
 
-AddressText = Annotated[Address, BeforeValidator(parse_address), PlainSerializer(to_checksum, when_used="json")]
+def _to_address(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError("is a number to YAML, not an address; write it in quotes")  # noqa: TRY004 - as pydantic wants
+    try:
+        return parse_address(value)
+    except AddressError as error:
+        raise ValueError(str(error)) from None  # as pydantic wants it; the setting's name is added there
+
+
+AddressText = Annotated[Address, BeforeValidator(_to_address), PlainSerializer(to_checksum, when_used="json")]
 """20 bytes in hex; where the case is mixed it must be the EIP-55 checksum."""
 
 RpcUrl = Annotated[str, AfterValidator(_check_url), PlainSerializer(redact_url, when_used="json")]

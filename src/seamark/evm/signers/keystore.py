@@ -9,8 +9,6 @@ import asyncio
 import json
 from typing import Any, Final
 
-from eth_keyfile.keyfile import decode_keyfile_json
-
 from seamark.core.errors import SettingsError
 from seamark.evm.signers.raw_key import RawKeySigner
 from seamark.evm.signers.secret_files import read_secret_file
@@ -32,7 +30,7 @@ async def open_keystore(path: str, password_file: str, *, setting: str = "keysto
     content = _parse(read_secret_file(path, setting=setting), path, setting)
     password = read_secret_file(password_file, setting=f"{setting} password").rstrip(b"\r\n")
     try:
-        secret = await asyncio.to_thread(decode_keyfile_json, content, password)
+        secret = await asyncio.to_thread(_decrypt, content, password)
     except ValueError as error:
         if "MAC mismatch" in str(error):
             raise SettingsError(
@@ -43,9 +41,15 @@ async def open_keystore(path: str, password_file: str, *, setting: str = "keysto
         raise _broken(path, setting) from None
     except Exception:  # noqa: BLE001 - whatever a malformed file makes the library do, it may quote the file
         raise _broken(path, setting) from None
-    signer = RawKeySigner(bytes(secret), setting=setting)
+    signer = RawKeySigner(secret, setting=setting)
     _check_address(content, signer, path, setting)
     return signer
+
+
+def _decrypt(content: dict[str, Any], password: bytes) -> bytes:
+    from eth_keyfile.keyfile import decode_keyfile_json  # noqa: PLC0415 - takes a second to import; few need it
+
+    return bytes(decode_keyfile_json(content, password))
 
 
 def _parse(raw: bytes, path: str, setting: str) -> dict[str, Any]:
