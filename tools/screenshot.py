@@ -66,7 +66,7 @@ def take(browser: Browser, name: str, url: str, folder: Path, opened: str | None
     page.wait_for_selector("#live[data-state=live]")
     page.wait_for_selector(".feed, .card-empty")
     page.wait_for_timeout(SETTLE_MS)
-    page.wait_for_function("!document.querySelector('.is-new')")
+    page.wait_for_selector(".is-new", state="detached")
     picture = folder / f"{name}.png"
     page.screenshot(path=picture, full_page=full)
     context.close()
