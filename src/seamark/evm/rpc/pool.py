@@ -132,7 +132,7 @@ class Pool:
         self.members = [Member(endpoint, place, clock) for place, endpoint in enumerate(endpoints)]
         self._clock = clock
         self._observer = observer
-        self._max_lag = max_lag
+        self.max_lag = max_lag
         self._surveyed_at: float | None = None
         self._survey: asyncio.Task[None] | None = None
 
@@ -210,13 +210,13 @@ class Pool:
         member.saw_head(number)
         behind = self.behind(member)
         self._observer.head(member.label, number, behind)
-        if behind > self._max_lag:
+        if behind > self.max_lag:
             raise EndpointBehind(f"{member.label}: its head {number} is {behind} blocks behind another endpoint's")
 
     def _candidates(self, *, about_head: bool) -> list[Member]:
         members = [member for member in self.members if member.wrong_chain is None or not member.resting]
         if about_head:
-            members = [member for member in members if self.behind(member) <= self._max_lag]
+            members = [member for member in members if self.behind(member) <= self.max_lag]
         return sorted(members, key=lambda member: (member.resting, member.score))
 
     def sum_up(self, failures: Sequence[SeamarkError]) -> SeamarkError:
@@ -280,11 +280,11 @@ class Pool:
             return
 
         async def read(endpoint: Endpoint) -> int:
-            async with asyncio.timeout(SURVEY_DEADLINE_S):
-                return read_number(await endpoint.ask("eth_blockNumber"))
+            return read_number(await endpoint.ask("eth_blockNumber"))
 
         try:
-            member.saw_head(await self.ask_member(member, read))
+            async with asyncio.timeout(SURVEY_DEADLINE_S):
+                member.saw_head(await self.ask_member(member, read))
         except TimeoutError:
             member.failed(RpcTimeout(f"{member.label}: eth_blockNumber: no answer within {SURVEY_DEADLINE_S:g} s"))
         except SeamarkError as error:
