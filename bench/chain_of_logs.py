@@ -45,7 +45,17 @@ def _sent_data(number: int) -> bytes:
     payload = b"\x01" * 224
     extra = bytes.fromhex("181dcf10") + encode(["uint256", "bool"], [200_000, True])
     address = "0x" + "ab" * 20
-    message = (header, address, payload, b"\0" * 12 + b"\xcd" * 20, extra, address, 10**16 + number, 10**16, [])
+    message: tuple[Any, ...] = (
+        header,
+        address,
+        payload,
+        b"\0" * 12 + b"\xcd" * 20,
+        extra,
+        address,
+        10**16 + number,
+        10**16,
+        [],
+    )
     return encode([MESSAGE], [message])
 
 

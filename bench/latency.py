@@ -1,8 +1,8 @@
 """From a price change to the raw transaction accepted by anvil, with 100 feeds active on one signer.
 
-Everything is real but the venues: Aggregator contracts on anvil (a block each second), the journal on SQLite on disk, signing,
-and the node's answer to eth_sendRawTransaction. Prices are handed to the publishers as their sources would; the clock runs
-from there until the sender has the node's acceptance.
+Everything is real but the venues: Aggregator contracts on anvil (a block each second), the journal on SQLite on disk,
+signing, and the node's answer to eth_sendRawTransaction. Prices are handed to the publishers as their sources would;
+the clock runs from there until the sender has the node's acceptance.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ from seamark.oracle.publisher import FeedPublisher
 from seamark.oracle.settings import FeedSettings
 from seamark.runtime.clock import SystemClock
 from seamark.runtime.http import make_session
+from seamark.runtime.service import Service
 from seamark.storage.database import Database, open_database
 
 HOW = (
-    "100 feeds on one signer, each with three venues; every second each feed's price moves by 1 % at its own moment, so "
-    "100 transactions a second. anvil mines a block each second; the journal is SQLite on disk, synchronous=FULL."
+    "100 feeds on one signer, each with three venues; every second each feed's price moves by 1 % at its own moment. "
+    "So up to 100 transactions a second. anvil mines a block each second; the journal is SQLite on disk, synchronous=FULL."
 )
 CHAIN = ChainId(31337)
 FEEDS = 100
@@ -141,9 +142,10 @@ async def measure(folder: Path) -> list[float]:
             make_publisher(number, address, chain=chain, sender=sender, database=database, metrics=metrics)
             for number, address in enumerate(addresses)
         ]
-        tasks = [asyncio.create_task(service.run()) for service in (real, *publishers)]
+        services: list[Service] = [real, *publishers]
+        tasks = [asyncio.create_task(service.run()) for service in services]
         try:
-            while any(publisher.state is None for publisher in publishers):
+            while any(publisher.state is None for publisher in publishers):  # noqa: ASYNC110 - plain waiting will do
                 await asyncio.sleep(0.1)
             return await drive(publishers, sender)
         finally:

@@ -1,7 +1,8 @@
-"""Reading and decoding 30,000 CCIP logs over 2,500 blocks, from anvil to values: Seamark, and web3.py as its users write it.
+"""Reading and decoding 30,000 CCIP logs over 2,500 blocks, from anvil to values: Seamark, and web3.py as its users
+write it.
 
-Both read the same chain in the same run, in turns, and the better of their turns counts. Both get every field of every log
-decoded; what they decoded is compared before any time is believed.
+Both read the same chain in the same run, in turns, and the better of their turns counts. Both get every field of every
+log decoded; what they decoded is compared before any time is believed.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from web3 import Web3
 from bench.chain_of_logs import BLOCKS, LOGS_PER_BLOCK, fill
 from bench.report import Row
 from seamark.core.ids import Address, ChainId
-from seamark.devnet.anvil import Anvil, AnvilOptions
-from seamark.devnet.artifacts import CCIP_PACKAGE, node_module_roots
+from seamark.devnet.anvil import Anvil, AnvilOptions, node_module_roots
+from seamark.devnet.artifacts import CCIP_PACKAGE
 from seamark.evm.rpc import Chain
 from seamark.evm.types import LogFilter
 from seamark.messages.protocols.ccip.v1_6.events import EXECUTED, SENT
@@ -38,9 +39,7 @@ TARGET = 30
 
 async def seamark_reads(url: str, emitters: tuple[str, str]) -> list[Any]:
     """Every log, decoded."""
-    wanted = LogFilter(
-        tuple(Address(item) for item in emitters), (SENT.topic0, EXECUTED.topic0)
-    )
+    wanted = LogFilter(tuple(Address(item) for item in emitters), (SENT.topic0, EXECUTED.topic0))
     events = {event.topic0: event for event in (SENT, EXECUTED)}
     async with make_session() as session:
         chain = Chain(CHAIN, [url], session=session)
