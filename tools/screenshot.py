@@ -30,7 +30,7 @@ PICTURES = {
     "phone": ("light", 390, 1300),
     "phone-dark": ("dark", 390, 1300),
 }
-SETTLE_MS = 1800  # the arrival animation of new rows is over by then
+SETTLE_MS = 1000  # fonts and the first answers are there by then
 
 
 def main() -> int:
@@ -59,6 +59,7 @@ def take(browser: Browser, name: str, url: str, folder: Path, opened: str | None
     context = browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme="dark" if scheme == "dark" else "light",
+        reduced_motion="reduce",  # no row is caught half arrived
         device_scale_factor=2 if name.startswith("phone") else 1,
     )
     page = context.new_page()
@@ -66,7 +67,6 @@ def take(browser: Browser, name: str, url: str, folder: Path, opened: str | None
     page.wait_for_selector("#live[data-state=live]")
     page.wait_for_selector(".feed, .card-empty")
     page.wait_for_timeout(SETTLE_MS)
-    page.wait_for_selector(".is-new", state="detached")
     picture = folder / f"{name}.png"
     page.screenshot(path=picture, full_page=full)
     context.close()
