@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
+from pathlib import Path
 
 import pytest
 from alembic import command
@@ -22,10 +22,10 @@ from seamark.storage.schema import metadata
 
 def declare_all_tables() -> None:
     """Import every module that declares tables: each capability's store, and the storage itself."""
-    for module in pkgutil.walk_packages(seamark.__path__, "seamark."):
-        name = module.name.rpartition(".")[2]
-        if name == "store" or (module.name.startswith("seamark.storage.") and ".migrations" not in module.name):
-            importlib.import_module(module.name)
+    source = Path(seamark.__path__[0])
+    for path in (*source.rglob("store.py"), *(source / "storage").glob("*.py")):
+        parts = path.relative_to(source.parent).with_suffix("").parts
+        importlib.import_module(".".join(parts).removesuffix(".__init__"))
 
 
 def config(connection: Connection) -> Config:
