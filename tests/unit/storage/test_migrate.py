@@ -23,7 +23,7 @@ from seamark.storage.schema import metadata
 def declare_all_tables() -> None:
     """Import every module that declares tables: each capability's store, and the storage itself."""
     source = Path(seamark.__path__[0])
-    for path in (*source.rglob("store.py"), *(source / "storage").glob("*.py")):
+    for path in [*source.rglob("store.py"), *source.rglob("store/*.py"), *source.glob("storage/*.py")]:
         parts = path.relative_to(source.parent).with_suffix("").parts
         importlib.import_module(".".join(parts).removesuffix(".__init__"))
 
