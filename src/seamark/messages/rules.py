@@ -21,6 +21,7 @@ from seamark.messages.model import (
     MessageState,
     Sent,
     Sighting,
+    Stage,
     Step,
     Transition,
 )
@@ -85,7 +86,7 @@ def covering(commits: Iterable[CommitRange], sequence: int) -> Evidence | None:
 def fold(
     live: Sequence[Sighting],
     orphaned: Sequence[Sighting],
-    commits: Iterable[CommitRange],
+    commits: Sequence[CommitRange],
     finalized: Mapping[ChainId, int],
     finalized_time: int | None = None,
 ) -> MessageState:
@@ -98,16 +99,25 @@ def fold(
         finalized: The newest final block of each chain.
         finalized_time: When the send became final, if that is known.
     """
-    sends = _sorted(live, Sent)
-    seen = _sorted(live, Executed)
-    said = speaker(live, orphaned)
-    send = said if type(said.body) is Sent else None
-    runs = [run for run in seen if _agrees(run, send)] if send else seen
-    sent = sends[0].evidence if sends else None
+    send = _first_send(live)
+    sent = send.evidence if send else None
+    retracted = False
+    if send is None and orphaned:
+        send = _first_send(orphaned)
+        retracted = send is not None
+    seen = _runs(live)
+    runs = [run for run in seen if _agrees(run, send)] if send and seen else seen
+    said = send or speaker(live, orphaned)
     # A commit covers whoever holds the sequence number on the canonical chain: a retracted send holds nothing.
-    committed = covering(commits, said.sequence) if sends or runs else None
-    good = next((run for run in runs if _outcome(run).succeeded), None)
-    bad = [run for run in runs if not _outcome(run).succeeded]
+    committed = covering(commits, said.sequence) if commits and (sent or runs) else None
+    good = bad = None
+    first_reason = ""
+    for run in runs:
+        if _outcome(run).succeeded:
+            good = good or run
+        else:
+            first_reason = first_reason if bad else _outcome(run).reason
+            bad = run
     final = sent is not None and sent.block_number <= finalized.get(sent.chain_id, -1)
     return MessageState(
         message_id=said.message_id,
@@ -119,16 +129,16 @@ def fold(
         | (Fact.COMMITTED if committed else 0)
         | (Fact.FAILED if bad else 0)
         | (Fact.EXECUTED if good else 0)
-        | (Fact.RETRACTED if send and not sends else 0),
+        | (Fact.RETRACTED if retracted else 0),
         sent=sent,
         finalized_time=finalized_time if final else None,
         committed=committed,
         executed=good.evidence if good else None,
-        failed=bad[-1].evidence if bad else None,
+        failed=bad.evidence if bad else None,
         told=cast(Sent, send.body) if send else None,
         success=_outcome(good) if good else None,
-        failure=_outcome(bad[-1]) if bad else None,
-        first_reason=_outcome(bad[0]).reason if bad else "",
+        failure=_outcome(bad) if bad else None,
+        first_reason=first_reason,
         attempts=len(runs),
         conflicting=len(runs) != len(seen),
     )
@@ -138,19 +148,25 @@ def _outcome(run: Sighting) -> Executed:
     return cast(Executed, run.body)
 
 
-def _sorted(sightings: Sequence[Sighting], kind: type) -> list[Sighting]:
-    found = [item for item in sightings if type(item.body) is kind]
+def _first_send(sightings: Sequence[Sighting]) -> Sighting | None:
+    found = None
+    for item in sightings:
+        if type(item.body) is Sent and (found is None or _at(item) < _at(found)):
+            found = item
+    return found
+
+
+def _runs(sightings: Sequence[Sighting]) -> list[Sighting]:
+    found = [item for item in sightings if type(item.body) is Executed]
     return sorted(found, key=_at) if len(found) > 1 else found
 
 
 def speaker(live: Sequence[Sighting], orphaned: Sequence[Sighting]) -> Sighting:
-    """The sighting that names a message's lane and sequence number: its send, else the fullest word of the
-    destination.
-    """
-    for group in (live, orphaned):
-        if sends := _sorted(group, Sent):
-            return sends[0]
-    seen = _sorted(live, Executed) or _sorted(orphaned, Executed)
+    """What names a message's lane and sequence number: its send, else the fullest word of the destination."""
+    found = _first_send(live) or _first_send(orphaned)
+    if found is not None:
+        return found
+    seen = _runs(live) or _runs(orphaned)
     return next((item for item in seen if item.lane.channel), seen[0])
 
 
@@ -179,39 +195,39 @@ def transitions(before: int | None, state: MessageState, orphans: Sequence[Sight
     mask = old & new
     stage = STAGES[old] if before is not None else None
     steps: list[Transition] = []
-
-    def step(kind: Step, evidence: Evidence | None, time: int | None) -> None:
-        nonlocal stage
-        after = STAGES[mask]
-        steps.append(Transition(kind, stage, after, evidence, time))
-        stage = after
-
     lost = old & ~new
     if lost & (Fact.COMMITTED | Fact.FAILED | Fact.EXECUTED):
-        evidence = next((item.evidence for item in orphans if type(item.body) is not Sent), None)
-        step(Step.REORGED, evidence, evidence.time if evidence else None)
-    if new & ~old & Fact.RETRACTED:
+        stage = _step_back(steps, Step.REORGED, stage, mask, [item for item in orphans if type(item.body) is not Sent])
+    gained = new & ~old
+    if gained & Fact.RETRACTED:
         mask |= Fact.RETRACTED
-        evidence = next((item.evidence for item in orphans if type(item.body) is Sent), None)
-        step(Step.RETRACTED, evidence, evidence.time if evidence else None)
-    for fact, kind, evidence, time in _milestones(state):
-        if new & ~old & fact:
+        stage = _step_back(steps, Step.RETRACTED, stage, mask, [item for item in orphans if type(item.body) is Sent])
+    for fact, kind, field in _MILESTONES:
+        if gained & fact:
             mask |= fact
-            step(kind, evidence, time)
+            evidence: Evidence | None = getattr(state, field) if field else None
+            time = evidence.time if evidence else state.finalized_time
+            steps.append(Transition(kind, stage, STAGES[mask], evidence, time))
+            stage = STAGES[mask]
     return steps
 
 
-def _milestones(state: MessageState) -> tuple[tuple[int, Step, Evidence | None, int | None], ...]:
-    def time(evidence: Evidence | None) -> int | None:
-        return evidence.time if evidence else None
+def _step_back(
+    steps: list[Transition], kind: Step, before: Stage | None, mask: int, orphans: Sequence[Sighting]
+) -> Stage:
+    evidence = orphans[0].evidence if orphans else None
+    steps.append(Transition(kind, before, STAGES[mask], evidence, evidence.time if evidence else None))
+    return STAGES[mask]
 
-    return (
-        (Fact.SENT, Step.SENT, state.sent, time(state.sent)),
-        (Fact.FINALIZED, Step.FINALIZED, None, state.finalized_time),
-        (Fact.COMMITTED, Step.COMMITTED, state.committed, time(state.committed)),
-        (Fact.FAILED, Step.FAILED, state.failed, time(state.failed)),
-        (Fact.EXECUTED, Step.EXECUTED, state.executed, time(state.executed)),
-    )
+
+# In the order of a message's life, with the field of the state that shows it (finality has no log).
+_MILESTONES = (
+    (Fact.SENT, Step.SENT, "sent"),
+    (Fact.FINALIZED, Step.FINALIZED, ""),
+    (Fact.COMMITTED, Step.COMMITTED, "committed"),
+    (Fact.FAILED, Step.FAILED, "failed"),
+    (Fact.EXECUTED, Step.EXECUTED, "executed"),
+)
 
 
 def count(state: MessageState, already: int) -> tuple[int, list[Increment]]:
@@ -219,8 +235,8 @@ def count(state: MessageState, already: int) -> tuple[int, list[Increment]]:
 
     Metric names lack the protocol's prefix. A negative span counts as zero and as one "clock_skew".
     """
-    counted, added = already, []
-    facts, told = state.facts, state.told
+    added: list[Increment] = []
+    facts, told, counted = state.facts, state.told, already
     if facts & Fact.SENT and not counted & Counted.SENT:
         counted |= Counted.SENT
         added.append(Increment("messages_sent_total", "", 1))
@@ -235,16 +251,20 @@ def count(state: MessageState, already: int) -> tuple[int, list[Increment]]:
         counted |= Counted.FAILURE
         added.append(Increment("messages_received_total", "failure", 1))
         added.append(Increment("errors_total", state.first_reason or "unknown", 1))
-    spans = latencies(state)
-    for bit, stage, span in (
-        (Counted.FINALITY_TIME, FINALITY, spans.finality),
-        (Counted.COMMIT_TIME, COMMIT, spans.commit),
-        (Counted.EXECUTION_TIME, EXECUTION, spans.execution),
-        (Counted.TOTAL_TIME, TOTAL, spans.total),
-    ):
+    if state.committed is None and state.executed is None and state.finalized_time is None:
+        return counted, added  # no span has two ends
+    for (bit, stage), span in zip(_SPANS, latencies(state), strict=True):
         if span is not None and not counted & bit:
             counted |= bit
             added.append(Increment("message_latency_seconds", stage, max(span, 0)))
             if span < 0:
                 added.append(Increment("errors_total", "clock_skew", 1))
     return counted, added
+
+
+_SPANS = (
+    (Counted.FINALITY_TIME, FINALITY),
+    (Counted.COMMIT_TIME, COMMIT),
+    (Counted.EXECUTION_TIME, EXECUTION),
+    (Counted.TOTAL_TIME, TOTAL),
+)

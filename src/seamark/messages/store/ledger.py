@@ -18,13 +18,14 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, select, tuple_
+from sqlalchemy import Connection, select, tuple_
 
 from seamark.core.ids import BlockRef, ChainId
 from seamark.messages.model import Committed, Fact, Increment, LaneKey, MessageState, Sighting, Stage, Transition
 from seamark.messages.protocol import LaneNames
 from seamark.messages.rules import CommitRange, count, fold, speaker, transitions
 from seamark.messages.store import tables
+from seamark.messages.store.bulk import insert_rows, update_rows
 from seamark.messages.store.lanes import Lane, Lanes, lane_labels
 from seamark.messages.store.rows import commit_row, evidence_of, message_row, sighting_of, sighting_row, view_of
 from seamark.storage.bulk import chunks, insert_new, upsert
@@ -44,6 +45,7 @@ would be flooded by a catch-up over months, and its listeners want news."""
 GAP = 1000  # sequence numbers closer than this are looked up in one range of commits
 
 _message, _sighting, _commit = tables.message, tables.sighting, tables.commit
+_COLUMNS = tuple(column.name for column in _message.columns)
 _KNOWN = (
     _message.c.no,
     _message.c.id,
@@ -278,7 +280,7 @@ class Ledger:
             rows.append(commit_row(item, lane_id, last))
             ranges.append((lane_id, item.sequence, last))
             widths[lane_id] = max(widths.get(lane_id, 0), last - item.sequence + 1)
-        upsert(self._connection, _commit, rows, update=("live",))
+        insert_rows(self._connection, _commit, rows, update=("live",))
         self._lanes.widen(widths)
         self._find_covered(items, ranges)
 
@@ -299,9 +301,9 @@ class Ledger:
             (new if item.known is None else moved if narrow else changed).append(row)
             facts.extend(sighting_row(fact, item.no, self._lanes.of(fact.lane).id, live=True) for fact in item.fresh)
         insert_rows(self._connection, _message, new)
-        _update(self._connection, moved, _MOVING)
-        _update(self._connection, changed, [name for name in changed[0] if name != "no"] if changed else [])
-        upsert(self._connection, _sighting, facts, update=("live",))
+        update_rows(self._connection, _message, "no", moved, _MOVING)
+        update_rows(self._connection, _message, "no", changed, [name for name in _COLUMNS if name != "no"])
+        insert_rows(self._connection, _sighting, facts, update=("live",))
 
     def _fold(
         self, item: _Item, commits: Mapping[str, Sequence[CommitRange]], finality: Finality | None
@@ -423,7 +425,7 @@ class Ledger:
             if back or (step.time or row["time"]) >= self._news_from:
                 payload = payload or msgspec.to_builtins(view_of(row, lane))
                 told = {"step": step.step.value, "before": step.before.value if step.before else None, **payload}
-                self._events.append(Event(f"message.{step.step.value}", row["id"], told, at_ms=self._now_ms))
+                self._events.append(Event(f"message.{step.step}", row["id"], told, at_ms=self._now_ms))
 
     def _close_totals(self) -> None:
         self._lanes.fetch({lane_id for lane_id, _, _ in self._added})
@@ -490,17 +492,3 @@ def _clusters(numbers: Sequence[tuple[int, str]]) -> Iterator[Sequence[tuple[int
             yield numbers[start:index]
             start = index
     yield numbers[start:]
-
-
-def insert_rows(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    if rows:
-        connection.execute(table.insert(), rows)
-
-
-def _update(connection: Connection, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
-    if not rows:
-        return
-    statement = (
-        _message.update().where(_message.c.no == bindparam("row_no")).values({name: bindparam(name) for name in names})
-    )
-    connection.execute(statement, [{"row_no": row["no"], **{name: row[name] for name in names}} for row in rows])
