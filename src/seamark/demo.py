@@ -14,6 +14,7 @@ from typing import Any, Final
 from seamark.devnet.accounts import Role, account
 from seamark.devnet.devnet import Devnet
 from seamark.devnet.settings import DevnetSettings, MessageFaultSettings, VenueFaultSettings
+from seamark.evm.address import to_checksum
 from seamark.runtime.settings import validate_settings
 from seamark.settings import Settings
 
@@ -76,7 +77,7 @@ def demo_values(devnet: Devnet, *, database: str) -> dict[str, Any]:
                 {
                     "pair": feed.symbol,
                     "chain": HOME,
-                    "aggregator": feed.aggregator,
+                    "aggregator": to_checksum(feed.aggregator),
                     "heartbeat": HEARTBEAT,
                     "deviation": DEVIATION,
                     "poll_interval": "500ms",
@@ -84,13 +85,15 @@ def demo_values(devnet: Devnet, *, database: str) -> dict[str, Any]:
                 }
                 for feed in world.feeds
             ],
-            "watch": [{"name": feed.symbol, "chain": REMOTE, "address": feed.receiver} for feed in world.feeds],
+            "watch": [
+                {"name": feed.symbol, "chain": REMOTE, "address": to_checksum(feed.receiver)} for feed in world.feeds
+            ],
             "watch_interval": "1s",
         },
         "ccip": {
             "chains": [
-                {"chain": HOME, "router": world.home.router, "start_block": world.home.first_block},
-                {"chain": REMOTE, "router": world.remote.router, "start_block": world.remote.first_block},
+                {"chain": HOME, "router": to_checksum(world.home.router), "start_block": world.home.first_block},
+                {"chain": REMOTE, "router": to_checksum(world.remote.router), "start_block": world.remote.first_block},
             ]
         },
     }

@@ -23,10 +23,11 @@ from pydantic import Field
 
 from seamark.api.settings import ApiSettings
 from seamark.core.errors import SettingsError
+from seamark.core.units import Seconds
 from seamark.evm.settings import ChainSettings
 from seamark.messages.settings import CcipSettings
 from seamark.oracle.settings import OracleSettings
-from seamark.runtime.settings import Host, Port, SettingsModel, load_settings
+from seamark.runtime.settings import Duration, Host, Port, SettingsModel, load_settings
 
 __all__ = ["DEFAULT_FILE", "HealthSettings", "LogSettings", "MetricsSettings", "Settings", "load"]
 
@@ -62,6 +63,9 @@ class Settings(SettingsModel):
 
     database: str = Field(DEFAULT_DATABASE, repr=False)
     """sqlite:///path or postgresql://user:password@host/name."""
+
+    start_timeout: Duration = Seconds(15.0)
+    """How long to wait at the start for nodes that do not answer. 0s asks once."""
 
     chains: dict[str, ChainSettings] = Field(default_factory=dict)
     oracle: OracleSettings = OracleSettings()

@@ -17,12 +17,20 @@ from functools import partial
 from typing import Final
 
 import structlog
-from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 
 import seamark
 from seamark.api.service import ApiService
 from seamark.app.chains import Chains, make_sender, open_settings_signer
 from seamark.app.monitors import ccip_monitor
+from seamark.app.naming import calling
 from seamark.app.page import build_api
 from seamark.core.errors import SettingsError
 from seamark.evm.crypto import assert_fast_backends
@@ -114,34 +122,39 @@ async def open_application(
         SettingsError: Something does not fit the world; names the setting and the remedy.
     """
     assert_fast_backends()
-    names = names or {}
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        database = await open_database(settings.database)
-        stack.push_async_callback(database.close)
-        registry = _registry()
-        health = HealthRegistry()
-        health.register("database", lambda: _database_health(database))
-        probes = _probes(settings, registry, health, names)
-        app = Application(settings, database, health, registry, Signal(), clock, probes)
-        session = await stack.enter_async_context(make_session())
-        chains = Chains(settings.chains, session, clock, RpcMetrics(registry), names)
-        stack.push_async_callback(chains.close)
-        await chains.open(_used_chains(settings, wanted))
-        for item in chains.opened.values():
-            health.register(f"chain {item.name}", item.health)
-        if ORACLE in wanted:
-            await _add_oracle(app, chains, names)
-        if CCIP_MONITOR in wanted:
-            await _add_monitor(app, chains, names)
-        if API in wanted:
-            _add_api(app)
-        app.services.append(EventTrimmer(database, clock))
-        await stack.enter_async_context(probes)
+        with calling(names or {}):
+            app = await _open(stack, settings, wanted, clock)
         yield app
 
 
-async def _add_oracle(app: Application, chains: Chains, names: Mapping[str, str]) -> None:
+async def _open(stack: AsyncExitStack, settings: Settings, wanted: Collection[str], clock: Clock) -> Application:
+    database = await open_database(settings.database)
+    stack.push_async_callback(database.close)
+    registry = _registry()
+    health = HealthRegistry()
+    health.register("database", lambda: _database_health(database))
+    probes = _probes(settings, registry, health)
+    app = Application(settings, database, health, registry, Signal(), clock, probes)
+    session = await stack.enter_async_context(make_session())
+    chains = Chains(settings.chains, session, clock, RpcMetrics(registry), settings.start_timeout)
+    stack.push_async_callback(chains.close)
+    await chains.open(_used_chains(settings, wanted))
+    for item in chains.opened.values():
+        health.register(f"chain {item.name}", item.health)
+    if ORACLE in wanted:
+        await _add_oracle(app, chains)
+    if CCIP_MONITOR in wanted:
+        await _add_monitor(app, chains)
+    if API in wanted:
+        _add_api(app)
+    app.services.append(EventTrimmer(database, clock))
+    await stack.enter_async_context(probes)
+    return app
+
+
+async def _add_oracle(app: Application, chains: Chains) -> None:
     settings = app.settings.oracle
     if not settings.feeds and not settings.watch:
         raise SettingsError(
@@ -150,7 +163,7 @@ async def _add_oracle(app: Application, chains: Chains, names: Mapping[str, str]
     metrics = TransactionMetrics(app.registry)
     senders = {}
     if settings.signer is not None:
-        signer = await open_settings_signer(settings.signer, names.get("oracle.signer", "oracle.signer"))
+        signer = await open_settings_signer(settings.signer, "oracle.signer")
         for name in {feed.chain for feed in settings.feeds}:
             senders[name] = make_sender(
                 chains.opened[name], signer, database=app.database, clock=app.clock, metrics=metrics
@@ -162,13 +175,12 @@ async def _add_oracle(app: Application, chains: Chains, names: Mapping[str, str]
         session=chains.session,
         clock=app.clock,
         registry=app.registry,
-        names=names,
     )
     app.services += [*senders.values(), *app.oracle.services]
     app.health.register("oracle", app.oracle.health, required=False)
 
 
-async def _add_monitor(app: Application, chains: Chains, names: Mapping[str, str]) -> None:
+async def _add_monitor(app: Application, chains: Chains) -> None:
     if not app.settings.ccip.chains:
         raise SettingsError("ccip.chains", "is empty", remedy="add a chain with its router")
     app.trackers = await ccip_monitor(
@@ -178,7 +190,6 @@ async def _add_monitor(app: Application, chains: Chains, names: Mapping[str, str
         registry=app.registry,
         signal=app.signal,
         clock=app.clock,
-        names=names,
     )
     app.services += app.trackers
     for tracker in app.trackers:
@@ -210,6 +221,7 @@ def _used_chains(settings: Settings, wanted: Collection[str]) -> list[str]:
 
 
 def _registry() -> CollectorRegistry:
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # when each series began is of no use here, and doubles the number of lines
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
@@ -219,14 +231,12 @@ def _registry() -> CollectorRegistry:
     return registry
 
 
-def _probes(
-    settings: Settings, registry: CollectorRegistry, health: HealthRegistry, names: Mapping[str, str]
-) -> ProbeServer:
+def _probes(settings: Settings, registry: CollectorRegistry, health: HealthRegistry) -> ProbeServer:
     return ProbeServer(
         metrics=lambda: generate_latest(registry),
         health=health,
-        metrics_at=Listen(settings.metrics.host, settings.metrics.port, names.get("metrics.port", "metrics.port")),
-        health_at=Listen(settings.health.host, settings.health.port, names.get("health.port", "health.port")),
+        metrics_at=Listen(settings.metrics.host, settings.metrics.port, "metrics.port"),
+        health_at=Listen(settings.health.host, settings.health.port, "health.port"),
     )
 
 

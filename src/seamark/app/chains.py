@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 import aiohttp
 
-from seamark.core.errors import SettingsError, TemporaryError
+from seamark.app.patience import first_answer
 from seamark.core.ids import ChainId
 from seamark.evm.metrics import RpcMetrics, TransactionMetrics
 from seamark.evm.ports import Signer
 from seamark.evm.rpc import Chain
-from seamark.evm.rpc.errors import WrongChain
 from seamark.evm.settings import ChainSettings, SignerSettings
 from seamark.evm.signers import SignerSource, open_signer
 from seamark.evm.transactions import Sender, SenderSettings
@@ -25,9 +23,6 @@ from seamark.runtime.health import Health
 from seamark.storage.database import Database
 
 __all__ = ["Chains", "OpenChain"]
-
-START_TIMEOUT_S: Final = 15.0  # a node that is being restarted comes back; one that is not there is told soon
-RETRY_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +47,8 @@ class Chains:
     session: aiohttp.ClientSession
     clock: Clock
     rpc_metrics: RpcMetrics
-    names: Mapping[str, str] = field(default_factory=dict)
-    """What the user calls a setting, where it is not its dotted path (environment variables)."""
+    start_timeout_s: float
+    """How long `open` waits for a node."""
 
     opened: dict[str, OpenChain] = field(default_factory=dict)
 
@@ -79,23 +74,12 @@ class Chains:
         return {item.chain.chain_id: item.chain for item in self.opened.values()}
 
     async def _check(self, item: OpenChain) -> None:
-        setting = self._called(f"chains.{item.name}.rpc")
-        give_up = self.clock.monotonic() + START_TIMEOUT_S
-        while True:
-            try:
-                await item.chain.header("latest")
-            except WrongChain as error:
-                raise SettingsError(setting, error.problem, remedy=error.remedy) from error
-            except TemporaryError as error:
-                if self.clock.monotonic() > give_up:
-                    remedy = "check that the node runs and the address is right"
-                    raise SettingsError(setting, f"no endpoint answers ({error.message})", remedy=remedy) from error
-                await self.clock.sleep(RETRY_S)
-            else:
-                return
-
-    def _called(self, setting: str) -> str:
-        return self.names.get(setting, setting)
+        await first_answer(
+            lambda: item.chain.header("latest"),
+            clock=self.clock,
+            limit_s=self.start_timeout_s,
+            setting=f"chains.{item.name}.rpc",
+        )
 
 
 async def open_settings_signer(settings: SignerSettings, setting: str) -> Signer:

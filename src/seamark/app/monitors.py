@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from prometheus_client import CollectorRegistry
 
 from seamark.app.chains import Chains
-from seamark.core.errors import SettingsError
 from seamark.core.ids import ChainId
 from seamark.evm.logs import LogStream, StreamSettings
 from seamark.evm.settings import ChainSettings
@@ -32,20 +29,16 @@ async def ccip_monitor(
     registry: CollectorRegistry,
     signal: Signal,
     clock: Clock,
-    names: Mapping[str, str],
 ) -> list[ChainTracker]:
     """The trackers of all configured CCIP chains, their routers checked.
 
     Raises:
         SettingsError: A router is none, or a chain has no selector.
     """
-    try:
-        protocol = CcipProtocol(ccip_chains(settings.ccip, settings.chains))
-        readers = chains.by_id()
-        for role in protocol.chains:
-            await protocol.check(readers[role.chain_id])
-    except SettingsError as error:
-        raise SettingsError(names.get(error.setting, error.setting), error.problem, remedy=error.remedy) from error
+    protocol = CcipProtocol(ccip_chains(settings.ccip, settings.chains))
+    readers = chains.by_id()
+    for role in protocol.chains:
+        await protocol.check(readers[role.chain_id])
     metrics = MessageMetrics(protocol, registry)
     await load_metrics(database, protocol, metrics)
     by_id: dict[ChainId, ChainSettings] = {

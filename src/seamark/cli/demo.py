@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -11,11 +12,24 @@ from typing import Annotated
 import typer
 
 from seamark.app import SERVICES, Application, open_application
+from seamark.app.naming import calling
+from seamark.cli.folders import make_folder
 from seamark.cli.loop import run_until_stopped
 from seamark.cli.output import Steps, console
+from seamark.cli.ports import (
+    LISTENERS,
+    WORLD,
+    ApiPort,
+    HealthPort,
+    HomePort,
+    MetricsPort,
+    RemotePort,
+    VenuesPort,
+)
 from seamark.cli.story import tell
 from seamark.core.units import format_duration
 from seamark.demo import HOME, REMOTE, demo_devnet, demo_settings
+from seamark.devnet.data_folder import DataFolder
 from seamark.devnet.devnet import Devnet
 from seamark.runtime.logs import configure_logs
 from seamark.storage.events import last_event_id, read_events
@@ -30,39 +44,63 @@ HELP = (
 EVENTS_AT_MOST_EVERY_S = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    data: Path
+    fresh: bool
+    seed: int
+    faults: bool
+    chains: Mapping[str, int]
+    listeners: Mapping[str, int]
+
+
 def demo(
     data: Annotated[Path, typer.Option(help="Folder for everything that is kept.")] = Path(".seamark/demo"),
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier run left.")] = False,
     faults: Annotated[bool, typer.Option(help="Let venues lie and messages fail now and then.")] = True,
-    seed: Annotated[int, typer.Option(help="Of the simulated market.")] = 1,
-    port: Annotated[int, typer.Option(help="Port of the page and the API; 0 picks a free one.")] = 8400,
-    metrics_port: Annotated[int, typer.Option(help="Port of the metrics.")] = 8000,
-    health_port: Annotated[int, typer.Option(help="Port of the health probes.")] = 8080,
-    home_port: Annotated[int, typer.Option(help="Port of chain 138.")] = 18545,
-    remote_port: Annotated[int, typer.Option(help="Port of chain 31337.")] = 18546,
-    venues_port: Annotated[int, typer.Option(help="Port of the price venues.")] = 18547,
+    seed: Annotated[int, typer.Option(help="Of the simulated market; another one starts anew.")] = 1,
+    port: ApiPort = 8400,
+    metrics_port: MetricsPort = 8000,
+    health_port: HealthPort = 8080,
+    home_port: HomePort = 18545,
+    remote_port: RemotePort = 18546,
+    venues_port: VenuesPort = 18547,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the services' own logs.")] = False,
 ) -> None:
     configure_logs(level="info" if verbose else "error")
-    if fresh:
-        shutil.rmtree(data, ignore_errors=True)
     chains = {HOME: home_port, REMOTE: remote_port, "venues": venues_port}
     listeners = {"api": port, "metrics": metrics_port, "health": health_port}
-    run_until_stopped(_demo(data, seed, faults, chains, listeners))
+    make_folder(data)
+    run_until_stopped(_demo(_Plan(data, fresh, seed, faults, chains, listeners)))
     console.print("\nStopped. The same command goes on from here; --fresh starts anew.")
 
 
-async def _demo(data: Path, seed: int, faults: bool, chains: dict[str, int], listeners: dict[str, int]) -> None:
+async def _demo(plan: _Plan) -> None:
     steps = Steps()
-    world = demo_devnet(data / "devnet", seed=seed, faults=faults, ports=chains)
-    async with Devnet(world, progress=lambda step: steps.done(step.text)) as devnet:
-        if not devnet.resumed:
-            _forget_database(data)
-        settings = demo_settings(devnet, database=f"sqlite:///{data / 'seamark.db'}", ports=listeners)
-        async with open_application(settings, SERVICES) as application:
-            steps.done("publisher, monitor and API")
-            _print_addresses(application, steps)
-            await _run(application)
+    if plan.fresh:
+        await _forget_all(plan.data)
+    world = demo_devnet(plan.data / "devnet", seed=plan.seed, faults=plan.faults, ports=plan.chains)
+    with calling(WORLD):
+        async with Devnet(world, progress=lambda step: steps.done(step.text)) as devnet:
+            if not devnet.resumed:
+                _forget_database(plan.data)
+            settings = demo_settings(devnet, database=f"sqlite:///{plan.data / 'seamark.db'}", ports=plan.listeners)
+            labels = {key: chain.label or key for key, chain in settings.chains.items()}
+            async with open_application(settings, SERVICES, names=LISTENERS) as application:
+                steps.done("publisher, monitor and API")
+                _print_addresses(application, steps)
+                await _run(application, labels)
+
+
+async def _forget_all(data: Path) -> None:
+    """Under the folder's lock: a demo that still runs must not lose the ground under its feet."""
+    folder = DataFolder(data / "devnet")
+    await folder.lock()
+    try:
+        folder.clear()
+        _forget_database(data)
+    finally:
+        folder.unlock()
 
 
 def _forget_database(data: Path) -> None:
@@ -81,9 +119,9 @@ def _print_addresses(application: Application, steps: Steps) -> None:
     )
 
 
-async def _run(application: Application) -> None:
+async def _run(application: Application, labels: Mapping[str, str]) -> None:
     running = asyncio.create_task(application.run())
-    telling = asyncio.create_task(_tell_events(application))
+    telling = asyncio.create_task(_tell_events(application, labels))
     try:
         done, _ = await asyncio.wait((running, telling), return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -94,13 +132,13 @@ async def _run(application: Application) -> None:
         await asyncio.gather(running, telling, return_exceptions=True)
 
 
-async def _tell_events(application: Application) -> None:
+async def _tell_events(application: Application, labels: Mapping[str, str]) -> None:
     """A line for each event that people care about, from now on."""
     seen = await application.database.read(last_event_id)
     while True:
         for event in await application.database.read(partial(read_events, after=seen)):
             seen = event.id
-            line = tell(event)
+            line = tell(event, labels)
             if line:
                 console.print(line)
         await application.signal.wait(EVENTS_AT_MOST_EVERY_S)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from seamark.app import SERVICES, FoundSettings, settings_from_environment
 from seamark.core.errors import SettingsError
-from seamark.settings import DEFAULT_FILE
+from seamark.settings import DEFAULT_FILE, load
 
-__all__ = ["ConfigOption", "find_file"]
+__all__ = ["ConfigOption", "check_services", "find_file", "read_settings"]
 
 ConfigOption = Annotated[
     Path | None,
@@ -28,7 +30,31 @@ def find_file(given: Path | None) -> Path | None:
         SettingsError: The file named does not exist.
     """
     if given is not None:
-        if not given.is_file():
+        if not given.exists():
             raise SettingsError("--config", f"there is no file {given}", remedy="check the path")
         return given
-    return DEFAULT_FILE if DEFAULT_FILE.is_file() and os.access(DEFAULT_FILE, os.R_OK) else None
+    return DEFAULT_FILE if DEFAULT_FILE.exists() else None
+
+
+def check_services(names: Collection[str]) -> None:
+    """Whether all of them are services.
+
+    Raises:
+        SettingsError: One is not.
+    """
+    unknown = [name for name in names if name not in SERVICES]
+    if unknown:
+        raise SettingsError("SERVICE", f"there is no service {unknown[0]!r}", remedy=f"one of {', '.join(SERVICES)}")
+
+
+async def read_settings(
+    services: Collection[str], file: Path | None, environment: Mapping[str, str] = os.environ
+) -> FoundSettings:
+    """From the file, or from the environment alone.
+
+    Raises:
+        SettingsError: They are wrong.
+    """
+    if file is not None:
+        return FoundSettings(load(file, environment))
+    return await settings_from_environment(services, environment)

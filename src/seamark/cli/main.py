@@ -1,5 +1,4 @@
-"""The `seamark` command. Each command is thin: read settings, open the application, show what happens, exit with a
-code.
+"""The entry point of the `seamark` command: whatever happens, a person gets one line and a code, never a traceback.
 
 Exit codes: 0 done or stopped by the user, 1 failed while running, 2 wrong settings or arguments.
 """
@@ -7,55 +6,24 @@ Exit codes: 0 done or stopped by the user, 1 failed while running, 2 wrong setti
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
-import typer
+__all__ = ["main"]
 
-import seamark
-from seamark.cli import config, demo, devnet, run
-from seamark.cli.output import console, print_error
-from seamark.core.errors import SeamarkError
-
-__all__ = ["app", "main"]
-
-app = typer.Typer(
-    name="seamark",
-    help="Publish prices on chain, carry them across chains, and see every message land.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        console.print(f"seamark {seamark.__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    _version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    pass
-
-
-app.command("demo", help=demo.HELP)(demo.demo)
-app.command("run", help=run.HELP)(run.run)
-app.add_typer(devnet.app, name="devnet")
-app.add_typer(config.app, name="config")
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def main() -> None:
-    """Entry point: errors of ours are one line, never a traceback."""
+    """Run the command that the arguments name, and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without Unicode shows "?", and the command goes on
     try:
-        app()
-    except SeamarkError as error:
-        sys.exit(print_error(error))
+        # Imported late: it takes a second, and Ctrl-C within it is no reason for a traceback.
+        from seamark.cli.commands import run_command  # noqa: PLC0415
+
+        sys.exit(run_command())
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
 
 
 if __name__ == "__main__":

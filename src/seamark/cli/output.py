@@ -5,10 +5,9 @@ People read standard output; errors go to standard error as `seamark: …`. Colo
 
 from __future__ import annotations
 
+import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from rich.console import Console
 
@@ -16,7 +15,7 @@ from seamark.core.errors import SeamarkError, SettingsError
 from seamark.core.units import format_duration
 from seamark.runtime.settings import SettingsProblems
 
-__all__ = ["EXIT_FAILED", "EXIT_SETTINGS", "Steps", "console", "print_error"]
+__all__ = ["EXIT_FAILED", "EXIT_SETTINGS", "Steps", "console", "print_error", "print_json", "print_problems"]
 
 EXIT_FAILED = 1
 EXIT_SETTINGS = 2
@@ -40,11 +39,21 @@ def print_problems(error: SettingsProblems) -> None:
         _errors.print(f"{where}: {problem.setting}: {problem.problem}{remedy}".lstrip(": "), markup=False)
 
 
-class Steps:
-    """Long work shown step by step, each with the time it took."""
+def print_json(value: object) -> None:
+    """The result for programs: one JSON document on standard output, and nothing else there."""
+    console.print_json(json.dumps(value))
 
-    def __init__(self) -> None:
+
+class Steps:
+    """Long work shown step by step, each with the time it took.
+
+    Args:
+        aside: Tell it on standard error, because standard output belongs to programs.
+    """
+
+    def __init__(self, *, aside: bool = False) -> None:
         self._started = time.monotonic()
+        self._console = _errors if aside else console
 
     @property
     def elapsed(self) -> float:
@@ -53,21 +62,4 @@ class Steps:
     def done(self, what: str, detail: str = "") -> None:
         """Tell of a finished step."""
         dim = f" [dim]{detail}[/]" if detail else ""
-        console.print(f"[green]✓[/] {what}{dim} [dim]({format_duration(self.elapsed)})[/]")
-
-    @contextmanager
-    def step(self, what: str) -> Iterator[None]:
-        """Show that something is going on, then that it is done; on an error the line says so and the error goes on."""
-        started = time.monotonic()
-        with console.status(what) if console.is_terminal else _plain(what):
-            try:
-                yield
-            except BaseException:
-                console.print(f"[red]✗[/] {what}")
-                raise
-        console.print(f"[green]✓[/] {what} [dim]{format_duration(time.monotonic() - started)}[/]")
-
-
-@contextmanager
-def _plain(_: str) -> Iterator[None]:
-    yield
+        self._console.print(f"[green]✓[/] {what}{dim} [dim]({format_duration(self.elapsed)})[/]")

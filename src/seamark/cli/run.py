@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import structlog
 import typer
 
-from seamark.app import SERVICES, open_application, settings_from_environment
-from seamark.app.environment import FoundSettings
-from seamark.cli.files import ConfigOption, find_file
+from seamark.app import SERVICES, open_application
+from seamark.cli.files import ConfigOption, check_services, find_file, read_settings
 from seamark.cli.loop import run_until_stopped
-from seamark.core.errors import SettingsError
 from seamark.runtime.logs import configure_logs
-from seamark.settings import load
 
 __all__ = ["HELP", "run"]
 
 HELP = (
     "Run services until stopped: oracle, ccip-monitor, api, or several in one process.\n\n"
-    "Settings come from a YAML file (see seamark config check). Without one, the environment is enough.\n\n"
+    "Settings come from a YAML file (seamark config check). Without one, the environment is enough.\n\n"
     "One feed: RPC_URL, AGGREGATOR_ADDRESS, PRIVATE_KEY, HEARTBEAT (3600 or 1h), DEVIATION_THRESHOLD (0.5%).\n\n"
-    "One chain's monitor: RPC_URL, CCIP_ROUTER_ADDRESS, MONITORING_INTERVAL (15 or 15s).\n\n"
-    "Metrics are on port 8000, health on 8080, the API on 8400: METRICS_PORT, HEALTH_PORT, API_PORT change that."
+    "One chain's monitor: RPC_URL, CCIP_ROUTER_ADDRESS, MONITORING_INTERVAL (15 or 15s); CCIP_CHAIN_SELECTOR for a "
+    "private chain, CCIP_START_BLOCK to look back.\n\n"
+    "Without a file, METRICS_PORT (8000), HEALTH_PORT (8080), API_PORT (8400), METRICS_HOST, HEALTH_HOST, API_HOST "
+    "(127.0.0.1), SEAMARK_DATABASE, START_TIMEOUT (15s), LOG_FORMAT (auto, json, console) and LOG_LEVEL count too.\n\n"
+    "SIGINT and SIGTERM stop all of it; exit code 0. Wrong settings: exit code 2."
 )
 
 log = structlog.get_logger("seamark")
@@ -34,18 +33,14 @@ def run(
     services: Annotated[list[str], typer.Argument(help=f"Any of {', '.join(SERVICES)}.", metavar="SERVICE...")],
     config: ConfigOption = None,
 ) -> None:
-    unknown = [name for name in services if name not in SERVICES]
-    if unknown:
-        raise SettingsError("SERVICE", f"there is no service {unknown[0]!r}", remedy=f"one of {', '.join(SERVICES)}")
+    check_services(services)
     run_until_stopped(_run(dict.fromkeys(services), find_file(config)))
+    log.info("stopped")
 
 
 async def _run(services: dict[str, None], file: Path | None) -> None:
     configure_logs()
-    if file is None:
-        found = await settings_from_environment(services, os.environ)
-    else:
-        found = FoundSettings(load(file, os.environ))
+    found = await read_settings(services, file)
     settings = found.settings
     configure_logs(settings.logs.form, settings.logs.level)
     async with open_application(settings, services, names=found.names) as application:
@@ -58,4 +53,3 @@ async def _run(services: dict[str, None], file: Path | None) -> None:
             health=f"{settings.health.host}:{application.probes.health_port}",
         )
         await application.run()
-    log.info("stopped")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -28,10 +28,16 @@ _WORDS: Final = {
 _SHORT_ID: Final = 10
 
 
-def tell(event: Event) -> str | None:
-    """One line, with the local time in front; None for events that would only repeat another."""
+def tell(event: Event, labels: Mapping[str, str] | None = None) -> str | None:
+    """One line, with the local time in front; None for events that would only repeat another.
+
+    Args:
+        labels: What people call a chain, by its key in the settings.
+    """
     subject, _, verb = event.topic.partition(".")
-    line = _TELLERS.get(subject, _nothing)(verb, event.payload)
+    chain = event.payload.get("chain")
+    payload = {**event.payload, "chain": (labels or {}).get(str(chain), chain)}
+    line = _TELLERS.get(subject, _nothing)(verb, payload)
     if line is None:
         return None
     at = datetime.fromtimestamp(event.at_ms / 1000).astimezone()
