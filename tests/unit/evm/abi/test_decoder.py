@@ -25,6 +25,11 @@ def test_static_values() -> None:
     assert decode(types, *words) == (5, -5, True, "0x" + "ab" * 20, b"abcd", (1 << 80) - 1, -(1 << 23))
 
 
+def test_the_ends_of_signed_integers() -> None:
+    ends = ((1 << 255) - 1, -(1 << 255), 127, -128)
+    assert decode("int256, int256, int8, int8", *ends) == ends
+
+
 def test_booleans_are_booleans() -> None:
     (value,) = decode("bool", 0)
     assert value is False

@@ -87,6 +87,7 @@ async def test_a_call_s_own_error_leaves_the_others_alone(session) -> None:
         (Faults(body=b'{"result": 1}'), BadReply),
         (Faults(body=b'{"id": 0}'), BadReply),
         (Faults(body=b"\xff\xfe"), BadReply),
+        (Faults(body=b'[{"id": 0, "result": 1}, {"id": 1, "result": 2}, {"id": 0, "result": 3}]'), BadReply),
         (Faults(half_reply=True), BadReply),
         (Faults(wrong_ids=True), BadReply),
         (Faults(missing_items=1), BadReply),
