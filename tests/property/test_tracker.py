@@ -220,7 +220,7 @@ def check_books(world: World) -> None:
 
 
 @pytest.mark.timeout(120)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(random=st.randoms(use_true_random=False))
 def test_the_ledger_ends_as_after_an_undisturbed_run(random: Random) -> None:
     plans = make_plans(random)
