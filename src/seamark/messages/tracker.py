@@ -21,7 +21,7 @@ from seamark.core.ids import ChainId
 from seamark.evm.ports import Block, Finalized, LogBatch, LogEvent, Reorg
 from seamark.messages.model import ConfigChange, Decoded, Malformed, Sighting
 from seamark.messages.protocol import MessageProtocol, Watch
-from seamark.messages.store import ChainView, Changes, Finality, Ledger, read_chains, save_progress
+from seamark.messages.store import ChainView, Changes, Finality, Ledger, read_chains, save_progress, take_turn
 from seamark.storage.totals import TotalKey, add_totals, total_key
 
 __all__ = ["Applied", "DecodedBatch", "apply", "decode"]
@@ -39,6 +39,11 @@ class DecodedBatch:
     events: tuple[tuple[LogEvent, Decoded | None], ...]
     scanned: int
     scanned_time: int
+
+    @property
+    def moves_messages(self) -> bool:
+        """False for blocks without facts: most of a quiet chain, stored with the least possible."""
+        return any(facts.sightings if facts else not isinstance(event, Block) for event, facts in self.events)
 
     @property
     def changes(self) -> list[ConfigChange]:
@@ -123,6 +128,7 @@ class _Run:
 def apply(connection: Connection, decoded: DecodedBatch, protocol: MessageProtocol, *, now_ms: int) -> Applied:
     """Store a batch: facts, states, transitions, events, totals and the stream's position."""
     batch = decoded.batch
+    next_no = take_turn(connection) if decoded.moves_messages else 0
     views = {ChainId(view.chain_id): view for view in read_chains(connection, protocol.name)}
     view = views[batch.chain_id]
     ledger = Ledger(
@@ -130,6 +136,7 @@ def apply(connection: Connection, decoded: DecodedBatch, protocol: MessageProtoc
         protocol=protocol.name,
         names=protocol.names,
         heights={chain_id: item.finalized for chain_id, item in views.items()},
+        next_no=next_no,
         now_ms=now_ms,
     )
     run = _Run(

@@ -12,7 +12,7 @@ from seamark.evm.ports import Block
 from seamark.messages.model import Decoded, Malformed
 from seamark.messages.protocol import Watch
 from seamark.messages.store import MessageView, count_by_stage, find_message, list_messages, read_chains, tables
-from seamark.messages.store.ledger import NEWS_S
+from seamark.messages.store.books import NEWS_S
 from seamark.storage.events import read_events
 from seamark.storage.totals import read_totals
 from tests.unit.messages.history import (

@@ -1,5 +1,6 @@
 """Tables of message tracking, and all that reads and writes them. Plain functions of a SQLAlchemy `Connection`."""
 
+from seamark.messages.store.books import LATENCY_BUCKETS_S, Changes
 from seamark.messages.store.chains import (
     ChainView,
     read_chains,
@@ -9,7 +10,7 @@ from seamark.messages.store.chains import (
     save_progress,
 )
 from seamark.messages.store.lanes import Lane, all_lanes, lane_labels, refresh_lanes
-from seamark.messages.store.ledger import LATENCY_BUCKETS_S, Changes, Finality, Ledger
+from seamark.messages.store.ledger import Finality, Ledger, take_turn
 from seamark.messages.store.queries import (
     LaneView,
     MessageDetail,
@@ -55,4 +56,5 @@ __all__ = [
     "refresh_lanes",
     "save_contracts",
     "save_progress",
+    "take_turn",
 ]

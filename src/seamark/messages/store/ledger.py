@@ -11,37 +11,28 @@ The caller commits; `Changes` tells it afterwards what to add to gauges and coun
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, select, tuple_
 
 from seamark.core.ids import BlockRef, ChainId
-from seamark.messages.model import Committed, Fact, Increment, LaneKey, MessageState, Sighting, Stage, Transition
+from seamark.messages.model import Committed, Fact, LaneKey, MessageState, Sighting
 from seamark.messages.protocol import LaneNames
 from seamark.messages.rules import CommitRange, count, fold, speaker, transitions
 from seamark.messages.store import tables
+from seamark.messages.store.books import Books, Changes
 from seamark.messages.store.bulk import insert_rows, update_rows
-from seamark.messages.store.lanes import Lane, Lanes, lane_labels
-from seamark.messages.store.rows import commit_row, evidence_of, message_row, sighting_of, sighting_row, view_of
-from seamark.storage.bulk import chunks, insert_new, upsert
-from seamark.storage.events import Event, append_events
-from seamark.storage.totals import TotalKey, add_totals, total_key
+from seamark.messages.store.lanes import Lanes
+from seamark.messages.store.rows import commit_row, evidence_of, message_row, sighting_of, sighting_row
+from seamark.storage.bulk import chunks, insert_new
 
-__all__ = ["LATENCY_BUCKETS_S", "NEWS_S", "Changes", "Finality", "Ledger", "TallyKey"]
-
-LATENCY_BUCKETS_S = (5, 15, 30, 60, 120, 300, 600, 900, 1200, 1800, 2700, 3600, 7200, 14400, 28800, 86400)
-"""From instant finality (seconds) over Ethereum's (15 minutes) to the slowest rollups (a day and more)."""
+__all__ = ["Finality", "Ledger", "take_turn"]
 
 PROMOTED_AT_ONCE = 2000  # messages folded together when a finalized block covers many: bounds memory
-NEWS_S = 86_400
-"""Steps that are older than a day when they are found are history: the ledger has them, the event log does not. It
-would be flooded by a catch-up over months, and its listeners want news."""
-
 GAP = 1000  # sequence numbers closer than this are looked up in one range of commits
 
 _message, _sighting, _commit = tables.message, tables.sighting, tables.commit
@@ -77,18 +68,6 @@ _MOVING = [
 ]
 
 Row = dict[str, Any]
-TallyKey = tuple[int, str, str]
-"""(lane id, "stage" or "reason", name)."""
-
-
-@dataclass(slots=True)
-class Changes:
-    """What a unit of work did, to be told to metrics once it is committed."""
-
-    totals: Counter[TotalKey] = field(default_factory=Counter)
-    tallies: Counter[TallyKey] = field(default_factory=Counter)
-    lanes: dict[int, Lane] = field(default_factory=dict)
-    steps: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +106,24 @@ class _Item:
             self.fresh.append(item)
 
 
+def take_turn(connection: Connection) -> int:
+    """Wait for the other trackers and give the next free message number; do this before reading anything else.
+
+    Trackers of several chains fold the same rows: on PostgreSQL each must see what the one before has committed, so
+    they take turns by locking a row. On SQLite there is one writer anyway.
+    """
+    insert_new(connection, tables.number, [{"id": 1, "next": 1}])
+    next_no: int = connection.execute(select(tables.number.c.next).with_for_update()).scalar_one()
+    return next_no
+
+
 class Ledger:
     """The tables of messages, for one protocol and one unit of work.
 
     Args:
         names: Labels and coverage of a lane.
-        heights: Final height by chain; `set_height` raises them.
+        heights: Final height by chain, read after `take_turn`; `set_height` changes them.
+        next_no: What `take_turn` gave.
         now_ms: The wall clock, for the log of transitions.
     """
 
@@ -143,19 +134,14 @@ class Ledger:
         protocol: str,
         names: Callable[[LaneKey], LaneNames],
         heights: dict[ChainId, int],
+        next_no: int,
         now_ms: int,
     ) -> None:
         self._connection = connection
-        self._protocol = protocol
         self._heights = heights
-        self._now_ms = now_ms
-        self._news_from = now_ms // 1000 - NEWS_S
         self._lanes = Lanes(connection, names)
-        self._next_no: int | None = None
-        self._transitions: list[dict[str, Any]] = []
-        self._events: list[Event] = []
-        self._added: Counter[tuple[int, str, str]] = Counter()
-        self.changes = Changes()
+        self._first_no = self._next_no = next_no
+        self._books = Books(connection, protocol=protocol, lanes=self._lanes, now_ms=now_ms)
 
     # ---- entry points -----------------------------------------------------------------------------------------------
 
@@ -163,7 +149,6 @@ class Ledger:
         """Facts of canonical blocks."""
         if not sightings:
             return
-        self._lock()
         self._lanes.ensure({item.lane: item.version for item in sightings})
         commits = [item for item in sightings if type(item.body) is Committed]
         items: dict[str, _Item] = {}
@@ -183,7 +168,6 @@ class Ledger:
 
     def orphan(self, chain_id: ChainId, blocks: Sequence[BlockRef]) -> None:
         """Blocks that left the canonical chain: what they told is true no longer."""
-        self._lock()
         items: dict[str, _Item] = {}
         gone: set[tuple[int, str, int, int]] = set()
         for chunk in chunks([(block.number, block.hash) for block in blocks]):
@@ -218,7 +202,6 @@ class Ledger:
         last = 0
         while numbers := self._numbers(waiting & (_message.c.no > last)):
             last = numbers[-1]
-            self._lock()
             items: dict[str, _Item] = {}
             self._find(items, _message.c.no, numbers)
             self._load_facts(items.values())
@@ -230,22 +213,11 @@ class Ledger:
 
     def close(self) -> Changes:
         """Write what was gathered; the unit of work is complete then."""
-        insert_rows(self._connection, tables.transition, self._transitions)
-        append_events(self._connection, self._events)
-        if self._next_no is not None:
+        if self._next_no != self._first_no:
             self._connection.execute(tables.number.update().values(next=self._next_no))
-        self._close_totals()
-        self._close_tallies()
-        return self.changes
+        return self._books.close()
 
     # ---- finding what is touched ------------------------------------------------------------------------------------
-
-    def _lock(self) -> None:
-        """Trackers of several chains take turns: each folds rows that another one may be changing."""
-        if self._next_no is not None:
-            return
-        insert_new(self._connection, tables.number, [{"id": 1, "next": 1}])
-        self._next_no = self._connection.execute(select(tables.number.c.next).with_for_update()).scalar_one()
 
     def _find(self, items: dict[str, _Item], column: Any, values: Sequence[Any]) -> None:
         for chunk in chunks(values):
@@ -336,14 +308,13 @@ class Ledger:
         first_seen = min(fact.evidence.time for fact in item.live or item.orphaned)
         row = message_row(state, lane.id, counted, first_seen)
         row["no"] = item.no
-        self._count(lane, increments)
-        self._tally(known, row, state)
-        self._tell(item.no, transitions(before, state, item.orphans), row, lane)
+        self._books.count(lane, increments)
+        self._books.tally(known, row, state)
+        self._books.tell(item.no, transitions(before, state, item.orphans), row, lane)
         same_send = known is not None and before is not None and before & state.facts & Fact.SENT
         return row, bool(same_send) and known.lane_id == lane.id and known.time == row["time"]
 
     def _take_number(self) -> int:
-        assert self._next_no is not None
         self._next_no += 1
         return self._next_no - 1
 
@@ -381,93 +352,6 @@ class Ledger:
             open_ = [item for item in open_ if item.last >= sequence]
             if open_:
                 found[message_id] = list(open_)
-
-    # ---- books ------------------------------------------------------------------------------------------------------
-
-    def _count(self, lane: Lane, increments: Iterable[Increment]) -> None:
-        for metric, label, amount in increments:
-            if metric == "message_latency_seconds":
-                bucket = next((str(bound) for bound in LATENCY_BUCKETS_S if amount <= bound), "+Inf")
-                self._added[lane.id, f"{metric}_bucket", f"{label}|{bucket}"] += 1
-                self._added[lane.id, f"{metric}_sum", label] += amount
-            else:
-                self._added[lane.id, metric, label] += amount
-
-    def _tally(self, known: Any, row: Mapping[str, Any], state: MessageState) -> None:
-        if known is not None:
-            self.changes.tallies[known.lane_id, "stage", known.stage] -= 1
-            if known.stage == Stage.FAILED:
-                self.changes.tallies[known.lane_id, "reason", known.reason] -= 1
-        self.changes.tallies[row["lane_id"], "stage", row["stage"]] += 1
-        if state.stage is Stage.FAILED:
-            self.changes.tallies[row["lane_id"], "reason", row["reason"]] += 1
-
-    def _tell(self, no: int, steps: Sequence[Transition], row: Mapping[str, Any], lane: Lane) -> None:
-        payload: dict[str, Any] | None = None
-        for step in steps:
-            at = step.evidence
-            back = step.step in ("retracted", "reorged")
-            self._transitions.append(
-                {
-                    "message_no": no,
-                    "step": step.step.value,
-                    "before": step.before.value if step.before else None,
-                    "after": step.after.value,
-                    "time": step.time,
-                    "seen_ms": self._now_ms,
-                    "chain_id": at.chain_id if at else None,
-                    "block_number": at.block_number if at else None,
-                    "block_hash": at.block_hash if at and back else None,
-                    "log_index": at.log_index if at else None,
-                }
-            )
-            self.changes.steps[step.step.value] += 1
-            if back or (step.time or row["time"]) >= self._news_from:
-                payload = payload or msgspec.to_builtins(view_of(row, lane))
-                told = {"step": step.step.value, "before": step.before.value if step.before else None, **payload}
-                self._events.append(Event(f"message.{step.step}", row["id"], told, at_ms=self._now_ms))
-
-    def _close_totals(self) -> None:
-        self._lanes.fetch({lane_id for lane_id, _, _ in self._added})
-        for (lane_id, metric, label), amount in self._added.items():
-            lane = self._lanes.number(lane_id)
-            labels = {**lane_labels(lane), **_own_labels(metric, label)}
-            self.changes.totals[total_key(f"{self._protocol}_{metric}", labels)] += amount
-        add_totals(self._connection, {key: Decimal(amount) for key, amount in self.changes.totals.items()})
-
-    def _close_tallies(self) -> None:
-        tallies = self.changes.tallies = Counter({key: delta for key, delta in self.changes.tallies.items() if delta})
-        self._lanes.fetch({lane_id for lane_id, _, _ in tallies})
-        self.changes.lanes = {lane_id: self._lanes.number(lane_id) for lane_id, _, _ in tallies}
-        table = tables.tally
-        columns = (table.c.lane_id, table.c.kind, table.c.name)
-        for chunk in chunks(list(tallies)):
-            rows = self._connection.execute(select(table).where(tuple_(*columns).in_(chunk)))
-            stored = {(row.lane_id, row.kind, row.name): row.messages for row in rows}
-            upsert(
-                self._connection,
-                table,
-                [
-                    {"lane_id": key[0], "kind": key[1], "name": key[2], "messages": stored.get(key, 0) + tallies[key]}
-                    for key in chunk
-                ],
-            )
-
-
-_LABEL_OF = {
-    "messages_received_total": "state",
-    "fees_total": "fee_token",
-    "errors_total": "class",
-    "message_latency_seconds_sum": "stage",
-}
-
-
-def _own_labels(metric: str, label: str) -> dict[str, str]:
-    if metric == "message_latency_seconds_bucket":
-        stage, _, bound = label.partition("|")
-        return {"stage": stage, "le": bound}
-    name = _LABEL_OF.get(metric)
-    return {name: label} if name else {}
 
 
 def _merged(ranges: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
