@@ -11,7 +11,7 @@ changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -27,8 +27,8 @@ from seamark.storage.totals import TotalKey, add_totals, total_key
 __all__ = ["Applied", "DecodedBatch", "apply", "decode"]
 
 LIVE_BLOCKS = 16
-"""A batch that ends so close to the head was read as it happened: then the newest block's time says when a block became
-final. Behind that it is history, and nobody saw when."""
+"""A chain that is read up to so close to its head is seen as it happens: then the newest block's time says when a block
+became final, however far behind that one is. Before that it is history, and nobody saw when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def apply(connection: Connection, decoded: DecodedBatch, protocol: MessageProtoc
     run = _Run(
         ledger,
         batch.chain_id,
-        live=_last_block(batch.events) >= batch.head - LIVE_BLOCKS,
+        live=decoded.scanned >= batch.head - LIVE_BLOCKS,
         finalized=view.finalized,
         newest_time=view.scanned_time,
     )
@@ -169,10 +169,6 @@ def apply(connection: Connection, decoded: DecodedBatch, protocol: MessageProtoc
         save_progress(connection, after)
     batch.save(connection)
     return Applied(changes, after, run.reorgs)
-
-
-def _last_block(events: Iterable[LogEvent]) -> int:
-    return max((event.ref.number for event in events if isinstance(event, (Block, Finalized))), default=-1)
 
 
 def _count_malformed(

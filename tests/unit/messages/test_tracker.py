@@ -17,6 +17,7 @@ from seamark.storage.events import read_events
 from seamark.storage.totals import read_totals
 from tests.unit.messages.history import (
     BACK,
+    BLOCK_TIME_S,
     OUT,
     A,
     B,
@@ -216,6 +217,21 @@ def test_finality_only_of_its_own_chain(world: World) -> None:
     assert view(world).stage == "sent"
     world.tell(A, final(world.block(A, 3)))
     assert view(world).stage == "finalized"
+
+
+def test_finality_far_behind_the_head_is_seen_to_happen(world: World) -> None:
+    """On Ethereum it is 64 blocks and more behind, and told in a batch of its own."""
+    world.tell(A, world.block(A, 3, [sent(1)]))
+    world.tell(A, *(world.block(A, number) for number in range(4, 70)))
+    world.tell(A, final(world.block(A, 5)), head=70)
+    assert view(world).finalized_time == block_time(69), "the newest block's time, as it became final then"
+    assert view(world).seconds.finality == 66 * BLOCK_TIME_S
+
+
+def test_finality_found_after_a_pause_was_not_seen(world: World) -> None:
+    world.tell(A, world.block(A, 3, [sent(1)]))
+    world.tell(A, final(world.block(A, 3)), head=500)
+    assert (view(world).finalized, view(world).finalized_time) == (True, None)
 
 
 def test_history_knows_that_a_message_is_final_but_not_since_when(world: World) -> None:
