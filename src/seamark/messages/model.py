@@ -20,6 +20,7 @@ import msgspec
 from seamark.core.ids import Address, ChainId, Hash32
 
 __all__ = [
+    "MAX_COMMITTED_AT_ONCE",
     "MAX_SEQUENCE",
     "STAGES",
     "Body",
@@ -45,6 +46,11 @@ __all__ = [
 MAX_SEQUENCE = 2**63 - 1
 """The largest integer that both databases hold; a real counter never gets there, a forged one is refused by
 decoders."""
+
+
+MAX_COMMITTED_AT_ONCE = 65_536
+"""Sequence numbers in one commit. Real roots hold at most a few hundred messages (256 proof hashes in CCIP); a forged
+range over everything would make one log touch every message of a lane."""
 
 
 class Stage(StrEnum):

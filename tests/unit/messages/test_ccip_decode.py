@@ -7,11 +7,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from seamark.core.ids import Address, BlockRef, ChainId, Hash32, Selector
+from seamark.evm.abi import compile_encoder, parse_params
 from seamark.evm.ports import Block
 from seamark.evm.types import Log
-from seamark.messages.model import Committed, Contract, Decoded, Executed, Sent, Sighting
+from seamark.messages.model import MAX_COMMITTED_AT_ONCE, Committed, Contract, Decoded, Executed, Sent, Sighting
 from seamark.messages.protocol import Watch
 from seamark.messages.protocols.ccip import CcipChain, CcipProtocol
 from seamark.messages.protocols.ccip import router as router_events
@@ -252,6 +255,62 @@ class TestWatch:
             for log in block.logs
         )
         assert watch.decode(Block(block.ref, logs), True).malformed
+
+
+_encode_report = compile_encoder(
+    parse_params(
+        "(uint64,bytes,uint64,uint64,bytes32)[], (uint64,bytes,uint64,uint64,bytes32)[],"
+        " ((address,uint224)[], (uint64,uint224)[])"
+    )
+)
+
+
+def report(*ranges: tuple[int, int], blessed: int = 0) -> Block:
+    """A block with one commit report of these ranges, the first `blessed` of them among the blessed roots."""
+    on_ramp = bytes(12) + bytes.fromhex(HOME["onramp"][2:])
+    roots = [(int(HOME["selector"]), on_ramp, first, last, bytes(32)) for first, last in ranges]
+    data = _encode_report((roots[:blessed], roots[blessed:], ([], [])))
+    where = Hash32("0x" + "01" * 32)
+    log = Log(REMOTE["offramp"], (events.COMMITTED.topic0,), "0x" + data.hex(), 9, where, where, 3)
+    return Block(BlockRef(9, where, where, 5), (log,))
+
+
+class TestReports:
+    def test_blessed_and_unblessed_roots_are_parts_of_one_log(self) -> None:
+        decoded = make_watch(REMOTE, HOME).decode(report((1, 2), (3, 3), (4, 9), blessed=1), True)
+        ranges = [
+            (item.part, item.sequence, item.body.last) for item in decoded.sightings if type(item.body) is Committed
+        ]
+        assert ranges == [(0, 1, 2), (1, 3, 3), (2, 4, 9)]
+        assert len({item.identity for item in decoded.sightings}) == 3
+
+    def test_a_report_of_prices_alone_commits_nothing(self) -> None:
+        assert make_watch(REMOTE, HOME).decode(report(), True) == Decoded()
+
+    @pytest.mark.parametrize("bad", [(5, 4), (0, 2**64 - 1), (1, MAX_COMMITTED_AT_ONCE + 1), (2**64 - 2, 2**64 - 1)])
+    def test_an_impossible_range_is_malformed(self, bad: tuple[int, int]) -> None:
+        decoded = make_watch(REMOTE, HOME).decode(report((1, 1), bad), True)
+        assert len(decoded.malformed) == 1
+
+    def test_a_wide_but_possible_range(self) -> None:
+        decoded = make_watch(REMOTE, HOME).decode(report((1, MAX_COMMITTED_AT_ONCE)), True)
+        assert len(decoded.sightings) == 1
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_any_damage_is_malformed_or_harmless_and_never_an_error(data: st.DataObject) -> None:
+    chain, peer = data.draw(st.sampled_from([(HOME, REMOTE), (REMOTE, HOME)]))
+    block = data.draw(st.sampled_from(blocks_of(chain)))
+    log = data.draw(st.sampled_from(block.logs))
+    raw = bytearray(bytes.fromhex(log.data[2:]))
+    for _ in range(data.draw(st.integers(1, 4))):
+        if raw:
+            raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(raw)))
+    damaged = msgspec.structs.replace(log, data="0x" + bytes(raw[:cut] if data.draw(st.booleans()) else raw).hex())
+    decoded = make_watch(chain, peer).decode(Block(block.ref, (damaged,)), data.draw(st.booleans()))
+    assert len(decoded.malformed) <= 1
 
 
 def test_topics_are_the_published_ones() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seamark.core.ids import Hash32, Selector
-from seamark.messages.model import MAX_SEQUENCE, Committed, Evidence, Executed, Sent, Sighting
+from seamark.messages.model import MAX_COMMITTED_AT_ONCE, MAX_SEQUENCE, Committed, Evidence, Executed, Sent, Sighting
 from seamark.messages.protocols.ccip.failures import explain_failure
 from seamark.messages.protocols.ccip.v1_6 import events
 from seamark.messages.protocols.ccip.v1_6.keys import account, lane_key
@@ -81,10 +81,10 @@ def committed(record: Any, version: str, own: Selector, at: Evidence) -> Iterato
     """`CommitReportAccepted` of an OffRamp: one range per root; a report of prices alone has none.
 
     Raises:
-        ValueError: A range that ends before it begins.
+        ValueError: A range that ends before it begins, or beyond any real size.
     """
     for part, root in enumerate((*record.blessedMerkleRoots, *record.unblessedMerkleRoots)):
-        if root.minSeqNr > root.maxSeqNr:
+        if not root.minSeqNr <= root.maxSeqNr < root.minSeqNr + MAX_COMMITTED_AT_ONCE:
             raise ValueError(f"a root from {root.minSeqNr} to {root.maxSeqNr}")
         yield Sighting(
             lane_key(root.sourceChainSelector, account(root.onRampAddress), own),
