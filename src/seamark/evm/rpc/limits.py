@@ -14,7 +14,7 @@ from seamark.runtime.clock import Clock
 
 __all__ = ["BlockRange", "InFlight", "StepLimit"]
 
-FIRST_BLOCK_RANGE: Final = 500  # free plans allow 5 to 10,000; replies stay at a few MB even on busy contracts
+FIRST_BLOCK_RANGE: Final = 100  # free plans allow 5 to 10,000; small first replies are read while the next are made
 MAX_BLOCK_RANGE: Final = 10_000
 FIRST_BATCH: Final = 100  # measured: larger batches bring nothing
 MAX_BATCH: Final = 100
@@ -22,13 +22,14 @@ FIRST_IN_FLIGHT: Final = 16  # requests; measured: the best at a round trip of 5
 MAX_IN_FLIGHT: Final = 32
 GROW_AFTER: Final = 8  # full-sized successes in a row
 GROWTH: Final = 1.25
+EASY_GROWTH: Final = 2.0  # where the answers are small: a quiet contract with a long history
 CEILING_LASTS_S: Final = 600.0  # then a larger value may be tried again: plans and nodes change
 FIRST_PAUSE_S: Final = 0.5  # after a rate limit without a hint
 LONGEST_PAUSE_S: Final = 30.0
 
 
 class StepLimit:
-    """A size that halves on refusal and grows by a quarter after a run of successes; never below 1."""
+    """A size that halves on refusal and grows after a run of successes; never below 1."""
 
     def __init__(self, first: int, most: int, clock: Clock) -> None:
         self.value = first
@@ -47,8 +48,8 @@ class StepLimit:
             self._ceiling = max(1, suggested if suggested is not None and suggested < asked else asked - 1)
             self._ceiling_until = self._clock.monotonic() + CEILING_LASTS_S
 
-    def accepted(self, asked: int) -> None:
-        """`asked` was answered; only full-sized requests say something about the limit."""
+    def accepted(self, asked: int, *, easily: bool = False) -> None:
+        """`asked` was answered, perhaps with room for much more; only full-sized requests tell something."""
         if asked < self.value:
             return
         self._successes += 1
@@ -57,7 +58,7 @@ class StepLimit:
         self._successes = 0
         if self._clock.monotonic() >= self._ceiling_until:
             self._ceiling = self._most
-        self.value = max(self.value, min(self._ceiling, int(self.value * GROWTH) + 1))
+        self.value = max(self.value, min(self._ceiling, int(self.value * (EASY_GROWTH if easily else GROWTH)) + 1))
 
 
 class BlockRange(StepLimit):

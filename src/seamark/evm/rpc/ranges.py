@@ -31,6 +31,7 @@ __all__ = ["LogRange"]
 
 PARTS_AT_ONCE: Final = 6  # parts under way; measured: more bring nothing
 LOGS_AT_ONCE: Final = 2_000  # in one reply, some 4 MB of typical logs
+FEW_LOGS: Final = LOGS_AT_ONCE // 8
 PART_ATTEMPTS: Final = 3  # one bad reply in a long range must not cost the whole range
 
 
@@ -102,7 +103,7 @@ class LogRange:
         if logs > LOGS_AT_ONCE and width > 1:
             self._endpoint.block_range.refused(width, lasting=False)
         else:
-            self._endpoint.block_range.accepted(width)
+            self._endpoint.block_range.accepted(width, easily=logs < FEW_LOGS)
 
     def _narrow(self, first: int, last: int, error: RangeTooWide) -> None:
         """Put the part back, to be read in smaller ones."""

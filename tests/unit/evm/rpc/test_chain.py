@@ -27,6 +27,7 @@ from seamark.evm.rpc.errors import (
     RpcUnavailable,
     WrongChain,
 )
+from seamark.evm.rpc.limits import FIRST_BLOCK_RANGE
 from seamark.evm.rpc.pool import HEAD_COUNTS_S, SURVEY_EVERY_S, WRONG_CHAIN_REST_S
 from seamark.evm.types import Call, LogFilter
 from seamark.runtime.http import make_session
@@ -65,9 +66,20 @@ def told(logs) -> list[int]:
 async def test_long_ranges_are_cut_and_put_together_in_order() -> None:
     async with FakeNode(head=3000) as node, chain_of(node) as chain:
         assert told(await chain.logs(WANTED, 0, 3000)) == list(range(3001))
-        assert len(node.ranges) == 7
-        assert max(last - first + 1 for first, last in node.ranges) == 500
-        assert node.calls["eth_getBlockByNumber"] == 7, "each part proves the last block"
+        assert node.ranges[0] == (0, FIRST_BLOCK_RANGE - 1)
+        assert len(node.ranges) < 3000 / FIRST_BLOCK_RANGE, "small answers let the parts grow"
+        assert node.calls["eth_getBlockByNumber"] == len(node.ranges), "each part proves the last block"
+
+
+async def test_large_answers_make_the_parts_smaller() -> None:
+    async with FakeNode(head=100) as node, chain_of(node) as chain:
+        node.handlers["eth_getLogs"] = lambda wanted: [
+            make_log(number, index)
+            for number in range(int(wanted["fromBlock"], 16), int(wanted["toBlock"], 16) + 1)
+            for index in range(40)
+        ]
+        assert len(await chain.logs(WANTED, 0, 100)) == 101 * 40
+        assert chain.pool.members[0].endpoint.block_range.value < FIRST_BLOCK_RANGE
 
 
 async def test_the_suggested_range_is_taken_and_remembered() -> None:
@@ -396,6 +408,34 @@ async def test_chains_without_finality_tags(handler) -> None:
         header = await chain.header("finalized")
         assert header is not None
         assert header.number == 90
+
+
+def without_tag(node: FakeNode, tag: str = "finalized") -> None:
+    node.handlers["eth_getBlockByNumber"] = lambda block, _: (
+        None if block == tag else node.header(node.head if block == "latest" else int(block, 16))
+    )
+
+
+async def test_on_a_chain_without_the_tag_a_dead_endpoint_changes_nothing() -> None:
+    clock = FakeClock()
+    async with FakeNode() as alive, FakeNode() as dead, chain_of(alive, dead, clock=clock) as chain:
+        without_tag(alive)
+        dead.down = True
+        assert await chain.header("finalized") is None
+        clock.advance(2 * TAG_RECHECK_S)
+        assert await chain.header("finalized") is None, "one that answers has no such tag, and nobody ever had"
+
+
+async def test_a_tag_that_one_endpoint_lacks_is_waited_for_where_another_had_it() -> None:
+    clock = FakeClock()
+    async with FakeNode() as poor, FakeNode() as rich, chain_of(poor, rich, clock=clock) as chain:
+        without_tag(poor)
+        header = await chain.header("finalized")
+        assert header is not None
+        assert header.number == 90
+        rich.down = True
+        with pytest.raises(TemporaryError):
+            await chain.header("finalized")
 
 
 async def test_trouble_is_not_a_missing_tag() -> None:

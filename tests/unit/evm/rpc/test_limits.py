@@ -22,13 +22,13 @@ def test_refusal_halves_what_was_asked() -> None:
 
 
 def test_a_suggestion_is_taken() -> None:
-    limit = BlockRange(FakeClock())
+    limit = StepLimit(500, 1000, FakeClock())
     limit.refused(500, suggested=100)
     assert limit.value == 100
 
 
 def test_a_useless_suggestion_still_makes_it_smaller() -> None:
-    limit = BlockRange(FakeClock())
+    limit = StepLimit(500, 1000, FakeClock())
     limit.refused(500, suggested=500)
     assert limit.value == 250
 
@@ -53,6 +53,14 @@ def test_growth_is_slow_and_needs_full_sized_requests() -> None:
     assert limit.value == 126
     succeed(limit, 100)
     assert limit.value == 1000
+
+
+def test_easy_answers_double_it() -> None:
+    limit = BlockRange(FakeClock())
+    first = limit.value
+    for _ in range(GROW_AFTER):
+        limit.accepted(limit.value, easily=True)
+    assert limit.value == 2 * first + 1
 
 
 def test_a_lasting_refusal_is_a_ceiling_for_a_while() -> None:
