@@ -87,6 +87,7 @@ class Chain:
         ]
         self.pool = Pool(chain_id, endpoints, clock=self._clock, observer=self._observer, max_lag=max_lag)
         self._without_tag: dict[tuple[str, str], float] = {}
+        self._tags_seen: set[str] = set()
         self._sending: set[asyncio.Task[Any]] = set()
 
     @property
@@ -159,33 +160,39 @@ class Chain:
 
     async def _tagged_header(self, tag: str) -> BlockHeader | None:
         """A node without finality says so in many ways: null, "unknown block", "safe block not found", a parse
-        error.
+        error. Where no endpoint has ever shown the tag, one that lacks it speaks for those that do not answer.
         """
         if not self.knows_tag(tag):
             return None
+        lacking = False
 
         async def read(endpoint: Endpoint) -> BlockHeader:
-            try:
-                header = read_header(await endpoint.ask("eth_getBlockByNumber", tag, False))
-            except (BlockOutOfRange, RequestRefused) as error:
-                self._note_missing(endpoint.label, tag)
-                raise BlockOutOfRange(str(error)) from error
-            except RpcUnavailable as error:
-                if "pars" not in error.message:
-                    raise
-                self._note_missing(endpoint.label, tag)
-                raise BlockOutOfRange(str(error)) from error
+            nonlocal lacking
+            header = await self._read_tagged(endpoint, tag)
             if header is None:
+                lacking = True
                 self._note_missing(endpoint.label, tag)
                 raise BlockOutOfRange(f"{endpoint.label}: it knows no {tag} block")
+            self._tags_seen.add(tag)
             return header
 
         try:
             return await self.pool.ask(read)
         except TemporaryError:
-            if not self.knows_tag(tag):
+            if not self.knows_tag(tag) or (lacking and tag not in self._tags_seen):
                 return None
             raise
+
+    @staticmethod
+    async def _read_tagged(endpoint: Endpoint, tag: str) -> BlockHeader | None:
+        try:
+            return read_header(await endpoint.ask("eth_getBlockByNumber", tag, False))
+        except (BlockOutOfRange, RequestRefused):
+            return None
+        except RpcUnavailable as error:
+            if "pars" not in error.message:
+                raise
+            return None
 
     def _lacks(self, label: str, tag: str) -> bool:
         noted = self._without_tag.get((label, tag))
