@@ -410,34 +410,6 @@ async def test_chains_without_finality_tags(handler) -> None:
         assert header.number == 90
 
 
-def without_tag(node: FakeNode, tag: str = "finalized") -> None:
-    node.handlers["eth_getBlockByNumber"] = lambda block, _: (
-        None if block == tag else node.header(node.head if block == "latest" else int(block, 16))
-    )
-
-
-async def test_on_a_chain_without_the_tag_a_dead_endpoint_changes_nothing() -> None:
-    clock = FakeClock()
-    async with FakeNode() as alive, FakeNode() as dead, chain_of(alive, dead, clock=clock) as chain:
-        without_tag(alive)
-        dead.down = True
-        assert await chain.header("finalized") is None
-        clock.advance(2 * TAG_RECHECK_S)
-        assert await chain.header("finalized") is None, "one that answers has no such tag, and nobody ever had"
-
-
-async def test_a_tag_that_one_endpoint_lacks_is_waited_for_where_another_had_it() -> None:
-    clock = FakeClock()
-    async with FakeNode() as poor, FakeNode() as rich, chain_of(poor, rich, clock=clock) as chain:
-        without_tag(poor)
-        header = await chain.header("finalized")
-        assert header is not None
-        assert header.number == 90
-        rich.down = True
-        with pytest.raises(TemporaryError):
-            await chain.header("finalized")
-
-
 async def test_trouble_is_not_a_missing_tag() -> None:
     async with FakeNode() as node, chain_of(node) as chain:
         node.handlers["eth_getBlockByNumber"] = refuse(-32603, "Internal error")
