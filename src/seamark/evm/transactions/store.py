@@ -83,7 +83,18 @@ Index(
     sqlite_where=text("state <> 'foreign'"),
     postgresql_where=text("state <> 'foreign'"),
 )
-Index("ix_evm_transaction_state", _transaction.c.chain_id, _transaction.c.signer, _transaction.c.state)
+Index(
+    "ix_evm_transaction_state",
+    _transaction.c.chain_id,
+    _transaction.c.signer,
+    _transaction.c.state,
+    _transaction.c.nonce,
+)
+
+# As a literal, so that the planners of both engines see that the index over keys holds all that is asked for. Without
+# it, and by a nonce without states, they would read all that was ever sent.
+_LIVE = text("evm_transaction.state <> 'foreign'")
+_LIVE_STATES = tuple(state for state in TxState if state is not TxState.FOREIGN)
 
 _attempt = Table(
     "evm_attempt",
@@ -171,8 +182,13 @@ class Journal:
 
     def load_open(self, connection: Connection) -> list[Entry]:
         """Every entry of each nonce that has an unfinished one, by nonce and age."""
-        open_nonces = select(_transaction.c.nonce).where(self._ours, _transaction.c.state.in_(_OPEN))
-        return self._load(connection, _transaction.c.nonce.in_(open_nonces), _transaction.c.state != TxState.FOREIGN)
+        nonces = connection.execute(select(_transaction.c.nonce).where(self._ours, _transaction.c.state.in_(_OPEN)))
+        live = _transaction.c.state.in_(_LIVE_STATES)
+        found = [
+            self._load(connection, _transaction.c.nonce.in_(part), live)
+            for part in chunks(sorted(set(nonces.scalars())))
+        ]
+        return [entry for part in found for entry in part]
 
     def highest_confirmed(self, connection: Connection) -> int | None:
         """The highest nonce that a transaction of ours used for good."""
@@ -181,14 +197,16 @@ class Journal:
         return found
 
     def find(self, connection: Connection, key: str) -> Entry | None:
-        """The newest entry with this key, FOREIGN ones included."""
-        found = self._load(connection, _transaction.c.key == key)
+        """The newest entry with this key, FOREIGN ones included: those are older than a live one."""
+        named = _transaction.c.key == key
+        found = self._load(connection, named, _LIVE) or self._load(
+            connection, named, _transaction.c.state == TxState.FOREIGN
+        )
         return max(found, key=lambda entry: entry.id) if found else None
 
     def known(self, connection: Connection, keys: Sequence[str]) -> dict[str, Entry]:
         """The live entries (not FOREIGN) among these keys."""
-        live = _transaction.c.state != TxState.FOREIGN
-        found = [self._load(connection, _transaction.c.key.in_(part), live) for part in chunks(keys)]
+        found = [self._load(connection, _transaction.c.key.in_(part), _LIVE) for part in chunks(keys)]
         return {entry.key: entry for part in found for entry in part}
 
     def _load(self, connection: Connection, *conditions: Any) -> list[Entry]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 from tests.support.sending import TO
 
 from seamark.core.errors import StopError
@@ -153,3 +153,28 @@ async def test_a_failed_unit_of_work_leaves_nothing(database: Database, journal:
     with pytest.raises(RuntimeError):
         await database.write(work)
     assert await database.read(lambda c: c.execute(text("SELECT count(*) FROM evm_attempt")).scalar()) == 0
+
+
+async def test_no_question_reads_the_whole_history(database: Database, journal: Journal):
+    await database.write(lambda c: journal.add(c, [draft(1), draft(2)]))
+
+    def plans(connection: Connection) -> list[str]:
+        asked: list[tuple[str, object]] = []
+
+        def note(_connection: object, _cursor: object, statement: str, values: object, *_: object) -> None:
+            asked.append((statement, values))
+
+        event.listen(connection, "before_cursor_execute", note)
+        journal.find(connection, "price-1")
+        journal.find(connection, "nobody")
+        journal.known(connection, ["price-1"])
+        journal.load_open(connection)
+        journal.highest_confirmed(connection)
+        event.remove(connection, "before_cursor_execute", note)
+        found = [row for one in asked for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {one[0]}", one[1])]  # type: ignore[arg-type]
+        return [row[3] for row in found if "evm_transaction " in row[3]]
+
+    steps = await database.read(plans)
+    assert len(steps) >= 6
+    wide = [step for step in steps if step.startswith("SCAN") or step.endswith("(chain_id=? AND signer=?)")]
+    assert not wide, "these would read every transaction that was ever sent"

@@ -70,7 +70,7 @@ def _create_transaction_journal() -> None:
             sqlite_where=sa.text(condition),
             postgresql_where=sa.text(condition),
         )
-    op.create_index("ix_evm_transaction_state", "evm_transaction", [*of_signer, "state"])
+    op.create_index("ix_evm_transaction_state", "evm_transaction", [*of_signer, "state", "nonce"])
     op.create_table(
         "evm_attempt",
         sa.Column(
