@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+from seamark.core.errors import RejectedError
 from seamark.core.ids import Hash32
 from seamark.evm.hexdata import to_quantity
 from seamark.evm.rpc.endpoint import Endpoint, Request
@@ -22,6 +23,7 @@ from seamark.evm.rpc.errors import (
     RangeTooWide,
     RateLimited,
     ResultTooLarge,
+    RpcTimeout,
 )
 from seamark.evm.rpc.observer import RpcObserver
 from seamark.evm.rpc.wire import read_header, read_logs
@@ -56,6 +58,7 @@ class LogRange:
         self._pending = [(first, last)]
         self._parts: list[tuple[int, list[Log]]] = []
         self._last_hash: Hash32 | None = None
+        self._timeouts = 0
 
     async def read(self) -> list[Log]:
         """All logs, in order.
@@ -94,6 +97,8 @@ class LogRange:
                 logs = await self._read_part(first, last)
             except RangeTooWide as error:
                 self._narrow(first, last, error)
+            except RpcTimeout as error:
+                await self._narrow_slow(first, last, error)
             else:
                 self._parts.append((first, logs))
                 self._widen(last - first + 1, len(logs))
@@ -119,11 +124,30 @@ class LogRange:
         middle = first + max(1, min(width - 1, limit.value))
         self._pending += [(middle, last), (first, middle - 1)]
 
+    async def _narrow_slow(self, first: int, last: int, error: RpcTimeout) -> None:
+        """A range that takes too long would do so every time: put it back in halves, and remember for later reads.
+
+        Where the endpoint is silent whatever it is asked, the range is not to blame.
+        """
+        width = last - first + 1
+        try:
+            await self._endpoint.ask("eth_blockNumber")
+        except (NodeFault, RejectedError):
+            raise error from None
+        limit = self._endpoint.block_range
+        limit.refused(width, suggested=max(1, width // 2))
+        self._observer.limit(self._endpoint.label, "block_range", limit.value)
+        self._timeouts += 1
+        if self._timeouts >= PART_ATTEMPTS or width == 1:
+            raise error
+        middle = first + width // 2
+        self._pending += [(middle, last), (first, middle - 1)]
+
     async def _read_part(self, first: int, last: int) -> list[Log]:
         for attempt in range(1, PART_ATTEMPTS + 1):
             try:
                 return await self._ask(first, last)
-            except (RangeTooWide, RateLimited, BlockOutOfRange, EndpointBehind):
+            except (RangeTooWide, RpcTimeout, RateLimited, BlockOutOfRange, EndpointBehind):
                 raise
             except NodeFault:
                 if attempt == PART_ATTEMPTS:
