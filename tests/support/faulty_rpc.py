@@ -4,7 +4,8 @@
         chain = Chain(31337, [proxy.url], session=session)
         proxy.faults = Faults(half_reply=True)      # from now on
         proxy.fail_next(2, Faults(status=500))      # the next two HTTP requests only
-        proxy.faults = Faults()                     # healthy again
+        proxy.choose = lambda: random.choice(some)  # other faults for each request
+        proxy.choose, proxy.faults = None, Faults() # healthy again
 
 Everything is switchable while requests are under way; each HTTP request takes the faults in force at its start.
 """
@@ -32,6 +33,9 @@ TAG_PLACE = {
     "eth_getTransactionCount": 1,
 }
 """Where a method's parameters name the block."""
+
+DEPTH_OF_TAG = {"latest": 0, "pending": 0, "safe": 1, "finalized": 2}
+"""Blocks below the head, as anvil has them with one slot in an epoch."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ class FaultyRpc:
 
     def __init__(self, upstream: str) -> None:
         self.faults = Faults()
+        self.choose: Callable[[], Faults] | None = None
         self.requests = 0
         self.calls: Counter[str] = Counter()
         self.batches: list[int] = []
@@ -127,7 +132,7 @@ class FaultyRpc:
             await self._session.close()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        faults = self._next.pop() if self._next else self.faults
+        faults = self._next.pop() if self._next else self.choose() if self.choose else self.faults
         body = await request.json()
         batch = body if isinstance(body, list) else [body]
         self.requests += 1
@@ -185,13 +190,13 @@ async def _half(request: web.Request, reply: bytes) -> web.StreamResponse:
 
 
 def _freeze_request(call: dict[str, Any], frozen_at: int | None) -> dict[str, Any]:
-    """A frozen node reads its own newest block as "latest"."""
+    """A frozen node reads its own newest block as "latest", and an older one as final."""
     if frozen_at is None:
         return call
     params = list(call["params"])
     place = TAG_PLACE.get(call["method"])
-    if place is not None and params[place] in ("latest", "pending"):
-        params[place] = hex(frozen_at)
+    if place is not None and params[place] in DEPTH_OF_TAG:
+        params[place] = hex(max(frozen_at - DEPTH_OF_TAG[params[place]], 0))
     if call["method"] == "eth_getLogs":
         wanted = params[0]
         first, last = int(wanted["fromBlock"], 16), int(wanted["toBlock"], 16)

@@ -12,7 +12,7 @@ from seamark.app.patience import first_answer
 from seamark.core.ids import ChainId
 from seamark.evm.metrics import RpcMetrics, TransactionMetrics
 from seamark.evm.ports import Signer
-from seamark.evm.rpc import Chain
+from seamark.evm.rpc import Chain, chain_health
 from seamark.evm.settings import ChainSettings, SignerSettings
 from seamark.evm.signers import SignerSource, open_signer
 from seamark.evm.transactions import Sender, SenderSettings
@@ -34,9 +34,8 @@ class OpenChain:
     chain: Chain
 
     async def health(self) -> Health:
-        """Does any endpoint answer?"""
-        header = await self.chain.header("latest")
-        return Health.down("no newest block") if header is None else Health.ok(f"block {header.number}")
+        """Does any endpoint answer, and is each of them of use?"""
+        return await chain_health(self.chain)
 
 
 @dataclass(slots=True)
