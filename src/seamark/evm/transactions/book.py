@@ -48,7 +48,7 @@ class Book:
         self._slots[entry.nonce] = Slot(entry.nonce, entries)
         self._nonces[entry.key] = entry.nonce
         self._set_cost(entry.nonce, _cost(self._slots[entry.nonce]))
-        self._tell(entry)
+        self.tell(entry)
 
     def settle(self, nonce: int) -> None:
         """Forget a slot that will not change any more."""
@@ -94,7 +94,12 @@ class Book:
         self._waiters.setdefault(key, []).append((until, future))
         return future
 
-    def _tell(self, entry: Entry) -> None:
+    def missed(self) -> list[str]:
+        """Keys that somebody waits for and that are not unfinished any more: after a `load` their end was not seen."""
+        return [key for key in self._waiters if key not in self._nonces]
+
+    def tell(self, entry: Entry) -> None:
+        """Answer those who wait for at most this state."""
         waiting = self._waiters.pop(entry.key, None)
         if waiting is None:
             return

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 
 import structlog
 
@@ -158,6 +159,9 @@ class Sender:
             self._follower.settled_below = 0 if confirmed is None else confirmed + 1
             nonces = [entry.nonce for entry in entries] + ([] if confirmed is None else [confirmed])
             crew.book.load(entries)
+            for key in crew.book.missed():
+                if ended := await crew.database.read(partial(crew.journal.find, key=key)):
+                    crew.book.tell(ended)
             crew.committer.restart(max(nonces, default=None), latest, pending)
         if entries:
             log.info("recovering transactions", count=len(entries), chain_id=crew.chain.chain_id)
