@@ -38,7 +38,7 @@ from seamark.storage.database import Database, open_database
 
 HOW = (
     "100 feeds on one signer, each with three venues; every second each feed's price moves by 1 % at its own moment. "
-    "So up to 100 transactions a second. anvil mines a block each second; the journal is SQLite on disk, synchronous=FULL."
+    "So up to 100 transactions a second; anvil mines a block each second, the journal is SQLite on disk (synchronous=FULL)."
 )
 CHAIN = ChainId(31337)
 FEEDS = 100

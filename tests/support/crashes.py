@@ -53,7 +53,7 @@ class CrashingDatabase:
     async def read(self, work: Work[T]) -> T:
         return await self._inner.read(work)
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, urgent: bool = False) -> T:
         self._fuse.pass_by("before write")
         result = await self._inner.write(work)
         self._fuse.pass_by("after write")

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, func,
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from seamark.core.errors import SettingsError, TemporaryError
-from seamark.storage import database as module
+from seamark.storage import sqlite as module
 from seamark.storage.database import Database, open_database
 
 _metadata = MetaData()

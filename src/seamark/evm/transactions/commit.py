@@ -147,7 +147,7 @@ class Committer:
         Raises:
             JournalConflict: One of the keys or nonces is in the journal.
         """
-        added = await self._database.write(lambda connection: self._journal.add(connection, drafts))
+        added = await self._database.write(lambda connection: self._journal.add(connection, drafts), urgent=True)
         for entry in added:
             self._book.sent_ms[entry.nonce] = entry.created_ms  # whoever drafted it sends it now
             self._book.put(entry)

@@ -146,7 +146,7 @@ class Follower:
             return
         journal, now = self._crew.journal, view.now_ms
         async with self._crew.lock:
-            lost = await self._crew.database.write(lambda c: journal.reopen_from(c, view.latest, now))
+            lost = await self._crew.database.write(lambda c: journal.reopen_from(c, view.latest, now), urgent=True)
             for entry in lost:
                 self._book.put(entry)
         self.settled_below = view.latest
@@ -165,7 +165,7 @@ class Follower:
             return
         journal = self._crew.journal
         async with self._crew.lock:
-            await self._crew.database.write(lambda c: journal.change(c, changes, view.now_ms, accepted))
+            await self._crew.database.write(lambda c: journal.change(c, changes, view.now_ms, accepted), urgent=True)
             self._book.accepted -= accepted
             for slot, verdict in verdicts:
                 self._apply(slot, verdict, view)
@@ -288,7 +288,7 @@ class Follower:
         async with self._crew.lock:
             fresh = [(slot.current, fees) for slot, fees in bumps if self._book.slot(slot.nonce) == slot]
             signed = [(one, await self._desk.attempt(one.nonce, one.intent, one.gas, fees)) for one, fees in fresh]
-            await self._crew.database.write(lambda c: self._crew.journal.add_attempts(c, signed))
+            await self._crew.database.write(lambda c: self._crew.journal.add_attempts(c, signed), urgent=True)
             raised = [replace(entry, attempts=(*entry.attempts, attempt)) for entry, attempt in signed]
             for entry in raised:
                 self._book.refusals.pop(entry.nonce, None)
@@ -321,7 +321,7 @@ class Follower:
     async def supersede(self, old: Entry, intent: Intent, gas: int, fees: Fees) -> Entry:
         """Journal another intent at the same nonce. The caller holds the lock and sends it."""
         draft = await self._crew.committer.draft(old.nonce, intent, gas, fees)
-        added = await self._crew.database.write(lambda c: self._crew.journal.supersede(c, old, draft))
+        added = await self._crew.database.write(lambda c: self._crew.journal.supersede(c, old, draft), urgent=True)
         self._book.refusals.pop(old.nonce, None)
         self._book.sent_ms[old.nonce] = draft.created_ms
         self._book.put(replace(old, current=False))
