@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import structlog
@@ -66,11 +67,18 @@ class Housekeeping:
             await self._clock.sleep(SWEEP_S)
 
     async def sweep(self) -> None:
-        """Ask how the mined publications stand, and store what has changed."""
-        for publication in await self._database.read(unconfirmed_publications):
-            sender = self._senders.get(publication.feed.chain_id)
-            if sender is not None:
-                await self._follow(publication, sender)
+        """Ask how the mined publications stand, and store what has changed.
+
+        All of them, page by page: some may never end (their chain left the settings, their journal is gone), and must
+        not stand in the way of the others.
+        """
+        after = 0
+        while page := await self._database.read(partial(unconfirmed_publications, after=after)):
+            after = page[-1].id
+            for publication in page:
+                sender = self._senders.get(publication.feed.chain_id)
+                if sender is not None:
+                    await self._follow(publication, sender)
 
     async def _follow(self, publication: Publication, sender: TransactionSender) -> None:
         outcome = await sender.find(publication.key)

@@ -297,11 +297,13 @@ def open_publications(connection: Connection, ref: FeedRef) -> list[Publication]
     return [_to_publication(row) for row in connection.execute(select(_publication).where(clause).order_by("id"))]
 
 
-def unconfirmed_publications(connection: Connection) -> list[Publication]:
-    """Mined ones that a reorg could still undo, or has undone; oldest first, a limited number."""
+def unconfirmed_publications(
+    connection: Connection, after: int = 0, limit: int = _UNCONFIRMED_AT_ONCE
+) -> list[Publication]:
+    """Mined ones that a reorg could still undo, or has undone, with an id above `after`; oldest first."""
     mined = _publication.c.state == str(PublicationState.MINED)
     clause = mined | ((_publication.c.state == str(PublicationState.BROADCAST)) & _publication.c.counted)
-    query = select(_publication).where(clause).order_by(_publication.c.id).limit(_UNCONFIRMED_AT_ONCE)
+    query = select(_publication).where(clause, _publication.c.id > after).order_by(_publication.c.id).limit(limit)
     return [_to_publication(row) for row in connection.execute(query)]
 
 

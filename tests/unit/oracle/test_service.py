@@ -13,12 +13,20 @@ from seamark.core.units import Ppb
 from seamark.evm.ports import TxState
 from seamark.oracle.housekeeping import Housekeeping
 from seamark.oracle.metrics import FeedMeter, OracleMetrics
-from seamark.oracle.model import FeedRef, PublicationState, Role, SourceFailure, TriggerPolicy
+from seamark.oracle.model import (
+    FeedRef,
+    Publication,
+    PublicationState,
+    Reason,
+    Role,
+    SourceFailure,
+    TriggerPolicy,
+)
 from seamark.oracle.publications import attempt_key
 from seamark.oracle.service import OracleChain, build_oracle
 from seamark.oracle.settings import OracleSettings, from_environment
 from seamark.oracle.sources.poller import SourceHealth
-from seamark.oracle.store import list_feeds, list_publications
+from seamark.oracle.store import list_feeds, list_publications, settle_publication
 from seamark.oracle.watcher import FeedWatcher, WatchedFeed
 from seamark.runtime.health import Status
 from seamark.runtime.http import make_session
@@ -273,6 +281,25 @@ async def test_an_orphaned_publication_goes_back_and_forth_and_counts_once(datab
     await keeping.sweep()
     assert await state_of(database) is PublicationState.MINED
     assert world.sample("oracle_updates_sent_total", reason="first") == 1
+
+
+async def test_publications_that_never_end_do_not_keep_others_from_it(database):
+    gone = FeedRef("OLD/USD", "gone", ChainId(999), OTHER)
+    stuck = [
+        Publication(attempt_key(gone, number, 1), gone, number, 1, PublicationState.MINED, Reason.HEARTBEAT, 1.0)
+        for number in range(1, 251)
+    ]
+
+    def store(connection):
+        for publication in stuck:
+            settle_publication(connection, publication)
+
+    await database.write(store)
+    world, keeping, key = await published_world(database)
+    world.sender.set(replace(world.sender.journal[key], state=TxState.CONFIRMED))
+    await keeping.sweep()
+    (newest,) = await database.read(lambda connection: list_publications(connection, feed=REF.name))
+    assert newest.state is PublicationState.FINAL
 
 
 async def test_the_balance_and_how_long_it_lasts(database):
