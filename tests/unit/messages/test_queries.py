@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from random import Random
 from typing import Any
@@ -65,6 +66,10 @@ def sequences(messages: list[MessageView]) -> list[int]:
     return [item.sequence for item in messages]
 
 
+BEYOND = urlsafe_b64encode(b"1." + b"9" * 30).decode()
+"""A cursor whose place is beyond any 64-bit number."""
+
+
 class TestList:
     def test_newest_first(self, world: World) -> None:
         shown = list_messages(world.connection).messages
@@ -125,7 +130,7 @@ class TestList:
         assert list(itertools.chain(*pages)) == whole
         assert all(len(page) == limit for page in pages[:-1])
 
-    @pytest.mark.parametrize("cursor", ["", "x", "MTIz", "!!!!", "MTIzLmFiYw", "é"])
+    @pytest.mark.parametrize("cursor", ["", "x", "MTIz", "!!!!", "MTIzLmFiYw", "é", BEYOND])
     def test_a_foreign_cursor_is_refused(self, world: World, cursor: str) -> None:
         with pytest.raises(RejectedError, match="cursor"):
             list_messages(world.connection, cursor=cursor)

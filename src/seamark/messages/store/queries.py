@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import Connection, Select, func, literal, select, tuple_, union_all
 
 from seamark.core.errors import RejectedError
-from seamark.messages.model import Fact, Stage
+from seamark.messages.model import MAX_SEQUENCE, Fact, Stage
 from seamark.messages.store import tables
 from seamark.messages.store.lanes import Lane, read_lanes
 from seamark.messages.store.rows import MessageView, view_of
@@ -371,6 +371,13 @@ def _read_cursor(cursor: str | None) -> tuple[int, int] | None:
     try:
         text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
         time, _, number = text.partition(".")
-        return int(time), int(number)
+        place = int(time), int(number)
     except ValueError as error:
-        raise RejectedError("the cursor is not one that a page has given", remedy="start again without it") from error
+        raise _bad_cursor() from error
+    if not all(abs(part) <= MAX_SEQUENCE for part in place):  # more than the databases hold
+        raise _bad_cursor()
+    return place
+
+
+def _bad_cursor() -> RejectedError:
+    return RejectedError("the cursor is not one that a page has given", remedy="start again without it")
