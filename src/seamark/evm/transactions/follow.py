@@ -9,13 +9,14 @@ goes out again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
 
 from seamark.core.errors import RejectedError, TemporaryError
+from seamark.core.ids import Hash32
 from seamark.evm.ports import Intent, TxState
 from seamark.evm.transactions.book import Book
 from seamark.evm.transactions.broadcast import Broadcaster, SigningDesk
@@ -91,6 +92,8 @@ class Follower:
         self.balance: int | None = None
         self._regressed = 0
         self._held: dict[int, Hold] = {}
+        self._head: Hash32 | None = None
+        self._judged_at: Hash32 | None = None  # the newest block when all was last judged
 
     async def look(self) -> None:
         """Once. Raises `TemporaryError` when the chain or the database cannot be reached; nothing is lost then."""
@@ -99,6 +102,7 @@ class Follower:
         await self._reopen_if_regressed(view)
         self._crew.committer.at_least(view.latest)
         await self._judge_all(view)
+        self._judged_at = self._head
         await self._fill_holes(view)
         await self._push_all(view)
         self._report()
@@ -113,15 +117,24 @@ class Follower:
         if head is None:
             raise TemporaryError(f"chain {chain.chain_id}: a node knows no newest block")
         self._desk.head = head.number
-        wanted = [hash_ for slot in self._book.slots() if needs_receipts(slot, latest) for hash_ in slot.hashes]
+        self._head = head.hash
+        found = self._known_receipts() if head.hash == self._judged_at else {}
+        asked = [slot for slot in self._book.slots() if needs_receipts(slot, latest) and not _is_in(found, slot)]
+        wanted = [hash_ for slot in asked for hash_ in slot.hashes]
         receipts = await chain.receipts(wanted) if wanted else []
-        found = {receipt.transaction_hash: receipt for receipt in receipts if receipt is not None}
+        found |= {receipt.transaction_hash: receipt for receipt in receipts if receipt is not None}
         final = await self._final_block(head.number)
         view = View(head.number, final, latest, pending, self._desk.now_ms(), found)
         patience = self._crew.settings.patience
         if any(may_be_foreign(slot, view, self._book.used.get(slot.nonce), patience) for slot in self._book.slots()):
             return replace(view, settled=await self._count_in(final))
         return view
+
+    def _known_receipts(self) -> dict[Hash32, Receipt]:
+        """Of what is mined and not final. While the newest block is the same, so are they: nobody need be asked."""
+        winners = [slot.winner for slot in self._book.slots()]
+        receipts = [entry.receipt for entry in winners if entry is not None]
+        return {receipt.transaction_hash: receipt for receipt in receipts if receipt is not None}
 
     async def _count_in(self, block: int) -> int:
         """The count in a final block; 0 (so nothing is decided) where the node cannot tell at the moment."""
@@ -336,6 +349,10 @@ class Follower:
         self._crew.observer(InFlight(len(unmined), (self._desk.now_ms() - oldest) / 1000))
         if self.balance is not None:
             self._crew.observer(BalanceRead(self.balance))
+
+
+def _is_in(found: Mapping[Hash32, Receipt], slot: Slot) -> bool:
+    return any(hash_ in found for hash_ in slot.hashes)
 
 
 def _changes(slot: Slot, verdict: Verdict) -> list[Change]:
