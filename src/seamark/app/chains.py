@@ -112,7 +112,7 @@ def make_sender(
         settings=SenderSettings(
             fees=FeePolicy(ceiling=fees.max_gas_price, min_tip=fees.min_tip),
             patience=Patience(bump_ms=int(fees.bump_after * 1000)),
-            confirmations=max(fees.confirmations, 1),
+            confirmations=max(fees.confirmations, finality.depth + 1),  # where the node knows no tag
             final_tag=finality.tag,
             poll_s=item.settings.poll_interval,
         ),

@@ -88,7 +88,8 @@ class FeeSettings(SettingsModel):
     """Offer 12.5 % more when a transaction is not mined for so long. Chains without fees never bump."""
 
     confirmations: int = Field(1, ge=1)
-    """Blocks on top of (and with) a transaction's own until it counts as confirmed, where finality says less."""
+    """Blocks on top of (and with) a transaction's own until it counts as confirmed, where the node knows no finality
+    tag and `finality.depth` asks for less."""
 
 
 class SignerSettings(SettingsModel):
