@@ -230,6 +230,23 @@ class TestLanes:
         assert [lane.channel for lane in list_lanes(world.connection)] == [""]
         world.tell(A, world.block(A, 1, [sent(1)]))
         assert [lane.channel for lane in list_lanes(world.connection)] == [OUT.channel]
+
+    def test_a_lane_whose_messages_never_arrive_is_not_searched_for_the_last_that_did(self) -> None:
+        world = World()
+        world.tell(A, world.block(A, 1, [sent(number) for number in range(1, 6)]))
+        asked: list[str] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            asked.append(statement)
+
+        event.listen(world.connection, "before_cursor_execute", note)
+        try:
+            (lane,) = list_lanes(world.connection)
+        finally:
+            event.remove(world.connection, "before_cursor_execute", note)
+        assert (lane.last_sent, lane.last_executed) == (5, None)
+        assert sum("message.facts &" in statement for statement in asked) == 1, "that of the last sent one"
+        world.close()
         world.close()
 
 

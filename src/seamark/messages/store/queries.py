@@ -324,6 +324,9 @@ def _transitions_of(connection: Connection, number: int) -> list[TransitionView]
     ]
 
 
+_TRIED = {Stage.EXECUTED.value, Stage.FAILED.value}
+
+
 def _lane_view(connection: Connection, lane: Lane, stages: dict[str, int]) -> LaneView:
     def highest(facts: int) -> int | None:
         query = (
@@ -355,9 +358,10 @@ def _lane_view(connection: Connection, lane: Lane, stages: dict[str, int]) -> La
         channel=lane.key.channel,
         stages=stages,
         total=sum(stages.values()),
-        last_sent=highest(Fact.SENT),
+        # Asked only where there is an answer: else every message of the lane would be looked at.
+        last_sent=highest(Fact.SENT) if names.source_watched else None,
         last_committed=connection.execute(committed).scalar(),
-        last_executed=highest(Fact.EXECUTED | Fact.FAILED),
+        last_executed=highest(Fact.EXECUTED | Fact.FAILED) if _TRIED & stages.keys() else None,
     )
 
 
