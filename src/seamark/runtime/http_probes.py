@@ -6,12 +6,14 @@
     GET /health/ready   200 or 503: may it be given work
 
 Metrics and health may share one port or have one each. Nothing here asks for or shows a secret; both listen on loopback
-unless told otherwise.
+unless told otherwise. There they answer to loopback's names only: a web page may let a name of its own lead to
+127.0.0.1 (DNS rebinding), and its browser would read balances and addresses of nodes to it.
 """
 
 from __future__ import annotations
 
 import errno
+import ipaddress
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ SHUTDOWN_S: Final = 1.0  # answers take milliseconds
 PROMETHEUS_TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _OK: Final = 200
 _UNAVAILABLE: Final = 503
+_MISDIRECTED: Final = 421
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -94,7 +97,7 @@ class ProbeServer:
         return same and self._metrics_at.port != 0
 
     async def _listen(self, where: Listen, routes: dict[str, Handler]) -> int:
-        application = web.Application()
+        application = web.Application(middlewares=[_refuse_strangers] if _is_loopback(where.host) else [])
         for path, handler in routes.items():
             application.router.add_get(path, handler)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S)
@@ -119,6 +122,28 @@ class ProbeServer:
 
     async def _serve_live(self, _: web.Request) -> web.StreamResponse:
         return _json({"status": "ok"}, ready=True)
+
+
+@web.middleware
+async def _refuse_strangers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if not _is_loopback(_host_name(request.headers.get("Host", ""))):
+        return web.Response(status=_MISDIRECTED, text="this server listens on loopback: ask for it as localhost\n")
+    return await handler(request)
+
+
+def _host_name(header: str) -> str:
+    """The name in a Host header such as localhost:8000 or [::1]:8000."""
+    text = header.strip().lower()
+    return text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0].removesuffix(".")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _json(body: dict[str, Any], *, ready: bool) -> web.Response:

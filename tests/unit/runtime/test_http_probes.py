@@ -99,3 +99,37 @@ async def test_stopping_twice_is_fine() -> None:
     await probes.start()
     await probes.stop()
     await probes.stop()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("LOCALHOST.:8000", 200),
+        ("127.0.0.1:9", 200),
+        ("127.8.8.8", 200),
+        ("[::1]:8000", 200),
+        ("rebound.example", 421),
+        ("127.0.0.1.rebound.example", 421),
+        ("localhost.rebound.example:8000", 421),
+        ("192.168.1.7", 421),
+    ],
+)
+async def test_on_loopback_only_its_own_names_are_answered(host: str, status: int) -> None:
+    async with server(registry(Health.ok())) as probes, make_session() as session:
+        for port, path in ((probes.metrics_port, "/metrics"), (probes.health_port, "/health")):
+            async with session.get(f"http://{HOST}:{port}{path}", headers={"Host": host}) as response:
+                assert response.status == status
+
+
+async def test_beyond_loopback_the_network_decides_who_asks() -> None:
+    probes = ProbeServer(
+        metrics=lambda: b"",
+        health=registry(Health.ok()),
+        metrics_at=Listen("0.0.0.0", 0, "metrics.port"),
+        health_at=Listen("0.0.0.0", 0, "health.port"),
+    )
+    async with probes, make_session() as session:
+        url = f"http://{HOST}:{probes.health_port}/health"
+        async with session.get(url, headers={"Host": "10.42.0.7:8080"}) as response:
+            assert response.status == 200
