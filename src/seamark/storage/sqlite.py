@@ -135,10 +135,19 @@ def _run_unit(connection: Connection, unit: _Unit) -> None:
         if not _in_transaction(connection):
             raise  # SQLite gave up the whole transaction (a full disk, for one): the group failed
         connection.exec_driver_sql("ROLLBACK TO unit")
-        unit.error = error
+        unit.error = _bearable(error)
     if not unit.kept:
         connection.exec_driver_sql("ROLLBACK TO unit")
     connection.exec_driver_sql("RELEASE unit")
+
+
+def _bearable(error: BaseException) -> BaseException:
+    """A future bears any error but this one, and the others of the group would wait for ever behind its refusal."""
+    if not isinstance(error, StopIteration):
+        return error
+    wrapped = RuntimeError("a unit of work raised StopIteration")
+    wrapped.__cause__ = error
+    return wrapped
 
 
 def _tell_all(loop: asyncio.AbstractEventLoop, units: list[_Unit]) -> None:

@@ -146,3 +146,15 @@ async def test_a_closed_database_says_so(database: SqliteDatabase) -> None:
     await database.close()
     with pytest.raises(TemporaryError, match="closed"):
         await database.write(add("late"))
+
+
+async def test_an_error_that_no_future_bears_reaches_its_owner_and_nobody_else(database: SqliteDatabase) -> None:
+    def run_dry(_: Connection) -> int:
+        return next(iter(()))
+
+    async with asyncio.timeout(5):
+        dry, fine = await asyncio.gather(
+            database.write(run_dry), database.write(lambda _: "told"), return_exceptions=True
+        )
+    assert isinstance(dry, RuntimeError)
+    assert fine == "told"
