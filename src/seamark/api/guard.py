@@ -56,9 +56,8 @@ class Guard:
 
     Args:
         app: What is guarded.
-        names: Host names that are answered, without port, lower case; None answers any (bound beyond loopback, where
-        the
-            names are not known and the network decides who may connect).
+        names: Host names that are answered beside loopback's, without port; None answers any (where the network decides
+            who may connect).
     """
 
     def __init__(self, app: ASGIApp, *, names: Collection[str] | None) -> None:

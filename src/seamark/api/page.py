@@ -33,7 +33,7 @@ def find_web_root() -> Path:
 
 
 class PageFiles(StaticFiles):
-    """Static files; only kinds that are listed above are served."""
+    """Static files of the kinds listed above; any other is sent as plain bytes, which no browser runs or shows."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(directory=root, html=True)

@@ -21,5 +21,5 @@ class ApiSettings(SettingsModel):
     """0 lets the system choose."""
 
     allowed_hosts: tuple[str, ...] = ()
-    """Further names (without port) that a browser may use for this server. On loopback any other name is refused,
-    because a hostile page can point a name of its own at 127.0.0.1 (DNS rebinding)."""
+    """Further names (without port) that a browser may use for this server; needed as soon as it listens beyond
+    loopback. Any other name is refused, because a hostile page can point a name of its own here (DNS rebinding)."""
