@@ -204,6 +204,19 @@ class TestIdentify:
         (found,) = await protocol.identify(node, [change], known)  # type: ignore[arg-type]
         assert found.details == {str(PEER): address(97)}
 
+    async def test_a_ramp_of_another_chain_that_comes_later_stops_nothing(self) -> None:
+        node, protocol = Node(), make_protocol()
+        known = await protocol.discover(node, [])  # type: ignore[arg-type]
+        stray = address(71)
+        node.on_ramp(stray, selector=7)
+        change = ConfigChange(chain_id=CHAIN, block_number=5, event="OnRampSet", addresses=(stray,))
+        (found,) = await protocol.identify(node, [change], known)  # type: ignore[arg-type]
+        assert (found.address, found.role) == (stray, "unsupported")
+        node.on_ramps[PEER] = stray
+        again = await protocol.discover(node, [*known, found])  # type: ignore[arg-type]
+        assert next(item for item in again if item.address == stray).role == "unsupported", "nor the next start"
+        assert stray not in protocol.watch(CHAIN, again).filter.addresses
+
 
 class TestNames:
     async def test_fee_tokens(self) -> None:

@@ -9,7 +9,7 @@ the role "unsupported" and not watched, so that nothing is lost in silence and a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -88,16 +88,30 @@ async def find_ramps(reader: ChainReader, router: Address, peers: Iterable[Selec
 
 
 async def identify_ramps(
-    reader: ChainReader, addresses: Sequence[Address], own: Selector, setting: str
+    reader: ChainReader, addresses: Sequence[Address], own: Selector, setting: str, *, lenient: Collection[Address] = ()
 ) -> list[Contract]:
     """What each address is, with what is needed to read its logs.
+
+    Args:
+        reader: The chain.
+        addresses: Which contracts.
+        own: The selector that is configured for the chain.
+        setting: What errors call it.
+        lenient: Ramps that came while we watched: one of another selector is a mistake on the chain, not in the
+            settings, and counts as not supported.
 
     Raises:
         SettingsError: A ramp belongs to another selector than the one configured for this chain.
     """
     found = []
     for address, kind in zip(addresses, await _types(reader, addresses), strict=True):
-        contract = await _identify(reader, address, kind, own, setting)
+        try:
+            contract = await _identify(reader, address, kind, own, setting)
+        except SettingsError as error:
+            if address not in lenient:
+                raise
+            log.warning("ramp of another chain", chain=reader.chain_id, address=address, problem=error.problem)
+            contract = Contract(chain_id=reader.chain_id, address=address, role=UNSUPPORTED, version=_version(kind))
         if contract.role == UNSUPPORTED:
             log.warning("ramp not supported", chain=reader.chain_id, address=address, version=contract.version)
         found.append(contract)
@@ -108,7 +122,7 @@ async def _identify(
     reader: ChainReader, address: Address, kind: TypeAndVersion | None, own: Selector, setting: str
 ) -> Contract:
     chain_id = reader.chain_id
-    version = f"{kind.type} {kind.version}" if kind else "unknown"
+    version = _version(kind)
     if kind is None or not kind.version.startswith(SUPPORTED) or kind.type not in ("OnRamp", "OffRamp"):
         return Contract(chain_id=chain_id, address=address, role=UNSUPPORTED, version=version)
     is_source = kind.type == "OnRamp"
@@ -125,6 +139,10 @@ async def _identify(
     return Contract(
         chain_id=chain_id, address=address, role=OFF_RAMP, version=kind.version, details=await _sources(ramp)
     )
+
+
+def _version(kind: TypeAndVersion | None) -> str:
+    return f"{kind.type} {kind.version}" if kind else "unknown"
 
 
 async def _sources(off_ramp: Reader) -> dict[str, str]:

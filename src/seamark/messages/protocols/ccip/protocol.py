@@ -6,7 +6,7 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -19,7 +19,7 @@ from seamark.evm.types import Log, LogFilter
 from seamark.messages.model import ConfigChange, Contract, Decoded, Evidence, LaneKey, Malformed, Sighting
 from seamark.messages.protocol import ChainRole, LaneNames, TokenInfo, Watch
 from seamark.messages.protocols.ccip import discovery, router
-from seamark.messages.protocols.ccip.discovery import OFF_RAMP, ON_RAMP, ROUTER_ROLE
+from seamark.messages.protocols.ccip.discovery import OFF_RAMP, ON_RAMP, ROUTER_ROLE, UNSUPPORTED
 from seamark.messages.protocols.ccip.selectors import NamedChain, SelectorTable
 from seamark.messages.protocols.ccip.v1_6 import decode as v1_6
 from seamark.messages.protocols.ccip.v1_6 import events
@@ -106,7 +106,8 @@ class CcipProtocol:
         # Ramps known from before are asked again: their sources may have changed while nobody was looking.
         ramps = [address for address, item in before.items() if item.role != ROUTER_ROLE]
         ramps += await discovery.find_ramps(reader, chain.router, peers)
-        found = await self._identify(reader, list(dict.fromkeys(ramps)))
+        refused = {address for address, item in before.items() if item.role == UNSUPPORTED}
+        found = await self._identify(reader, list(dict.fromkeys(ramps)), lenient=refused)
         await self._learn_tokens(reader, found)
         return [self._router(chain), *found]
 
@@ -115,7 +116,7 @@ class CcipProtocol:
     ) -> list[Contract]:
         before = {item.address: item for item in known}
         asked = dict.fromkeys(address for change in changes for address in change.addresses)
-        found = await self._identify(reader, list(asked))
+        found = await self._identify(reader, list(asked), lenient=asked.keys())
         await self._learn_tokens(reader, found)
         return [item for item in found if before.get(item.address) != item]
 
@@ -140,10 +141,12 @@ class CcipProtocol:
     def token(self, chain_id: ChainId | None, address: str) -> TokenInfo | None:
         return None if chain_id is None else self._tokens.get((chain_id, address))
 
-    async def _identify(self, reader: ChainReader, addresses: Sequence[Address]) -> list[Contract]:
+    async def _identify(
+        self, reader: ChainReader, addresses: Sequence[Address], *, lenient: Collection[Address]
+    ) -> list[Contract]:
         chain = self._chains[reader.chain_id]
         setting = f"the selector of chain {chain.name}"
-        return await discovery.identify_ramps(reader, addresses, chain.selector, setting)
+        return await discovery.identify_ramps(reader, addresses, chain.selector, setting, lenient=lenient)
 
     async def _learn_tokens(self, reader: ChainReader, contracts: Iterable[Contract]) -> None:
         ramps = [item.address for item in contracts if item.role == ON_RAMP]
