@@ -57,7 +57,8 @@ from seamark.storage.database import Database
 
 __all__ = ["Follower"]
 
-REGRESSED_LOOKS: Final = 2  # one node may lag; two looks in a row with a count below what was confirmed are a reorg
+REGRESSED_LOOKS: Final = 2  # looks in a row with a count below what was confirmed, before a reorg is believed
+REGRESSED_MS: Final = 60_000  # without a block that proves it: no node is behind for so long, the chain lost its end
 PUSHES: Final = 64  # broadcasts per look: a long queue must not starve what else uses the endpoint
 
 log = structlog.get_logger("seamark.evm.transactions")
@@ -91,6 +92,7 @@ class Follower:
         self.settled_below = 0  # every nonce below was used for good, as far as the journal knows
         self.balance: int | None = None
         self._regressed = 0
+        self._regressed_ms = 0
         self._held: dict[int, Hold] = {}
         self._head: Hash32 | None = None
         self._judged_at: Hash32 | None = None  # the newest block when all was last judged
@@ -124,7 +126,8 @@ class Follower:
         receipts = await chain.receipts(wanted) if wanted else []
         found |= {receipt.transaction_hash: receipt for receipt in receipts if receipt is not None}
         final = await self._final_block(head.number)
-        view = View(head.number, final, latest, pending, self._desk.now_ms(), found)
+        orphaned = await self._orphaned_nonces(found)
+        view = View(head.number, final, latest, pending, self._desk.now_ms(), found, orphaned=orphaned)
         patience = self._crew.settings.patience
         if any(may_be_foreign(slot, view, self._book.used.get(slot.nonce), patience) for slot in self._book.slots()):
             return replace(view, settled=await self._count_in(final))
@@ -135,6 +138,19 @@ class Follower:
         winners = [slot.winner for slot in self._book.slots()]
         receipts = [entry.receipt for entry in winners if entry is not None]
         return {receipt.transaction_hash: receipt for receipt in receipts if receipt is not None}
+
+    async def _orphaned_nonces(self, found: Mapping[Hash32, Receipt]) -> frozenset[int]:
+        """Mined ones whose receipt is gone, because another block stands where theirs was."""
+        gone = [slot for slot in self._book.slots() if not _is_in(found, slot)]
+        mined = {slot.nonce: slot.winner.receipt for slot in gone if slot.winner and slot.winner.receipt}
+        blocks = {receipt.block_hash: receipt for receipt in mined.values()}
+        left = dict(zip(blocks, await asyncio.gather(*map(self._has_left, blocks.values())), strict=True))
+        return frozenset(nonce for nonce, receipt in mined.items() if left[receipt.block_hash])
+
+    async def _has_left(self, receipt: Receipt) -> bool:
+        """Whether its block is proven to be off the chain: a node that lags has none of that number, or the same."""
+        header = await self._crew.chain.header(receipt.block_number)
+        return header is not None and header.hash != receipt.block_hash
 
     async def _count_in(self, block: int) -> int:
         """The count in a final block; 0 (so nothing is decided) where the node cannot tell at the moment."""
@@ -154,8 +170,13 @@ class Follower:
 
     async def _reopen_if_regressed(self, view: View) -> None:
         """A reorg deeper than `confirmations` took back what was confirmed: follow and send it again."""
-        self._regressed = self._regressed + 1 if view.latest < self.settled_below else 0
-        if self._regressed < REGRESSED_LOOKS:
+        if view.latest >= self.settled_below:
+            self._regressed = 0
+            return
+        if not self._regressed:
+            self._regressed_ms = view.now_ms
+        self._regressed += 1
+        if self._regressed < REGRESSED_LOOKS or not await self._is_lost(view):
             return
         journal, now = self._crew.journal, view.now_ms
         async with self._crew.lock:
@@ -165,6 +186,13 @@ class Follower:
         self.settled_below = view.latest
         self._crew.committer.at_least(max((entry.nonce + 1 for entry in lost), default=0))
         log.warning("confirmed transactions left the chain", count=len(lost), first_nonce=view.latest)
+
+    async def _is_lost(self, view: View) -> bool:
+        """Whether what was confirmed from the count on is off the chain, and not merely unknown to a node that lags."""
+        if view.now_ms - self._regressed_ms >= REGRESSED_MS:
+            return True
+        first = await self._crew.database.read(lambda c: self._crew.journal.confirmed_from(c, view.latest))
+        return first is not None and first.receipt is not None and await self._has_left(first.receipt)
 
     # ---- judging ----
 
@@ -259,7 +287,7 @@ class Follower:
         again: list[Entry] = []
         bumps: list[tuple[Slot, Fees]] = []
         for slot in self._book.slots():
-            if slot.winner is not None or slot.nonce < view.latest:
+            if slot.nonce < view.latest or (slot.winner is not None and _is_in(view.receipts, slot)):
                 continue
             move = next_move(
                 slot,

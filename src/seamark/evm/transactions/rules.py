@@ -4,8 +4,9 @@ Facts come from nodes that may lag behind each other, so nothing final hangs on 
 
 - mined means a receipt of one of our own attempts; a nonce that is used without such a receipt is *not* foreign yet, it
   is undecided until the block where that was first seen is final, and some seconds have passed;
-- a receipt that vanishes sends its slot back to BROADCAST, and the same bytes go out again. That costs nothing when the
-  node merely lags (it answers "already known" or "nonce too low") and is right when it does not;
+- a receipt that vanishes sends its slot back to BROADCAST once another block stands in the place of its own. Where none
+  does, the node lags or the chain lost its end: nothing is decided, and the same bytes go out again now and then, which
+  costs nothing in the first case ("nonce too low") and is right in the second;
 - a transaction is only ever replaced at its own nonce. So nothing can be mined twice, whatever else is misjudged.
 """
 
@@ -46,7 +47,8 @@ class View:
 
     `head` is the newest block, `final` the newest that stays, `latest` and `pending` the signer's transaction counts in
     the newest block and with the pool's. `receipts` are those found of the attempts asked for. `settled` is the count
-    in block `final`, where it was asked for.
+    in block `final`, where it was asked for. `orphaned` are the nonces whose receipt is gone and whose block another
+    one has taken the place of.
     """
 
     head: int
@@ -56,6 +58,7 @@ class View:
     now_ms: int
     receipts: Mapping[Hash32, Receipt]
     settled: int | None = None
+    orphaned: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +156,16 @@ def judge(slot: Slot, view: View, used: UsedSince | None, patience: Patience) ->
         if same and known is not None and known.receipt is not None and known.receipt.block_hash == receipt.block_hash:
             return Keep()
         return Verdict(state, entry, receipt)
+    if slot.winner is not None:
+        return Verdict(TxState.BROADCAST) if slot.nonce in view.orphaned else Keep()
     if may_be_foreign(slot, view, used, patience) and (view.settled is None or slot.nonce < view.settled):
         return Verdict(TxState.FOREIGN)
-    return Verdict(TxState.BROADCAST) if slot.winner is not None else Keep()
+    return Keep()
 
 
 def may_be_foreign(slot: Slot, view: View, used: UsedSince | None, patience: Patience) -> bool:
     """Whether the nonce has been used without a receipt of ours long enough to ask for the count in a final block."""
-    if slot.nonce >= view.latest or used is None or _winning(slot, view) is not None:
+    if slot.nonce >= view.latest or used is None or slot.winner is not None or _winning(slot, view) is not None:
         return False
     return used.head <= view.final and view.now_ms - used.ms >= patience.foreign_ms
 
@@ -195,14 +200,15 @@ Move: TypeAlias = Resend | Bump | Hold | None
 def next_move(
     slot: Slot, view: View, *, sent_ms: int | None, refused: bool, market: Market, policy: FeePolicy, patience: Patience
 ) -> Move:
-    """How to push a slot that is in no block yet.
+    """How to push a slot that is in no block yet, or in none that this look could see.
 
     A higher offer goes out only where fees can be what is missing: blocks came since the last attempt, and either it is
     this nonce's turn or the offer no longer pays for the next block. (A chain that stands still is not helped by money,
     nor is a transaction that waits for an earlier nonce.)
 
     Args:
-        slot: Unmined, its nonce not used yet.
+        slot: Its nonce is not used yet. One that was mined and is not proven to be off the chain gets nothing but the
+            same bytes.
         view: What the chain says.
         sent_ms: When the current bytes last went out; None if not since the start.
         refused: A node called the last attempt underpriced.
@@ -213,6 +219,9 @@ def next_move(
     last = slot.current.last
     if sent_ms is None:
         return Resend()
+    missing = view.pending <= slot.nonce
+    if slot.winner is not None:
+        return Resend() if missing and view.now_ms - sent_ms >= patience.resend_ms else None
     age = view.now_ms - last.at_ms
     stuck = age >= patience.bump_ms and view.head > last.head
     short = slot.nonce == view.latest or not pays(last.fees, market, policy)
@@ -222,7 +231,6 @@ def next_move(
         if isinstance(fees, Fees):
             return Bump(fees)
         held = fees
-    missing = view.pending <= slot.nonce
     if view.now_ms - sent_ms >= (patience.resend_ms if missing else patience.remind_ms):
         return Resend()
     return held

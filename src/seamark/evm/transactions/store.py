@@ -196,6 +196,13 @@ class Journal:
         found: int | None = connection.execute(query).scalar()
         return found
 
+    def confirmed_from(self, connection: Connection, nonce: int) -> Entry | None:
+        """The confirmed entry with the lowest nonce from this one on."""
+        confirmed = and_(self._ours, _transaction.c.state == TxState.CONFIRMED, _transaction.c.nonce >= nonce)
+        lowest = select(func.min(_transaction.c.nonce)).where(confirmed).scalar_subquery()
+        found = self._load(connection, _transaction.c.state == TxState.CONFIRMED, _transaction.c.nonce == lowest)
+        return found[0] if found else None
+
     def find(self, connection: Connection, key: str) -> Entry | None:
         """The newest entry with this key, FOREIGN ones included: those are older than a live one."""
         named = _transaction.c.key == key

@@ -169,6 +169,80 @@ async def test_a_final_tag_decides_where_the_node_has_one(rig: Rig):
     assert await rig.state(1) is TxState.CONFIRMED
 
 
+async def test_a_node_that_lags_is_no_reorg(rig: Rig):
+    """Neither for what is mined nor for what is confirmed."""
+    rig.start(confirmations=2)
+    for number in (1, 2):
+        await rig.sender.submit(price(number))
+        rig.node.mine()
+    await rig.look()
+    states = [await rig.state(1), await rig.state(2)]
+    assert states == [TxState.CONFIRMED, TxState.MINED]
+    whole, rig.node.blocks = rig.node.blocks, rig.node.blocks[:1]
+    for _ in range(4):
+        await rig.look(6)
+    assert [await rig.state(1), await rig.state(2)] == states
+    rig.node.blocks = whole
+    await rig.look()
+    rig.node.mine()
+    await rig.look()
+    assert [await rig.state(1), await rig.state(2)] == [TxState.CONFIRMED, TxState.CONFIRMED]
+    assert rig.told(Orphaned) == []
+    assert [event.nonce for event in rig.told(Settled)] == [0, 1]
+
+
+async def test_a_lost_receipt_is_no_reorg_while_its_block_is_there(rig: Rig):
+    rig.start(confirmations=3)
+    await rig.sender.submit(price(1))
+    rig.node.mine()
+    await rig.look()
+    receipts = rig.node.receipts
+
+    async def lagging(transactions):
+        return [None for _ in transactions]
+
+    rig.node.receipts = lagging  # type: ignore[method-assign]
+    for _ in range(5):
+        rig.node.mine()
+        await rig.look(6)
+    assert await rig.state(1) is TxState.MINED
+    rig.node.receipts = receipts  # type: ignore[method-assign]
+    rig.node.mine()
+    await rig.look()
+    assert await rig.state(1) is TxState.CONFIRMED
+    assert rig.told(Orphaned) == []
+
+
+async def test_a_chain_that_lost_its_end_gets_the_same_bytes_again(rig: Rig):
+    """As after a node's crash: shorter than before, and no other block in the place of ours."""
+    rig.start(confirmations=2)
+    await rig.sender.submit(price(1))
+    rig.node.mine()
+    await rig.look()
+    del rig.node.blocks[1:]
+    await rig.look(6)
+    rig.node.mine()
+    await rig.look()
+    assert [tx.data for tx in rig.node.mined] == [b"price-1"]
+    assert await rig.state(1) is TxState.MINED
+    assert len({tx.hash for tx in rig.node.accepted}) == 1
+
+
+async def test_a_chain_that_lost_what_was_confirmed_is_believed_after_a_minute(rig: Rig):
+    await rig.sender.submit(price(1))
+    rig.node.mine()
+    await rig.look()
+    assert await rig.state(1) is TxState.CONFIRMED
+    del rig.node.blocks[1:]
+    await rig.look()
+    await rig.look(59)
+    assert await rig.state(1) is TxState.CONFIRMED
+    await rig.look(1)
+    rig.node.mine()
+    await rig.look()
+    assert [tx.data for tx in rig.node.mined] == [b"price-1"]
+
+
 @pytest.mark.parametrize("keep", [True, False])
 async def test_a_reorg_sends_the_same_bytes_again(rig: Rig, keep: bool):
     rig.start(confirmations=5)

@@ -130,9 +130,17 @@ def test_another_block_is_told_though_the_state_is_the_same():
     assert judge(mined, view(moved, latest=6), None, PATIENCE) == Verdict(TxState.MINED, mined.current, moved)
 
 
-def test_a_receipt_that_vanished_is_an_orphan():
+def test_a_receipt_that_vanished_is_an_orphan_where_another_block_took_its_place():
     mined = slot(replace(entry(), state=TxState.MINED, receipt=receipt(1, block=9)))
-    assert judge(mined, view(), None, PATIENCE) == Verdict(TxState.BROADCAST)
+    assert judge(mined, view(), None, PATIENCE) == Keep(), "the node may lag"
+    proven = replace(view(), orphaned=frozenset({mined.nonce}))
+    assert judge(mined, proven, None, PATIENCE) == Verdict(TxState.BROADCAST)
+
+
+def test_what_was_mined_is_never_called_foreign_because_its_receipt_is_gone():
+    mined = slot(replace(entry(), state=TxState.MINED, receipt=receipt(1, block=9)))
+    seen = view(head=30, final=20, latest=6, now=NOW + 60_000)
+    assert judge(mined, seen, UsedSince(10, NOW), PATIENCE) == Keep()
 
 
 @pytest.mark.parametrize(
@@ -170,6 +178,14 @@ def test_receipts_are_asked_for_where_they_can_exist():
 
 def move(ours: Slot, seen: View, *, sent_ms: int | None = NOW, refused: bool = False, market: Market = MARKET):
     return next_move(ours, seen, sent_ms=sent_ms, refused=refused, market=market, policy=POLICY, patience=PATIENCE)
+
+
+def test_what_was_mined_and_is_not_seen_goes_out_again_with_the_same_bytes_alone():
+    mined = slot(replace(entry(), state=TxState.MINED, receipt=receipt(1, block=9)))
+    later = NOW + 60_000
+    assert move(mined, view(head=30, pending=5, now=later), refused=True) == Resend()
+    assert move(mined, view(head=30, pending=5, now=later), sent_ms=later - 4_999, refused=True) is None
+    assert move(mined, view(head=30, pending=6, now=later), refused=True) is None
 
 
 def test_what_was_not_sent_yet_is_sent():

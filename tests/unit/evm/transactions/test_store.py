@@ -138,6 +138,15 @@ async def test_what_was_confirmed_can_be_opened_again(database: Database, journa
     assert await database.read(journal.load_open) == reopened
 
 
+async def test_the_first_confirmed_one_from_a_nonce_on(database: Database, journal: Journal):
+    entries = await database.write(lambda c: journal.add(c, [draft(1), draft(2), draft(3), draft(4)]))
+    confirmed = [Change(entry, TxState.CONFIRMED, True, RECEIPT) for entry in entries[:3]]
+    await database.write(lambda c: journal.change(c, confirmed, 5))
+    found = await database.read(lambda c: [journal.confirmed_from(c, nonce) for nonce in (0, 2, 3, 4)])
+    assert [entry and entry.nonce for entry in found] == [1, 2, 3, None]
+    assert [entry and entry.receipt for entry in found] == [RECEIPT, RECEIPT, RECEIPT, None]
+
+
 async def test_the_chain_is_known_by_its_first_block(database: Database, journal: Journal):
     for _ in range(2):
         await database.write(lambda c: journal.check_genesis(c, hash_of(1)))
@@ -170,6 +179,7 @@ async def test_no_question_reads_the_whole_history(database: Database, journal: 
         journal.known(connection, ["price-1"])
         journal.load_open(connection)
         journal.highest_confirmed(connection)
+        journal.confirmed_from(connection, 1)
         event.remove(connection, "before_cursor_execute", note)
         found = [row for one in asked for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {one[0]}", one[1])]  # type: ignore[arg-type]
         return [row[3] for row in found if "evm_transaction " in row[3]]
