@@ -23,8 +23,9 @@ class StreamSettings:
     poll_interval_s: float = 1.0
     """Pause between two looks at the head once everything is read."""
 
-    longest_pause_s: float = 30.0
-    """Pauses after failed polls double up to this."""
+    longest_pause_s: float = 5.0
+    """Pauses after failed polls double up to this: a node that is back is noticed within seconds, and one that is down
+    is not hurt by a question now and then. A node that asks for more patience gets it."""
 
     max_range: int = 10_000
     """Blocks in one log query over finalized history; the reader splits further by what each endpoint allows."""
