@@ -15,7 +15,7 @@ from seamark.runtime.clock import Clock
 __all__ = ["first_answer"]
 
 RETRY_S: Final = 0.5
-LEAST_S: Final = 0.1  # even without any patience, a node may take this long
+LEAST_S: Final = 5.0  # even without any patience, a node may take this long for one answer
 
 _T = TypeVar("_T")
 log = structlog.get_logger("seamark.app")
@@ -27,7 +27,8 @@ async def first_answer(question: Callable[[], Awaitable[_T]], *, clock: Clock, l
     Raises:
         SettingsError: No answer in time, a refusal, or another chain; names `setting`, which holds the node's address.
     """
-    give_up = clock.monotonic() + limit_s
+    began = clock.monotonic()
+    give_up = began + limit_s
     told = False
     while True:
         try:
@@ -39,7 +40,9 @@ async def first_answer(question: Callable[[], Awaitable[_T]], *, clock: Clock, l
             remedy = "check the address, and the key in it if it has one"
             raise SettingsError(setting, f"the node refuses to answer ({error.message})", remedy=remedy) from error
         except (TemporaryError, TimeoutError) as error:
-            reason = error.message if isinstance(error, TemporaryError) else f"silence for {limit_s:g} s"
+            reason = (
+                error.message if isinstance(error, TemporaryError) else f"silence for {clock.monotonic() - began:.0f} s"
+            )
             if clock.monotonic() + RETRY_S > give_up:
                 remedy = "check that the node runs and that the address is right"
                 raise SettingsError(setting, f"no node answers ({reason})", remedy=remedy) from error

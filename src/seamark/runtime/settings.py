@@ -40,6 +40,7 @@ M = TypeVar("M", bound="SettingsModel")
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 MAX_FILE_BYTES = 1_000_000  # a settings file larger than this is a mistake, not a configuration
 MAX_VALUES = 100_000  # of one file, its aliases written out: a small file can stand for billions
+MAX_DEPTH = 50  # lists in lists; an alias may contain itself, and then there is no end
 
 
 class SettingsModel(BaseModel):
@@ -183,6 +184,8 @@ def _not_yaml(path: Path, error: yaml.YAMLError) -> SettingsError:
 
 
 def _note_lines(node: Any, at: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int], source: str) -> None:
+    if len(at) > MAX_DEPTH:
+        raise SettingsError(source, "is nested too deeply", remedy="is this the right file?")
     if len(lines) > MAX_VALUES:
         raise SettingsError(source, f"stands for more than {MAX_VALUES} values", remedy="is this the right file?")
     if isinstance(node, yaml.MappingNode):
@@ -244,9 +247,16 @@ def validate_settings(
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        problems = [_explain(model, item, lines or {}) for item in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        problems = [_explain(model, item, lines or {}) for item in found if not _follows(item, found)]
         problems.sort(key=lambda problem: problem.line or 0)
         raise SettingsProblems(source, problems) from None  # pydantic's text quotes values, which may be secrets
+
+
+def _follows(item: Any, others: Sequence[Any]) -> bool:
+    """A list that is too short only because an item of it is wrong, which is told anyway."""
+    at = item["loc"]
+    return item["type"] == "too_short" and any(o["loc"][: len(at)] == at for o in others if o is not item)
 
 
 def _explain(model: type[SettingsModel], item: Any, lines: Mapping[tuple[str | int, ...], int]) -> Problem:
