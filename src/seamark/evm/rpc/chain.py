@@ -47,6 +47,7 @@ from seamark.runtime.clock import Clock, SystemClock
 __all__ = ["Chain"]
 
 TAG_RECHECK_S: Final = 60.0  # a young chain learns what is final after its first epochs
+TAG_TRUST_S: Final = 600.0  # a node that knew a tag knows it still; until then its lack is a failure, not a property
 _FINALITY_TAGS: Final = frozenset({"finalized", "safe"})
 _HEAD_TAGS: Final = frozenset({"latest", "pending"})
 
@@ -87,7 +88,7 @@ class Chain:
         ]
         self.pool = Pool(chain_id, endpoints, clock=self._clock, observer=self._observer, max_lag=max_lag)
         self._without_tag: dict[tuple[str, str], float] = {}
-        self._tags_seen: set[str] = set()
+        self._tag_seen_at: dict[str, float] = {}
         self._sending: set[asyncio.Task[Any]] = set()
 
     @property
@@ -116,8 +117,8 @@ class Chain:
         return await self._headers(numbers)
 
     def knows_tag(self, tag: str) -> bool:
-        """False where every endpoint has lately shown that it has no "finalized" or "safe"."""
-        return not all(self._lacks(member.label, tag) for member in self.pool.members)
+        """False where every endpoint has lately shown that it has no "finalized" or "safe", and none had it before."""
+        return self._had(tag) or not all(self._lacks(member.label, tag) for member in self.pool.members)
 
     async def _head(self, endpoint: Endpoint, tag: str) -> BlockHeader:
         header = read_header(await endpoint.ask("eth_getBlockByNumber", tag, False))
@@ -173,13 +174,13 @@ class Chain:
                 lacking = True
                 self._note_missing(endpoint.label, tag)
                 raise BlockOutOfRange(f"{endpoint.label}: it knows no {tag} block")
-            self._tags_seen.add(tag)
+            self._tag_seen_at[tag] = self._clock.monotonic()
             return header
 
         try:
             return await self.pool.ask(read)
         except TemporaryError:
-            if not self.knows_tag(tag) or (lacking and tag not in self._tags_seen):
+            if not self.knows_tag(tag) or (lacking and not self._had(tag)):
                 return None
             raise
 
@@ -193,6 +194,10 @@ class Chain:
             if "pars" not in error.message:
                 raise
             return None
+
+    def _had(self, tag: str) -> bool:
+        seen = self._tag_seen_at.get(tag)
+        return seen is not None and self._clock.monotonic() - seen < TAG_TRUST_S
 
     def _lacks(self, label: str, tag: str) -> bool:
         noted = self._without_tag.get((label, tag))

@@ -10,7 +10,7 @@ import pytest
 from seamark.core.errors import TemporaryError
 from seamark.core.ids import ChainId
 from seamark.evm.rpc import Chain
-from seamark.evm.rpc.chain import TAG_RECHECK_S
+from seamark.evm.rpc.chain import TAG_RECHECK_S, TAG_TRUST_S
 from seamark.runtime.http import make_session
 from tests.support.clock import FakeClock
 from tests.unit.evm.rpc.fake_node import FakeNode
@@ -52,3 +52,16 @@ async def test_a_tag_that_one_endpoint_lacks_is_waited_for_where_another_had_it(
         rich.down = True
         with pytest.raises(TemporaryError):
             await chain.header("finalized")
+
+
+async def test_a_tag_that_was_known_does_not_go_away_in_a_moment() -> None:
+    clock = FakeClock()
+    async with FakeNode() as one, FakeNode() as other, chain_of(one, other, clock) as chain:
+        assert await chain.header("finalized") is not None
+        without_tag(one)
+        without_tag(other)
+        with pytest.raises(TemporaryError, match="knows no finalized block"):
+            await chain.header("finalized")
+        assert chain.knows_tag("finalized")
+        clock.advance(TAG_TRUST_S)
+        assert await chain.header("finalized") is None, "it has been gone for long: another kind of node is there now"
