@@ -1,8 +1,8 @@
 """Killed with SIGKILL fifty times while prices move and messages fly: nothing lost, nothing twice, no nonce gap.
 
-The world (chains, CCIP's oracle network, venues) runs in this process and goes on; publisher and monitor are one process
-that is killed at random moments, some of them while it still starts and recovers. At the end the database must say what the
-chains say, each fact once.
+The world (chains, CCIP's oracle network, venues) runs in this process and goes on; publisher and monitor are one
+process that is killed at random moments, some of them while it still starts and recovers. At the end the database must
+say what the chains say, each fact once.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ LONGEST_LIFE_S = 2.5
 SETTLE_LIMIT_S = 180.0
 SENT = Hash32("0x192442a2b2adb6a7948f097023cb6b57d29d3a7a5dd33e6666d33c39cc456f32")
 EXECUTED = Hash32("0x05665fe9ad095383d018353f4cbcba77e84db27dd215081bbf7cdf9ae6fbe48b")
+
+OPEN_PUBLICATIONS = """
+    SELECT count(*) FROM oracle_publication WHERE state NOT IN ('final', 'reverted', 'replaced', 'parked')
+"""
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -100,11 +104,7 @@ async def settled(devnet: Devnet, stored: Database) -> None:
         while True:
             sent = len(await logs(devnet, 0, devnet.deployment.home.onramp, SENT))
             stages = await stored.read(count_by_stage)
-            open_rows = await stored.read(
-                lambda c: c.exec_driver_sql(
-                    "SELECT count(*) FROM oracle_publication WHERE state NOT IN ('final', 'reverted', 'replaced', 'parked')"
-                ).scalar()
-            )
+            open_rows = await stored.read(lambda c: c.exec_driver_sql(OPEN_PUBLICATIONS).scalar())
             if stages == {Stage.EXECUTED: sent} and not open_rows:
                 return
             await asyncio.sleep(0.5)
@@ -134,7 +134,8 @@ async def check_rounds(devnet: Devnet, stored: Database) -> None:
     totals = await stored.read(lambda c: list(read_totals(c, "oracle_updates_sent_total")))
     assert sum(total.value for total in totals) == len(rounds)
     events = await stored.read(lambda c: read_events(c, 0, topics=["oracle.published"], limit=100_000))
-    assert Counter((event.payload["address"], int(event.payload["round"])) for event in events) == rounds
+    told = Counter((event.payload["address"], int(event.payload["round"])) for event in events)
+    assert told == rounds
 
 
 async def check_nonces(devnet: Devnet, stored: Database) -> None:

@@ -49,8 +49,8 @@ class ChainReader(Protocol):
     async def logs(self, wanted: LogFilter, first: int, last: int, *, end: Hash32 | None = None) -> list[Log]:
         """All matching logs of blocks first..last (inclusive), ordered; never a silently shortened answer.
 
-        With `end`, only an endpoint whose own block `last` has this hash (asked in the same batch) may answer: it then has
-        the whole range, and of the same chain; else `TemporaryError`.
+        With `end`, only an endpoint whose own block `last` has this hash (asked in the same batch) may answer: it
+        then has the whole range, and of the same chain; else `TemporaryError`.
         """
         ...
 

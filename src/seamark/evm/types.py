@@ -1,4 +1,4 @@
-"""What a node tells us, as frozen values. Hex quantities have become integers; hex data stays text until it is decoded."""
+"""What a node tells us, as frozen values. Hex quantities are integers here; hex data stays text until it is decoded."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ BlockTag: TypeAlias = int | str
 class Log(msgspec.Struct, frozen=True, gc=False):
     """One event log in a block.
 
-    Its identity is (chain, block_hash, transaction_hash, log_index); after a reorg the same log may come back in another
-    block. `data` is "0x…" hex, `block_timestamp` is present only where the node sends it.
+    Its identity is (chain, block_hash, transaction_hash, log_index); after a reorg the same log may come back in
+    another block. `data` is "0x…" hex, `block_timestamp` is present only where the node sends it.
     """
 
     address: Address
