@@ -62,6 +62,7 @@ async def ccip_monitor(
             ),
             clock=clock,
             observer=observer,
+            witness=readers[role.chain_id].witness,
         )
 
     return chain_trackers(

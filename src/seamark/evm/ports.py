@@ -19,6 +19,7 @@ __all__ = [
     "Intent",
     "LogBatch",
     "LogEvent",
+    "LogReader",
     "LogStream",
     "Outcome",
     "Reorg",
@@ -26,6 +27,12 @@ __all__ = [
     "TransactionSender",
     "TxState",
 ]
+
+
+class LogReader(Protocol):
+    """The part of a `ChainReader` that a second opinion on logs needs."""
+
+    async def logs(self, wanted: LogFilter, first: int, last: int, *, end: Hash32 | None = None) -> list[Log]: ...
 
 
 class ChainReader(Protocol):

@@ -5,7 +5,8 @@ The proofs, from weakest to strongest assumption avoided:
 - a log range is answered only by an endpoint that has the range's last block under the very hash expected (`end`);
 - finalized history is read from an endpoint that also holds the block that proves finality (`Heads.proof`), so an
   endpoint stuck on a dead fork can neither add logs nor hide them;
-- a block whose bloom promises logs and that shows none is asked for again, of a second reader where there is one.
+- a block whose bloom promises logs and that shows none is asked for again, of a witness where there is one;
+- before blocks are final, the logs that were told are compared with what reader and witness show together.
 """
 
 from __future__ import annotations
@@ -14,17 +15,22 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import structlog
+
+from seamark.core.errors import TemporaryError
 from seamark.core.ids import BlockRef, Hash32
 from seamark.evm.logs import rules
 from seamark.evm.logs.errors import ChainMismatchError, InconsistentReplyError
 from seamark.evm.logs.model import Heads, Position, Told
 from seamark.evm.logs.observer import Doubt, StreamObserver
 from seamark.evm.logs.settings import StreamSettings
-from seamark.evm.ports import Block, ChainReader
+from seamark.evm.ports import Block, ChainReader, LogReader
 from seamark.evm.types import BlockHeader, Log, LogFilter
 from seamark.runtime.clock import Clock
 
 __all__ = ["CheckedReads", "HistoryRange", "Rival"]
+
+log = structlog.get_logger("seamark.evm.logs")
 
 UNREAD_PARENT = Hash32("")
 """Parent of a block of finalized history whose header was not needed."""
@@ -61,10 +67,10 @@ class CheckedReads:
         *,
         clock: Clock,
         observer: StreamObserver,
-        witness: ChainReader | None = None,
+        witness: LogReader | None = None,
     ) -> None:
         self._reader = reader
-        self._witness = witness or reader
+        self._witness = witness
         self._settings = settings
         self._clock = clock
         self._observer = observer
@@ -106,7 +112,25 @@ class CheckedReads:
         logs = await self._logs(self._reader, wanted, {ref.number: ref.hash for ref in refs})
         return {group.number: group.logs for group in rules.group_by_block(logs)}
 
-    async def _logs(self, reader: ChainReader, wanted: LogFilter, hashes: Mapping[int, Hash32]) -> list[Log]:
+    async def all_logs_of(self, wanted: LogFilter, refs: Sequence[BlockRef]) -> dict[int, tuple[Log, ...]]:
+        """As `logs_of`, with what only the witness shows."""
+        hashes = {ref.number: ref.hash for ref in refs}
+        ours, theirs = await asyncio.gather(
+            self._logs(self._reader, wanted, hashes), self._second_opinion(wanted, hashes)
+        )
+        return {group.number: group.logs for group in rules.group_by_block(rules.merged(ours, theirs or []))}
+
+    async def _second_opinion(self, wanted: LogFilter, hashes: Mapping[int, Hash32]) -> list[Log] | None:
+        """Of the witness; None where there is none, or none that can tell now."""
+        if self._witness is None:
+            return None
+        try:
+            return await self._logs(self._witness, wanted, hashes)
+        except TemporaryError as error:
+            log.debug("no second opinion", error=str(error))
+            return None
+
+    async def _logs(self, reader: LogReader, wanted: LogFilter, hashes: Mapping[int, Hash32]) -> list[Log]:
         """From the lowest to the highest number in `hashes`, all belonging to those blocks where one is named."""
         first, last = min(hashes), max(hashes)
         return rules.check_logs(await reader.logs(wanted, first, last, end=hashes[last]), wanted, first, last, hashes)
@@ -121,7 +145,8 @@ class CheckedReads:
                 return logs
             if attempt:
                 await self._clock.sleep(self._settings.confirm_pause_s)
-            logs = await self._logs(self._witness, wanted, hashes)
+            seen = await self._second_opinion(wanted, hashes)
+            logs = rules.merged(logs, seen if seen is not None else await self._logs(self._reader, wanted, hashes))
             still = rules.suspects(headers, logs, wanted)
             if len(still) < len(doubtful):
                 self._observer.doubted(Doubt.MISSING_LOGS, len(doubtful) - len(still))

@@ -30,6 +30,7 @@ __all__ = [
     "group_by_block",
     "has_window_rescan",
     "late_blocks",
+    "merged",
     "next_action",
     "next_span",
     "pieces",
@@ -108,6 +109,12 @@ def check_logs(logs: list[Log], wanted: LogFilter, first: int, last: int, hashes
         result.append(log)
         previous = log
     return result
+
+
+def merged(logs: Sequence[Log], others: Sequence[Log]) -> list[Log]:
+    """Two answers to the same question as one, in order."""
+    found = {_order(item): item for item in (*others, *logs)}
+    return [found[place] for place in sorted(found)]
 
 
 def group_by_block(logs: Sequence[Log]) -> list[BlockLogs]:

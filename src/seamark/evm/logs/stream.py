@@ -28,7 +28,7 @@ from seamark.evm.logs.model import Heads, Position, Rescan, Step, Told
 from seamark.evm.logs.observer import Doubt, SilentObserver, StreamObserver
 from seamark.evm.logs.reads import CheckedReads
 from seamark.evm.logs.settings import StreamSettings
-from seamark.evm.ports import Block, ChainReader, Finalized, LogEvent, Reorg
+from seamark.evm.ports import Block, ChainReader, Finalized, LogEvent, LogReader, Reorg
 from seamark.evm.types import LogFilter
 from seamark.runtime.clock import Clock, SystemClock
 from seamark.storage.database import Database
@@ -74,7 +74,8 @@ class LogStream:
         name: Names the position, together with the chain id: keep it over restarts.
         wanted: What to tell, besides all that the stored position was ever asked for. What it does not know yet is read
             from history too, from `settings.start_block` and for the new addresses and topics alone.
-        witness: Another reader (better: other endpoints) to ask when the first one seems to lack logs.
+        witness: Other endpoints of the same chain; asked when the reader seems to lack logs, and before blocks are
+            final.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class LogStream:
         settings: StreamSettings | None = None,
         clock: Clock | None = None,
         observer: StreamObserver | None = None,
-        witness: ChainReader | None = None,
+        witness: LogReader | None = None,
     ) -> None:
         self._name = name
         self._reader = reader
@@ -286,7 +287,7 @@ class LogStream:
         """Blocks of which more is seen now than was told."""
         refs = [item.ref for item in told]
         for _ in range(self._settings.suspect_tries + 1):
-            seen = await self._reads.logs_of(self._position.wanted, refs)
+            seen = await self._reads.all_logs_of(self._position.wanted, refs)
             if not (short := rules.short_answer(told, seen)):
                 break
             self._observer.doubted(Doubt.SHORT_ANSWER, short)

@@ -27,6 +27,7 @@ from seamark.evm.rpc.errors import (
     MethodNotSupported,
     NodeFault,
     RequestRefused,
+    RpcTimeout,
     RpcUnavailable,
     TransactionRefused,
 )
@@ -44,10 +45,11 @@ from seamark.evm.rpc.wire import (
 from seamark.evm.types import BlockHeader, BlockTag, Call, Log, LogFilter, Receipt
 from seamark.runtime.clock import Clock, SystemClock
 
-__all__ = ["Chain"]
+__all__ = ["Chain", "Witness"]
 
 TAG_RECHECK_S: Final = 60.0  # a young chain learns what is final after its first epochs
 TAG_TRUST_S: Final = 600.0  # a node that knew a tag knows it still; until then its lack is a failure, not a property
+SECOND_DEADLINE_S: Final = 3.0  # a second opinion is worth a short wait
 _FINALITY_TAGS: Final = frozenset({"finalized", "safe"})
 _HEAD_TAGS: Final = frozenset({"latest", "pending"})
 
@@ -94,6 +96,11 @@ class Chain:
     @property
     def chain_id(self) -> ChainId:
         return self.pool.chain_id
+
+    @property
+    def witness(self) -> Witness | None:
+        """Who can be asked for a second opinion; None where there is but one endpoint."""
+        return Witness(self) if len(self.pool.members) > 1 else None
 
     async def close(self) -> None:
         """End what runs in the background. The session belongs to the caller."""
@@ -210,13 +217,24 @@ class Chain:
 
     # ---- logs -------------------------------------------------------------------------------------------------------
 
-    async def logs(self, wanted: LogFilter, first: int, last: int, *, end: Hash32 | None = None) -> list[Log]:
-        """All matching logs of blocks first..last, ordered, of one endpoint that has block `last` (as `end`)."""
+    async def logs(
+        self, wanted: LogFilter, first: int, last: int, *, end: Hash32 | None = None, second: bool = False
+    ) -> list[Log]:
+        """All matching logs of blocks first..last, ordered, of one endpoint that has block `last` (as `end`).
+
+        With `second` not of the endpoint that is asked first, and soon or not at all: `TemporaryError`.
+        """
         if first > last:
             return []
-        return await self.pool.ask(
-            lambda endpoint: LogRange(endpoint, wanted, first, last, end=end, observer=self._observer).read()
-        )
+        deadline = SECOND_DEADLINE_S if second else None
+        try:
+            async with asyncio.timeout(deadline):
+                return await self.pool.ask(
+                    lambda endpoint: LogRange(endpoint, wanted, first, last, end=end, observer=self._observer).read(),
+                    second=second,
+                )
+        except TimeoutError as error:
+            raise RpcTimeout(f"chain {self.chain_id}: no second opinion within {deadline:g} s") from error
 
     # ---- state ------------------------------------------------------------------------------------------------------
 
@@ -354,6 +372,17 @@ class Chain:
                 raise BadReply(f"{endpoint.label}: it took {transaction} and calls it {echoed}")
 
         await self.pool.ask_member(member, send)
+
+
+class Witness:
+    """The same chain, read from another endpoint than the preferred one: sees what that one leaves out."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+
+    async def logs(self, wanted: LogFilter, first: int, last: int, *, end: Hash32 | None = None) -> list[Log]:
+        """As `Chain.logs`; raises `TemporaryError` where no other endpoint is of use now."""
+        return await self._chain.logs(wanted, first, last, end=end, second=True)
 
 
 async def _read_headers(endpoint: Endpoint, blocks: Sequence[BlockTag]) -> list[BlockHeader | None]:

@@ -47,6 +47,7 @@ LONGEST_REST_S: Final = 10.0  # recovery is a matter of seconds
 WRONG_CHAIN_REST_S: Final = 60.0  # an operator may have corrected the node behind the URL
 ERROR_WEIGHT: Final = 10.0
 PLACE_WEIGHT: Final = 0.1
+FAILING: Final = 0.5  # of the average of errors: three failures in a row leave 0.49, four 0.59
 MEMORY: Final = 0.8  # of the moving averages: about the last five requests count
 RATE_ROUNDS: Final = 3
 LONGEST_RATE_WAIT_S: Final = 5.0  # beyond that the caller shall know
@@ -83,6 +84,11 @@ class Member:
     @property
     def resting(self) -> bool:
         return self._clock.monotonic() < self._rest_until
+
+    @property
+    def failing(self) -> bool:
+        """Whether most of its last requests came to nothing."""
+        return self._errors > FAILING
 
     @property
     def current_head(self) -> int | None:
@@ -145,11 +151,14 @@ class Pool:
 
     # ---- asking -----------------------------------------------------------------------------------------------------
 
-    async def ask(self, question: Callable[[Endpoint], Awaitable[_T]], *, about_head: bool = False) -> _T:
+    async def ask(
+        self, question: Callable[[Endpoint], Awaitable[_T]], *, about_head: bool = False, second: bool = False
+    ) -> _T:
         """Put a question to one endpoint after the other until one answers.
 
         `question` raises `NodeFault` or `RequestRefused` to have the next endpoint asked; any other error is an
-        answer. With `about_head`, endpoints known to be behind are left out.
+        answer. With `about_head`, endpoints known to be behind are left out; with `second`, the one that would
+        otherwise be asked first, and those that mostly fail.
 
         Raises:
             TemporaryError: No endpoint could answer.
@@ -159,7 +168,7 @@ class Pool:
         await self._keep_heads()
         for attempt in range(RATE_ROUNDS):
             failures: list[SeamarkError] = []
-            for member in self._candidates(about_head=about_head):
+            for member in self._candidates(about_head=about_head, second=second):
                 try:
                     return await self.ask_member(member, question)
                 except (NodeFault, RequestRefused, WrongChain) as error:
@@ -213,11 +222,12 @@ class Pool:
         if behind > self.max_lag:
             raise EndpointBehind(f"{member.label}: its head {number} is {behind} blocks behind another endpoint's")
 
-    def _candidates(self, *, about_head: bool) -> list[Member]:
+    def _candidates(self, *, about_head: bool, second: bool = False) -> list[Member]:
         members = [member for member in self.members if member.wrong_chain is None or not member.resting]
         if about_head:
             members = [member for member in members if self.behind(member) <= self.max_lag]
-        return sorted(members, key=lambda member: (member.resting, member.score))
+        members.sort(key=lambda member: (member.resting, member.score))
+        return [member for member in members[1:] if not member.resting and not member.failing] if second else members
 
     def sum_up(self, failures: Sequence[SeamarkError]) -> SeamarkError:
         """One error out of what the endpoints said."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from seamark.core.errors import TemporaryError
+from seamark.core.ids import Hash32
 from seamark.evm.logs import ChainMismatchError, Doubt, PositionMovedError, UnsavedBatchError
+from seamark.evm.types import Log, LogFilter
 from tests.support.fake_chain import Event, FakeReader, View
 from tests.support.script_clock import Idle, ScriptClock
 from tests.unit.evm.logs.conftest import World
@@ -178,6 +180,35 @@ async def test_a_witness_is_asked_when_the_first_reader_hides_logs(world: World)
     world.chain.mine([Event()])
     world.reader.omit[world.chain.path[1].header.hash] = 1000
     await world.follow(witness=FakeReader(world.chain))
+    await world.assert_whole()
+
+
+class Partial(FakeReader):
+    """Leaves out the first log of each answer, and says nothing of it."""
+
+    async def logs(self, wanted: LogFilter, first: int, last: int, *, end: Hash32 | None = None) -> list[Log]:
+        return (await super().logs(wanted, first, last, end=end))[1:]
+
+
+async def test_what_a_node_hides_of_a_block_is_found_by_the_witness_before_it_is_final(world: World) -> None:
+    """Not seen at the head: the block shows some of its logs."""
+    world.chain.mine([Event(), Event()])
+    world.reader = Partial(world.chain)
+    await world.follow(lambda: world.chain.finalize(0), witness=FakeReader(world.chain))
+    assert world.seen.healed == 1
+    await world.assert_whole()
+
+
+async def test_a_witness_that_hides_logs_or_fails_does_no_harm(world: World) -> None:
+    world.chain.mine([Event()], [Event()])
+    witness = FakeReader(world.chain)
+    witness.omit[world.chain.path[1].header.hash] = 1000
+    witness.failures = [TemporaryError("out of order")]
+    world.reader.omit[world.chain.path[2].header.hash] = 1  # so that the witness is asked at the head too
+    await world.follow(lambda: world.chain.finalize(1), lambda: world.chain.finalize(0), witness=witness)
+    assert witness.failures == []
+    assert (Doubt.SHORT_ANSWER, 1) not in world.seen.doubts
+    assert world.table.finalized[-1].number == 2
     await world.assert_whole()
 
 
