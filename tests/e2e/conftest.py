@@ -33,15 +33,15 @@ class RunningDevnet:
 
     @property
     def home(self) -> dict[str, Any]:
-        return self.summary["chains"]["home"]
+        return dict(self.summary["chains"]["home"])
 
     @property
     def remote(self) -> dict[str, Any]:
-        return self.summary["chains"]["remote"]
+        return dict(self.summary["chains"]["remote"])
 
     @property
     def aggregator(self) -> str:
-        return self.summary["feeds"][0]["aggregator"]
+        return str(self.summary["feeds"][0]["aggregator"])
 
     def values(self, **changes: Any) -> dict[str, Any]:
         """The settings file's content, on free ports; `changes` replace whole parts."""
@@ -54,7 +54,7 @@ class RunningDevnet:
 def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDevnet]:
     folder = tmp_path_factory.mktemp("devnet")
     settings = folder / "devnet.yaml"
-    command = [sys.executable, "-m", "seamark", "devnet", "up", "--json", "--data", "chains", "--write", settings]
+    command = [sys.executable, "-m", "seamark", "devnet", "up", "--json", "--data", "chains", "--write", str(settings)]
     ports = ["--home-port", "0", "--remote-port", "0", "--venues-port", "0"]
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(SOURCE)}
     with (folder / "err").open("wb") as errors:

@@ -259,7 +259,7 @@ def test_a_feed_that_cannot_be(refused: Callable[..., str], change: dict[str, An
 
 
 def test_a_wrong_checksum_shows_the_right_one(refused: Callable[..., str], devnet: RunningDevnet) -> None:
-    right = to_checksum(devnet.aggregator)  # type: ignore[arg-type]
+    right = to_checksum(devnet.aggregator)
     wrong = right[:-1] + (right[-1].upper() if right[-1].islower() else right[-1].lower())
     if not right[-1].isalpha():
         wrong = "0x" + right[2:].swapcase()
@@ -368,7 +368,7 @@ def test_a_key_file_that_others_can_read(refused: Callable[..., str], tmp_path: 
 
 def test_a_keystore_with_another_password(refused: Callable[..., str], tmp_path: Path) -> None:
     keystore, password = tmp_path / "keystore.json", tmp_path / "password"
-    encrypted = Account.encrypt(STRANGER_KEY, "right", kdf="pbkdf2", iterations=1000)
+    encrypted = Account.encrypt(bytes.fromhex(STRANGER_KEY[2:]), "right", kdf="pbkdf2", iterations=1000)
     keystore.write_text(json.dumps(encrypted))
     password.write_text("wrong-9c1f")
     for file in (keystore, password):
