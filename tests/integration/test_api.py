@@ -20,7 +20,7 @@ from seamark.api.service import ApiService
 from seamark.api.settings import ApiSettings
 from seamark.core.ids import BlockRef, ChainId, Hash32
 from seamark.core.units import Ppb
-from seamark.messages.store import ChainView, Ledger, save_progress
+from seamark.messages.store import ChainView, Ledger, save_progress, take_turn
 from seamark.oracle.model import PublicationState, Reason
 from seamark.oracle.store import add_publication, record_state, register_feed, settle_publication
 from seamark.runtime.events import Signal
@@ -91,7 +91,14 @@ async def get(client: aiohttp.ClientSession, url: str) -> Any:
 
 async def record(database: Database, *sightings: Any) -> None:
     def work(connection: Connection) -> None:
-        ledger = Ledger(connection, protocol="ccip", names=lane_names, heights={ChainId(138): 100}, now_ms=NOW_S * 1000)
+        ledger = Ledger(
+            connection,
+            protocol="ccip",
+            names=lane_names,
+            heights={ChainId(138): 100},
+            now_ms=NOW_S * 1000,
+            next_no=take_turn(connection),
+        )
         ledger.record(list(sightings))
         ledger.close()
 
@@ -163,7 +170,14 @@ async def test_a_reorg_retracts_in_the_open(database: Database) -> None:
             await reader.hello()
 
             def orphan(connection: Connection) -> None:
-                ledger = Ledger(connection, protocol="ccip", names=lane_names, heights={}, now_ms=(NOW_S + 1) * 1000)
+                ledger = Ledger(
+                    connection,
+                    protocol="ccip",
+                    names=lane_names,
+                    heights={},
+                    now_ms=(NOW_S + 1) * 1000,
+                    next_no=take_turn(connection),
+                )
                 ledger.orphan(ChainId(138), [BlockRef(102, Hash32(f"0x{102:064x}"), Hash32("0x" + "00" * 32), 0)])
                 ledger.close()
 
