@@ -127,7 +127,8 @@ class Committer:
             except JournalConflict as conflict:
                 left = await self._answer_known(left, conflict)
                 continue
-            self._next = max(self._next or 0, drafts[-1].nonce + 1)
+            if self._next is not None:  # else it was forgotten while we wrote: the chain is asked before the next one
+                self._next = max(self._next, drafts[-1].nonce + 1)
             for waiting, entry in zip(left, added, strict=True):
                 _resolve(waiting.done, Committed(entry, new=True))
             return

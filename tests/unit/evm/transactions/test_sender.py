@@ -90,12 +90,12 @@ async def test_many_at_once_share_commits_and_count_up(rig: Rig):
     writes = 0
     write = rig.database.write
 
-    async def counted(work):
+    async def counted(work, **options):
         nonlocal writes
         writes += 1
-        return await write(work)
+        return await write(work, **options)
 
-    rig.database.write = counted  # type: ignore[method-assign]
+    rig.database.write = counted  # type: ignore[method-assign,assignment]
     await asyncio.gather(*(rig.sender.submit(price(number)) for number in range(50)))
     assert sorted(tx.nonce for tx in rig.node.accepted) == list(range(50))
     assert writes <= 3
@@ -208,6 +208,23 @@ async def test_a_nonce_that_somebody_used_meanwhile_is_told_and_the_next_is_righ
     with pytest.raises(TemporaryError, match="nonce too low"):
         await rig.sender.submit(price(1))
     assert (await rig.sender.submit(price(2))).nonce == 1
+
+
+async def test_a_nonce_called_too_low_while_another_is_committed_is_forgotten_all_the_same(rig: Rig):
+    await rig.sender.look()
+    committer, database = rig.sender._crew.committer, rig.sender._crew.database
+    write = database.write
+
+    async def interrupted(work, **options):
+        committer.forget_nonce()
+        return await write(work, **options)
+
+    database.write = interrupted  # type: ignore[method-assign,assignment]
+    await rig.sender.submit(price(1))
+    database.write = write  # type: ignore[method-assign]
+    rig.node.mine()
+    rig.node.mine_foreign(rig.sender.address)
+    assert (await rig.sender.submit(price(2))).nonce == 2
 
 
 async def test_a_pool_without_gaps_gets_the_earlier_nonce_first(rig: Rig):
