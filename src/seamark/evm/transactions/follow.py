@@ -4,6 +4,8 @@ A look reads the head, the signer's counts and the receipts of every attempt tha
 the rules, stores the new states, then pushes what is stuck: the same bytes, a higher offer, or a transfer to ourselves
 where a nonce is missing. The first look of a process is its recovery: nothing counts as sent yet, so everything unmined
 goes out again.
+
+Looks never overlap, and the book is never read anew during one: a verdict is on the book as it stands.
 """
 
 from __future__ import annotations
@@ -96,9 +98,15 @@ class Follower:
         self._held: dict[int, Hold] = {}
         self._head: Hash32 | None = None
         self._judged_at: Hash32 | None = None  # the newest block when all was last judged
+        self.turn = asyncio.Lock()  # held for a look; taken before the lock of the journal, never inside it
 
     async def look(self) -> None:
         """Once. Raises `TemporaryError` when the chain or the database cannot be reached; nothing is lost then."""
+        async with self.turn:
+            await self.look_in_turn()
+
+    async def look_in_turn(self) -> None:
+        """As `look`, for a caller that holds the turn."""
         await self._crew.fees.keep_fresh()
         view = await self._view()
         await self._reopen_if_regressed(view)

@@ -31,6 +31,7 @@ from seamark.evm.transactions.ports import ChainWriter, Event, Observer, Replace
 from seamark.evm.transactions.quoting import FeeDesk, GasDesk
 from seamark.evm.transactions.settings import SenderSettings
 from seamark.evm.transactions.store import Journal
+from seamark.evm.types import BlockHeader
 from seamark.runtime.clock import Clock
 from seamark.storage.database import Database
 
@@ -148,9 +149,16 @@ class Sender:
         crew = self._crew
         await crew.fees.market()
         first = await crew.chain.header(0)
-        latest, pending = await asyncio.gather(
-            crew.chain.nonce(self.address, "latest"), crew.chain.nonce(self.address, "pending")
-        )
+        async with self._follower.turn:
+            latest, pending = await asyncio.gather(
+                crew.chain.nonce(self.address, "latest"), crew.chain.nonce(self.address, "pending")
+            )
+            await self._reload(first, latest, pending)
+            await self._follower.look_in_turn()
+
+    async def _reload(self, first: BlockHeader | None, latest: int, pending: int) -> None:
+        """Have the book say what the journal says."""
+        crew = self._crew
         async with crew.lock:
             if first is not None:
                 await crew.database.write(lambda c: crew.journal.check_genesis(c, first.hash))
@@ -165,7 +173,6 @@ class Sender:
             crew.committer.restart(max(nonces, default=None), latest, pending)
         if entries:
             log.info("recovering transactions", count=len(entries), chain_id=crew.chain.chain_id)
-        await self._follower.look()
 
     # ---- sending ----
 

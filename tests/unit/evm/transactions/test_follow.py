@@ -145,6 +145,31 @@ async def test_mined_then_confirmed_at_depth(rig: Rig):
     assert [event.state for event in rig.told(Settled)] == [TxState.CONFIRMED]
 
 
+async def test_a_recovery_during_a_look_waits_for_its_end(rig: Rig):
+    await rig.sender.submit(price(1))
+    rig.node.mine()
+    open_, asked, receipts = asyncio.Event(), [], rig.node.receipts
+
+    async def held(hashes):
+        asked.append(hashes)
+        await open_.wait()
+        return await receipts(hashes)
+
+    rig.node.receipts = held  # type: ignore[method-assign]
+    look = asyncio.create_task(rig.sender.look())
+    while not asked:
+        await asyncio.sleep(0)
+    rig.sender._crew.committer.in_doubt = True
+    submit = asyncio.create_task(rig.sender.submit(price(2)))
+    for _ in range(50):  # long enough for a second look to come as far as the first
+        await asyncio.sleep(0.001)
+    assert len(asked) == 1
+    open_.set()
+    await asyncio.gather(look, submit)
+    assert [event.key for event in rig.told(Mined)] == ["price-1"]
+    assert (await submit).nonce == 1
+
+
 async def test_the_fee_paid_is_told(rig: Rig):
     await rig.sender.submit(price(1))
     rig.node.mine()
