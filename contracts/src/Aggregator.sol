@@ -20,13 +20,20 @@ contract Aggregator is PriceFeed {
     bytes32 public constant PUBLISHER_ROLE = keccak256("PUBLISHER_ROLE");
     /// @notice How far an observation may be ahead of the block that records it: room for clocks that differ.
     uint64 public constant MAX_FUTURE_SECONDS = 60;
+    /// @notice The value of `maxObservationAge` that a new feed starts with, in seconds.
+    uint32 public constant DEFAULT_MAX_OBSERVATION_AGE = 15 minutes;
 
     Parked private _parked;
+    /// @notice How old an observation may be when a block records it, in seconds; 0 is no limit. A round's `updatedAt` is the
+    /// time of its block, so without a limit an answer whose transaction waited for hours would look fresh.
+    uint32 public maxObservationAge;
 
     /// @notice An answer moved too far and waits for confirmation.
     event AnswerParked(uint80 indexed roundId, int256 answer, uint64 observedAt, address indexed publisher);
     /// @notice The waiting answer was dropped, because the round was published.
     event ParkedAnswerCleared(uint80 indexed roundId, int256 answer);
+    /// @notice The largest age of an observation was set.
+    event MaxObservationAgeSet(uint32 seconds_);
 
     /// @notice Only the round after the latest can be published.
     error UnexpectedRound(uint80 expected, uint80 given);
@@ -34,17 +41,22 @@ contract Aggregator is PriceFeed {
     error ObservationNotNewer(uint64 lastObservedAt, uint64 given);
     /// @notice The observation is from the future.
     error ObservationInFuture(uint64 latestAllowed, uint64 given);
+    /// @notice The observation waited too long for its block.
+    error ObservationTooOld(uint64 oldestAllowed, uint64 given);
     /// @notice This feed sends nothing, so it takes no money.
     error ValueNotAccepted(uint256 value);
 
     /// @param config What the feed measures and its limits.
     /// @param admin Who grants the roles.
-    constructor(FeedConfig memory config, address admin) PriceFeed(config, admin) {}
+    constructor(FeedConfig memory config, address admin) PriceFeed(config, admin) {
+        _setMaxObservationAge(DEFAULT_MAX_OBSERVATION_AGE);
+    }
 
     /// @notice Publish the answer of the next round, or park it if it moved too far. Publisher only.
     /// @param roundId Must be the latest round + 1, so that no round can be published twice.
     /// @param answer The answer, in units of 10^-decimals, within the bounds.
-    /// @param observedAt When it was observed, in seconds; later than that of the last published round.
+    /// @param observedAt When it was observed, in seconds; later than that of the last published round, and at most
+    /// `maxObservationAge` ago.
     function submit(uint80 roundId, int256 answer, uint64 observedAt)
         external
         payable
@@ -54,6 +66,12 @@ contract Aggregator is PriceFeed {
     {
         if (msg.value != 0) revert ValueNotAccepted(msg.value);
         _submit(roundId, answer, observedAt);
+    }
+
+    /// @notice Change how old an observation may be. Admin only.
+    /// @param seconds_ The age in seconds; 0 is no limit.
+    function setMaxObservationAge(uint32 seconds_) external onlyRole(DEFAULT_ADMIN_ROLE) {
+        _setMaxObservationAge(seconds_);
     }
 
     /// @notice The answer that waits for confirmation; all zero if there is none.
@@ -78,8 +96,7 @@ contract Aggregator is PriceFeed {
         if (!_inBounds(answer)) revert AnswerOutOfRange(answer, minAnswer, maxAnswer);
         Round storage previous = _rounds[last];
         if (observedAt <= previous.startedAt) revert ObservationNotNewer(previous.startedAt, observedAt);
-        uint64 latestAllowed = uint64(block.timestamp) + MAX_FUTURE_SECONDS;
-        if (observedAt > latestAllowed) revert ObservationInFuture(latestAllowed, observedAt);
+        _checkAge(observedAt);
 
         published = last == 0 || _withinStep(previous.answer, answer) || _confirmsParked(answer, observedAt);
         if (!published) {
@@ -92,6 +109,20 @@ contract Aggregator is PriceFeed {
             delete _parked;
         }
         _publish(roundId, answer, observedAt, uint64(block.timestamp));
+    }
+
+    /// @dev An observation belongs to the time of its block: neither far ahead of it nor long before it.
+    function _checkAge(uint64 observedAt) private view {
+        uint64 time = uint64(block.timestamp);
+        if (observedAt > time + MAX_FUTURE_SECONDS) revert ObservationInFuture(time + MAX_FUTURE_SECONDS, observedAt);
+        uint64 limit = maxObservationAge;
+        // Nothing overflows: the observation is no later than just checked, and `time` exceeds the limit where it is taken off.
+        if (limit != 0 && observedAt + limit < time) revert ObservationTooOld(time - limit, observedAt);
+    }
+
+    function _setMaxObservationAge(uint32 seconds_) private {
+        maxObservationAge = seconds_;
+        emit MaxObservationAgeSet(seconds_);
     }
 
     /// @dev A parked answer is confirmed by another publisher, or by time: a later observation in a later block.

@@ -23,6 +23,7 @@ contract AggregatorTest is FeedTest {
         eq(feed.minAnswer(), MIN, "min");
         eq(feed.maxAnswer(), MAX, "max");
         eq(feed.maxStepBps(), 0, "step");
+        eq(feed.maxObservationAge(), 900, "age");
         eq(feed.defaultAdmin(), admin, "admin");
     }
 
@@ -143,6 +144,72 @@ contract AggregatorTest is FeedTest {
         eq(feed.latestRound(), 1, "taken");
     }
 
+    function testFuzz_AnObservationIsTakenExactlyWithinTheAge(uint256 age, uint32 limit) public {
+        age = bound(age, 0, block.timestamp - 1);
+        vm.prank(admin);
+        feed.setMaxObservationAge(limit);
+        uint64 observedAt = uint64(block.timestamp - age);
+        bool taken = limit == 0 || age <= limit;
+        if (!taken) {
+            uint64 oldest = uint64(block.timestamp) - limit;
+            vm.expectRevert(abi.encodeWithSelector(Aggregator.ObservationTooOld.selector, oldest, observedAt));
+        }
+        vm.prank(publisher);
+        feed.submit(1, PRICE, observedAt);
+        eq(feed.latestRound(), taken ? 1 : 0, "published exactly if it is young enough");
+    }
+
+    function test_AFeedStartsWithFifteenMinutes() public {
+        uint64 observedAt = uint64(block.timestamp);
+        pass(901);
+        vm.expectRevert(abi.encodeWithSelector(Aggregator.ObservationTooOld.selector, observedAt + 1, observedAt));
+        vm.prank(publisher);
+        feed.submit(1, PRICE, observedAt);
+        vm.prank(publisher);
+        feed.submit(1, PRICE, observedAt + 1);
+        eq(feed.latestTimestamp(), block.timestamp, "taken at the edge");
+    }
+
+    function test_TheAgeIsOfTheBlockThatRecordsIt() public {
+        bytes memory call = abi.encodeCall(feed.submit, (1, PRICE, uint64(block.timestamp)));
+        pass(6 hours);
+        vm.prank(publisher);
+        (bool ok,) = address(feed).call(call);
+        no(ok, "what waited for hours is refused");
+        eq(feed.latestRound(), 0, "no round is used up");
+        submit(feed, PRICE + 1);
+        eq(feed.latestAnswer(), PRICE + 1, "the same round, observed anew");
+    }
+
+    function test_AFeedMayStayQuietForLongerThanTheAge() public {
+        submit(feed, PRICE);
+        pass(30 days);
+        submit(feed, PRICE);
+        eq(feed.latestRound(), 2, "the age is not measured from the last round");
+    }
+
+    function test_AnAgeLongerThanTheChainHasTimeIsNoLimit() public {
+        vm.prank(admin);
+        feed.setMaxObservationAge(type(uint32).max);
+        vm.prank(publisher);
+        feed.submit(1, PRICE, 1);
+        eq(feed.latestRound(), 1, "taken");
+    }
+
+    function test_SetMaxObservationAge() public {
+        vm.expectEmit(address(feed));
+        emit Aggregator.MaxObservationAgeSet(60);
+        vm.prank(admin);
+        feed.setMaxObservationAge(60);
+        eq(feed.maxObservationAge(), 60, "age");
+    }
+
+    function test_ANewFeedTellsItsAge() public {
+        vm.expectEmit();
+        emit Aggregator.MaxObservationAgeSet(900);
+        new Aggregator(config(0), admin);
+    }
+
     function test_ValueIsRefused() public {
         vm.deal(publisher, 1);
         vm.expectRevert(abi.encodeWithSelector(Aggregator.ValueNotAccepted.selector, 1));
@@ -211,13 +278,14 @@ contract AggregatorTest is FeedTest {
 
     function testFuzz_StrangersAreRejected(address who) public {
         vm.assume(who != admin && who != publisher && who != secondPublisher && who != pauser && who != operator);
-        bytes[] memory calls = new bytes[](6);
+        bytes[] memory calls = new bytes[](7);
         calls[0] = abi.encodeCall(feed.submit, (1, PRICE, uint64(block.timestamp)));
         calls[1] = abi.encodeCall(feed.pause, ());
         calls[2] = abi.encodeCall(feed.unpause, ());
         calls[3] = abi.encodeCall(feed.setBounds, (0, 1));
         calls[4] = abi.encodeCall(feed.setMaxStepBps, (1));
         calls[5] = abi.encodeCall(feed.grantRole, (feed.PUBLISHER_ROLE(), who));
+        calls[6] = abi.encodeCall(feed.setMaxObservationAge, (0));
         for (uint256 i = 0; i < calls.length; ++i) {
             vm.prank(who);
             (bool ok, bytes memory reply) = address(feed).call(calls[i]);

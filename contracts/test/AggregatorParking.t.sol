@@ -93,6 +93,16 @@ contract AggregatorParkingTest is FeedTest {
         nothingParked();
     }
 
+    function test_AnObservationThatIsTooOldConfirmsNothing() public {
+        uint64 observedAt = parkJump();
+        pass(901 + 1);
+        vm.expectRevert(abi.encodeWithSelector(Aggregator.ObservationTooOld.selector, observedAt + 2, observedAt + 1));
+        vm.prank(secondPublisher);
+        feed.submit(2, JUMP, observedAt + 1);
+        (uint80 roundId,,,) = feed.parkedAnswer();
+        eq(roundId, 2, "still parked");
+    }
+
     function test_AnAnswerFarFromTheParkedOneReplacesIt() public {
         parkJump();
         pass(5);

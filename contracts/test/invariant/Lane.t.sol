@@ -19,6 +19,14 @@ contract LaneInvariants is Test {
         eq(lane.oracle().latestRound(), lane.published(), "CCIP prevented an update");
     }
 
+    function invariant_NoRoundIsOlderThanAllowed() public view {
+        no(lane.misjudgedAge(), "the age of an observation was misjudged");
+        OracleWithCCIP oracle = lane.oracle();
+        if (oracle.latestRound() == 0) return;
+        (,, uint256 startedAt, uint256 updatedAt,) = oracle.latestRoundData();
+        yes(startedAt + oracle.maxObservationAge() >= updatedAt, "an old price looks fresh");
+    }
+
     function invariant_RemoteRoundIsMonotone() public view {
         no(lane.wentBack(), "the remote round went back");
     }

@@ -26,6 +26,8 @@ contract LaneHandler is FeedTest {
     bool public intruded;
     /// @dev Set if a fee, a refund or a balance was not what it should be.
     bool public miscounted;
+    /// @dev Set if an observation was taken that waited too long, or one refused that did not.
+    bool public misjudgedAge;
 
     bytes private _routerCode;
 
@@ -64,6 +66,24 @@ contract LaneHandler is FeedTest {
         // Bad times pass, so that most runs see sends that work, too.
         router.setMode(MockRouter.Mode.Honest);
         router.setFee(FEE);
+    }
+
+    /// @dev A submission that waited for its block. A router in bad mood must make no difference here, either.
+    function publishLate(int256 answer, uint256 secondsLater, uint256 age) external {
+        pass(bound(secondsLater, 1, 1 hours));
+        age = bound(age, 1, 2 * uint256(oracle.maxObservationAge()));
+        uint64 observedAt = uint64(block.timestamp - age);
+        if (published != 0) {
+            (,, uint256 startedAt,,) = oracle.latestRoundData();
+            if (observedAt <= startedAt) return;
+        }
+        vm.prank(publisher);
+        try oracle.submit(uint80(published) + 1, boundInt(answer, MIN, MAX), observedAt) {
+            ++published;
+            if (age > oracle.maxObservationAge()) misjudgedAge = true;
+        } catch {
+            if (age <= oracle.maxObservationAge()) misjudgedAge = true;
+        }
     }
 
     function deliver(uint256 index) external {

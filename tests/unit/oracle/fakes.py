@@ -86,6 +86,7 @@ class FakeFeed:
     min_answer: int = 1
     max_answer: int = 10**18
     max_step_bps: int = 0
+    max_observation_age: int = 900
     paused: bool = False
     gas_limit: int | None = None
     publishers: set[str] = field(default_factory=lambda: {SIGNER})
@@ -110,6 +111,8 @@ class FakeFeed:
         last_answer, last_observed, _ = self.rounds.get(self.latest, (0, 0, 0))
         if call.observedAt <= last_observed:
             raise CallReverted("reverted: ObservationNotNewer(…)")
+        if self.max_observation_age and call.observedAt + self.max_observation_age < now:
+            raise CallReverted("reverted: ObservationTooOld(…)")
         if not (self.latest == 0 or self._close(last_answer, call.answer) or self._confirms(sender, call, block)):
             self.parked = (call.roundId, call.answer, call.observedAt, sender, block)
             return [("AnswerParked", (call.roundId, call.answer, call.observedAt, sender))]

@@ -217,6 +217,7 @@ def test_calldata():
         (RejectedError("insufficient funds for gas * price + value"), "no_funds"),
         (CallReverted("x", data=ABI.error("UnexpectedRound").encode(2, 3)), "round_taken"),
         (CallReverted("x", data=ABI.error("ObservationInFuture").encode(2, 3)), "observation_future"),
+        (CallReverted("x", data=ABI.error("ObservationTooOld").encode(2, 1)), "observation_too_old"),
         (CallReverted("x", data=ABI.error("EnforcedPause").encode()), "contract_paused"),
         (CallReverted("x", data=b"\x01\x02\x03\x04"), "rejected"),
         (CallReverted("reverted: AnswerOutOfRange(1, 2, 3)"), "out_of_range"),
@@ -231,3 +232,5 @@ def test_fakes_refuse_like_the_contract(chain):
     feed = replace(chain.feed, rounds={1: (5, 10, 10)})
     with pytest.raises(CallReverted, match="ObservationNotNewer"):
         feed.submit(SIGNER, encode_submit(2, 5, 10), 2, 11)
+    with pytest.raises(CallReverted, match="ObservationTooOld"):
+        feed.submit(SIGNER, encode_submit(2, 5, 11), 2, 912)
