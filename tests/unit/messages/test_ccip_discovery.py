@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from seamark.core.errors import RejectedError, SettingsError, TemporaryError
 from seamark.core.ids import Address, ChainId, Selector
@@ -14,6 +15,7 @@ from seamark.evm.types import Call
 from seamark.messages.model import ConfigChange, Contract
 from seamark.messages.protocol import TokenInfo
 from seamark.messages.protocols.ccip import CcipChain, CcipProtocol
+from seamark.messages.protocols.ccip.discovery import fee_tokens
 from seamark.messages.protocols.ccip.router import ROUTER
 from seamark.messages.protocols.ccip.v1_6 import events
 from seamark.messages.protocols.ccip.v1_6.keys import lane_key
@@ -225,6 +227,32 @@ class TestNames:
         assert protocol.token(CHAIN, LINK) == TokenInfo("LINK", 18)
         assert protocol.token(CHAIN, DUMB) is None, "it does not tell its name"
         assert protocol.token(None, LINK) is None
+
+    @pytest.mark.parametrize("config", [None, (address(77), False, NONE, NONE, NONE)])
+    async def test_a_ramp_that_does_not_tell_its_fee_tokens_stops_nothing(self, config: Any) -> None:
+        """It reverts, or names a quoter that does."""
+        node, protocol = Node(), make_protocol()
+        mute = address(72)
+        node.on_ramp(mute)
+        node.on_ramps[STRANGER] = mute
+        node.off_ramps.append((STRANGER, OFF))
+        function = events.ON_RAMP.function("getDynamicConfig")
+        if config is None:
+            del node.answers[mute, function.selector]
+        else:
+            node.say(mute, function, lambda: [config])
+        with capture_logs() as lines:
+            found = await protocol.discover(node, [])  # type: ignore[arg-type]
+        assert {ON, mute} <= {item.address for item in found if item.role == "onramp"}
+        assert protocol.token(CHAIN, LINK) == TokenInfo("LINK", 18)
+        told = [line for line in lines if line["event"] == "ramp does not tell its fee tokens"]
+        assert [line["address"] for line in told] == [mute]
+
+    async def test_a_node_that_falls_silent_over_fee_tokens_is_no_refusal(self) -> None:
+        node = Node()
+        node.down = True
+        with pytest.raises(TemporaryError):
+            await fee_tokens(node, [ON])  # type: ignore[arg-type]
 
     def test_lanes(self) -> None:
         names = make_protocol().names(lane_key(HOME, ON, PEER))

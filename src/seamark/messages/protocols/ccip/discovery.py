@@ -156,12 +156,18 @@ async def _sources(off_ramp: Reader) -> dict[str, str]:
 
 
 async def fee_tokens(reader: ChainReader, on_ramps: Iterable[Address]) -> dict[str, TokenInfo]:
-    """Symbol and decimals of the tokens in which fees are paid; those that do not tell are left out."""
-    quoters = {(await Reader(reader, ramp, v1_6.ON_RAMP).read("getDynamicConfig")).feeQuoter for ramp in on_ramps}
-    tokens = {
-        token for quoter in quoters for token in await Reader(reader, quoter, v1_6.FEE_QUOTER).read("getFeeTokens")
-    }
-    found = {}
+    """Symbol and decimals of the tokens in which fees are paid; who does not tell is left out.
+
+    They only serve for display: a ramp, a quoter or a token that refuses must not stop the tracking.
+    """
+    tokens: set[Address] = set()
+    for ramp in on_ramps:
+        try:
+            quoter = (await Reader(reader, ramp, v1_6.ON_RAMP).read("getDynamicConfig")).feeQuoter
+            tokens.update(await Reader(reader, quoter, v1_6.FEE_QUOTER).read("getFeeTokens"))
+        except RejectedError as error:
+            log.warning("ramp does not tell its fee tokens", chain=reader.chain_id, address=ramp, error=str(error))
+    found: dict[str, TokenInfo] = {}
     for token in sorted(tokens):
         try:
             symbol, decimals = await Reader(reader, token, _TOKEN).read_many([("symbol", ()), ("decimals", ())])
