@@ -157,7 +157,7 @@ async def test_a_recovery_during_a_look_waits_for_its_end(rig: Rig):
 
     rig.node.receipts = held  # type: ignore[method-assign]
     look = asyncio.create_task(rig.sender.look())
-    while not asked:
+    while not asked:  # noqa: ASYNC110 - a list, not an event
         await asyncio.sleep(0)
     rig.sender._crew.committer.in_doubt = True
     submit = asyncio.create_task(rig.sender.submit(price(2)))
