@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, cast
 
+import msgspec
+
 from seamark.core.ids import ChainId
 from seamark.messages.model import (
     STAGES,
@@ -33,6 +35,7 @@ __all__ = [
     "TOTAL",
     "CommitRange",
     "Latencies",
+    "completed",
     "count",
     "covering",
     "fold",
@@ -75,6 +78,22 @@ def _agrees(run: Sighting, send: Sighting) -> bool:
         and here.destination == there.destination
         and here.channel in ("", there.channel)
     )
+
+
+def completed(known: Sighting, told: Sighting) -> Sighting:
+    """A fact that is told again, with what was learned since: a node may have left out logs of its block at first.
+
+    What was seen stays: that the receiver's code ran, or that the protocol's network delivered. The opposite follows
+    from logs that are not there, and gives way.
+    """
+    old, new = known.body, told.body
+    if type(old) is not Executed or type(new) is not Executed:
+        return known
+    callback = True if new.callback else old.callback
+    manual = False if new.manual is False else old.manual
+    if (callback, manual) == (old.callback, old.manual):
+        return known
+    return msgspec.structs.replace(known, body=msgspec.structs.replace(old, callback=callback, manual=manual))
 
 
 def covering(commits: Iterable[CommitRange], sequence: int) -> Evidence | None:

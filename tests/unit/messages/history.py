@@ -64,9 +64,17 @@ def committed(first: int, last: int, lane: LaneKey = OUT) -> Told:
 
 
 def executed(
-    sequence: int, lane: LaneKey = OUT, *, good: bool = True, variant: str = "", reason: str = "receiver_reverted"
+    sequence: int,
+    lane: LaneKey = OUT,
+    *,
+    good: bool = True,
+    variant: str = "",
+    reason: str = "receiver_reverted",
+    callback: bool | None = True,
+    manual: bool | None = None,
 ) -> Told:
-    body = Executed(True, callback=True) if good else Executed(False, reason=reason, error="it failed")
+    success = Executed(True, callback=callback, manual=manual)
+    body = success if good else Executed(False, reason=reason, error="it failed")
     return Told(lane, sequence, body, message_id(lane, sequence, variant))
 
 

@@ -103,6 +103,22 @@ def test_a_replayed_batch_changes_nothing(world: World) -> None:
     assert not any(item.changes.totals or item.changes.steps or item.changes.tallies for item in applied)
 
 
+def test_what_a_node_left_out_of_a_block_completes_the_fact_that_it_told(world: World) -> None:
+    """As when logs beside an execution are found at finality: the absence of them had seemed to say something."""
+    world.tell(A, world.block(A, 1, [sent(1)]))
+    world.tell(B, world.block(B, 5, [committed(1, 1), executed(1, callback=False, manual=True)]))
+    assert (view(world).callback, view(world).manual) == (False, True)
+    before = (totals(world), topics(world), rows(world, tables.sighting))
+    for _ in range(2):
+        world.tell(B, world.block(B, 5, [committed(1, 1), executed(1, callback=True, manual=False)]))
+        assert (view(world).callback, view(world).manual) == (True, False)
+    world.tell(B, world.block(B, 5, [committed(1, 1), executed(1, callback=None, manual=None)]))
+    assert (view(world).callback, view(world).manual) == (True, False), "a part of the block proves nothing"
+    assert (totals(world), topics(world), rows(world, tables.sighting)) == before
+    world.tell(A, world.block(A, 2), final(world.block(A, 1, [sent(1)])))
+    assert (view(world).callback, view(world).manual) == (True, False), "as stored"
+
+
 def test_a_rolled_back_batch_leaves_nothing(world: World) -> None:
     world.tell(A, world.block(A, 1, [sent(1)]), crash=True)
     assert totals(world)["ccip_messages_sent_total"] == 1

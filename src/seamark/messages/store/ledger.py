@@ -22,7 +22,7 @@ from sqlalchemy import Connection, select, tuple_
 from seamark.core.ids import BlockRef, ChainId
 from seamark.messages.model import Committed, Fact, LaneKey, MessageState, Sighting
 from seamark.messages.protocol import LaneNames
-from seamark.messages.rules import CommitRange, count, fold, speaker, transitions
+from seamark.messages.rules import CommitRange, completed, count, fold, speaker, transitions
 from seamark.messages.store import tables
 from seamark.messages.store.books import Books, Changes
 from seamark.messages.store.bulk import insert_rows, update_rows
@@ -99,9 +99,11 @@ class _Item:
         return [item for item, live in self.facts.values() if not live]
 
     def add(self, item: Sighting) -> None:
-        """A fact told now; one that is known already is not news."""
-        stored = self.facts.get(item.identity)
-        if stored is None or not stored[1]:
+        """A fact told now; one that is known already is news only where more was seen of it."""
+        stored, live = self.facts.get(item.identity, (None, False))
+        if stored is not None and live:
+            item = completed(stored, item)
+        if item != stored or not live:
             self.facts[item.identity] = (item, True)
             self.fresh.append(item)
 
@@ -275,7 +277,7 @@ class Ledger:
         insert_rows(self._connection, _message, new)
         update_rows(self._connection, _message, "no", moved, _MOVING)
         update_rows(self._connection, _message, "no", changed, [name for name in _COLUMNS if name != "no"])
-        insert_rows(self._connection, _sighting, facts, update=("live",))
+        insert_rows(self._connection, _sighting, facts, update=("live", "body"))
 
     def _fold(
         self, item: _Item, commits: Mapping[str, Sequence[CommitRange]], finality: Finality | None
