@@ -40,6 +40,7 @@ class FeeDesk:
         self._settings = settings
         self._market: Market | None = None
         self._read_at = 0.0
+        self._failing = False
         self._refreshing: asyncio.Task[None] | None = None
 
     async def market(self) -> Market:
@@ -62,12 +63,16 @@ class FeeDesk:
         return self._market
 
     async def keep_fresh(self) -> None:
-        """Read again when it is time; failures are told in the log and the old snapshot stays."""
+        """Read again when it is time; a failure is told in the log, once, and the old snapshot stays."""
         if self._clock.monotonic() - self._read_at > self._settings.fee_refresh_s:
             try:
                 await asyncio.shield(self._refresh())
             except SeamarkError as error:
-                log.warning("fees not refreshed", chain_id=self._chain.chain_id, error=str(error))
+                if not self._failing:
+                    log.warning("fees not refreshed", chain_id=self._chain.chain_id, error=str(error))
+                self._failing = True
+            else:
+                self._failing = False
 
     def _refresh(self) -> asyncio.Task[None]:
         if self._refreshing is None or self._refreshing.done():

@@ -94,6 +94,7 @@ class Sender:
         self._recovering = asyncio.Lock()
         self._submitting: dict[str, asyncio.Task[Outcome]] = {}
         self._poke = asyncio.Event()
+        self._outage = False
 
     @property
     def address(self) -> Address:
@@ -112,10 +113,20 @@ class Sender:
             try:
                 await self.look()
             except TemporaryError as error:
-                log.warning("chain not followed", chain_id=self._crew.chain.chain_id, error=str(error))
+                self._tell_outage(error)
+            else:
+                self._tell_outage(None)
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._poke.wait(), self._settings.poll_s)
             self._poke.clear()
+
+    def _tell_outage(self, error: TemporaryError | None) -> None:
+        """Once when it begins and once when it ends, not at every look."""
+        if error is not None and not self._outage:
+            log.warning("chain not followed", chain_id=self._crew.chain.chain_id, error=str(error))
+        elif error is None and self._outage:
+            log.info("chain followed again", chain_id=self._crew.chain.chain_id)
+        self._outage = error is not None
 
     def poke(self) -> None:
         """Look at the chain now; call it when a new block is known."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 from tests.support.crashes import Crash
 from tests.support.mempool import GWEI, refusal
 from tests.support.sending import Rig, price, stop_all_tasks
@@ -555,3 +556,22 @@ async def test_the_service_recovers_follows_and_survives_a_bad_hour(rig: Rig):
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_an_outage_is_told_once(rig: Rig):
+    await rig.look()
+    rig.start(poll_s=0.001)
+    rig.node.before = lambda _method: (_ for _ in ()).throw(TemporaryError("no endpoint"))
+    with capture_logs() as lines:
+        running = asyncio.create_task(rig.sender.run())
+        while len(rig.node.calls) < 100:  # noqa: ASYNC110 - a node in memory has no events
+            await asyncio.sleep(0.001)
+        rig.node.before = lambda _method: None
+        await rig.sender.submit(price(1))
+        rig.node.mine()
+        await rig.sender.wait("price-1")
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    told = [line["event"] for line in lines if line["event"] != "background refresh failed"]
+    assert told == ["chain not followed", "chain followed again"]
