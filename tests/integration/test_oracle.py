@@ -45,6 +45,7 @@ pytestmark = pytest.mark.integration
 PATIENCE_S = 20
 QUICK = SenderSettings(poll_s=0.02, patience=Patience(resend_ms=300, foreign_ms=300))
 VENUES = ("coinbase", "kraken", "bitstamp")
+MAX_OBSERVATION_AGE_S = 900  # what the contract starts with
 
 
 async def until(condition: Callable[[], Any]) -> None:
@@ -66,6 +67,19 @@ async def deploy_feed(node: Anvil, *, max_step_bps: int = 0, publisher: str = AC
     return feed
 
 
+# ---- time -----------------------------------------------------------------------------------------------------------
+
+
+class MovedClock(SystemClock):
+    """The machine's clock, some seconds ahead: what the process sees of a chain whose time was moved."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0
+
+    def now(self) -> float:
+        return super().now() + self.ahead_s
+
+
 # ---- venues ---------------------------------------------------------------------------------------------------------
 
 
@@ -75,17 +89,18 @@ class Market:
     def __init__(self) -> None:
         self.price = "2000"
         self.base = ""
+        self.clock = MovedClock()
 
     async def coinbase(self, _: web.Request) -> web.Response:
         told = {"price": self.price, "bid": self.price, "ask": self.price, "volume": "5"}
-        return web.json_response(told | {"time": datetime.now(UTC).isoformat()})
+        return web.json_response(told | {"time": datetime.fromtimestamp(self.clock.now(), UTC).isoformat()})
 
     async def kraken(self, _: web.Request) -> web.Response:
         pair = {"a": [self.price], "b": [self.price], "c": [self.price], "v": ["1", "5"]}
         return web.json_response({"error": [], "result": {"XETHZUSD": pair}})
 
     async def bitstamp(self, _: web.Request) -> web.Response:
-        now = str(int(SystemClock().now()))
+        now = str(int(self.clock.now()))
         told = {"last": self.price, "bid": self.price, "ask": self.price, "volume": "5", "timestamp": now}
         return web.json_response(told)
 
@@ -136,7 +151,7 @@ class Stage:
             chain=self.chain,
             signer=RawKeySigner.from_hex(DEV_KEY),
             database=self.database,
-            clock=SystemClock(),
+            clock=self.market.clock,
             settings=QUICK,
         )
 
@@ -146,7 +161,7 @@ class Stage:
             chains={"home": OracleChain(self.chain, sender), "default": OracleChain(self.chain, sender)},
             database=self.database,
             session=self.session,
-            clock=SystemClock(),
+            clock=self.market.clock,
             registry=CollectorRegistry(),
             **names,
         )
@@ -159,6 +174,11 @@ class Stage:
         async with together([sender, *oracle.services]):
             yield next(iter(oracle.publishers.values()))
         await sender.close()
+
+    async def pass_time(self, seconds: int) -> None:
+        """For the chain, the venues and the oracle alike."""
+        await self.node.request("evm_increaseTime", seconds)
+        self.market.clock.ahead_s += seconds
 
     async def publications(self) -> list[Any]:
         return list(reversed(await self.database.read(list_publications)))
@@ -273,6 +293,46 @@ async def wait_for_pool(node: Anvil) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not int((await node.request("txpool_status"))["pending"], 16):  # noqa: ASYNC110 - the node has no events
             await asyncio.sleep(0.02)
+
+
+async def test_a_price_that_waited_too_long_in_the_pool_is_refused_and_observed_anew(stage: Stage) -> None:
+    feed = await deploy_feed(stage.node)
+    began_at = stage.market.clock.now()
+    await stage.node.request("evm_setAutomine", False)
+    async with stage.running(stage.settings(feed)) as publisher:
+        await wait_for_pool(stage.node)
+        stage.market.price = "2100"
+        await stage.pass_time(MAX_OBSERVATION_AGE_S + 60)
+        await stage.node.request("evm_mine")
+        await stage.node.request("evm_setAutomine", True)
+        await until(lambda: publisher.state and publisher.state.round)
+    await assert_observed_anew(stage, feed, since=began_at)
+
+
+async def test_a_price_of_before_a_downtime_is_refused_and_observed_anew(stage: Stage) -> None:
+    """The journalled bytes are sent again, as they must be: the chain tells that they came too late."""
+    feed = await deploy_feed(stage.node)
+    began_at = stage.market.clock.now()
+    await stage.node.request("evm_setAutomine", False)
+    async with stage.running(stage.settings(feed)):
+        await wait_for_pool(stage.node)
+    await stage.node.request("anvil_dropAllTransactions")
+    stage.market.price = "2100"
+    await stage.pass_time(6 * 3600)
+    await stage.node.request("evm_setAutomine", True)
+    async with stage.running(stage.settings(feed)) as publisher:
+        await until(lambda: publisher.state and publisher.state.round)
+    await assert_observed_anew(stage, feed, since=began_at)
+
+
+async def assert_observed_anew(stage: Stage, feed: Address, *, since: float) -> None:
+    assert await stage.answers(feed) == [210_000_000_000]
+    refused, published = await stage.publications()
+    assert (refused.round, refused.attempt, refused.state) == (1, 1, PublicationState.REVERTED)
+    assert (published.round, published.attempt) == (1, 2)
+    assert published.key == f"{refused.key}#2"
+    assert published.observed_at > since + MAX_OBSERVATION_AGE_S
+    assert published.block_time - published.observed_at < MAX_OBSERVATION_AGE_S
 
 
 async def test_a_large_step_is_parked_and_then_confirmed(stage: Stage) -> None:
