@@ -5,6 +5,8 @@ Each failure is one line that names the setting and says what to do. A node that
 
 from __future__ import annotations
 
+from typing import Final
+
 from seamark.core.errors import RejectedError, SettingsError
 from seamark.core.ids import Address
 from seamark.evm.address import to_checksum
@@ -14,12 +16,15 @@ from seamark.oracle.model import FeedState, Pair
 
 __all__ = ["check_contract", "check_publisher", "pair_of"]
 
+MOST_DECIMALS: Final = 36
+"""Of a feed whose answers we compute: twice the 18 of the finest feeds. An int256 with more has no room for a price."""
+
 
 async def check_contract(chain: ChainReader, address: Address, *, setting: str) -> FeedState:
     """The feed's state, if there is a feed.
 
     Raises:
-        SettingsError: No code at the address, or it does not read like a feed.
+        SettingsError: No code at the address, it does not read like a feed, or its decimals are beyond reason.
         TemporaryError: No node answered.
     """
     shown = to_checksum(address)
@@ -30,11 +35,18 @@ async def check_contract(chain: ChainReader, address: Address, *, setting: str) 
             remedy="check the address and that the endpoint is of the right chain",
         )
     try:
-        return await read_state(chain, address)
+        state = await read_state(chain, address)
     except RejectedError as error:
         raise SettingsError(
             setting, f"the contract at {shown} is no price feed: {error}", remedy="give the address of an Aggregator"
         ) from error
+    if state.decimals > MOST_DECIMALS:
+        raise SettingsError(
+            setting,
+            f"the feed at {shown} has {state.decimals} decimals",
+            remedy=f"give the address of a feed with at most {MOST_DECIMALS}",
+        )
+    return state
 
 
 async def check_publisher(chain: ChainReader, address: Address, account: Address, *, setting: str) -> None:

@@ -130,7 +130,9 @@ class _Parts:
             meter=meter,
         )
         for source in plan.sources:
-            health = self.poller.subscribe(source, interval=plan.poll_interval, subscriber=publisher.on_report)
+            health = self.poller.subscribe(
+                source, interval=plan.poll_interval, subscriber=publisher.on_report, feed=plan.ref.name
+            )
             meter.watch_source(source.name, health)
         return publisher
 

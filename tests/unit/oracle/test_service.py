@@ -109,6 +109,7 @@ async def test_the_environment_alone_builds_a_publisher(database, chain):
         ({"description": "Ether"}, {}, "oracle.feeds[0].pair", "which is no pair; declare pair"),
         ({"description": "ETH / DAI"}, {}, "oracle.feeds[0].sources", "against DAI"),
         ({"publishers": set()}, {}, "oracle.signer", "may not publish to"),
+        ({"decimals": 37}, {}, "oracle.feeds[0].aggregator", "has 37 decimals; give the address of a feed with"),
     ],
 )  # fmt: skip
 async def test_a_feed_that_cannot_work_is_refused(database, chain, change, feed, setting, problem):  # noqa: PLR0917
@@ -118,6 +119,11 @@ async def test_a_feed_that_cannot_work_is_refused(database, chain, change, feed,
     assert caught.value.setting == setting
     assert problem in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+async def test_a_feed_may_be_very_fine(database, chain):
+    chain.feeds[FEED] = FakeFeed(decimals=36)
+    assert (await build(database, chain, settings())).publishers["ETH/USD"]
 
 
 async def test_a_contract_that_is_no_feed_is_refused(database, chain):

@@ -2,7 +2,7 @@
 
 One task per request, each with its own pace and deadline, so a slow venue delays nobody. Sources with the same request
 share one reply. Every reply ends in a quote or in a failure with a class from a short list, handed to the subscriber of
-the source at once; nothing a venue answers can stop the poller.
+the source at once; nothing a venue answers can stop the poller, nor can a subscriber that fails stop the others.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class _Subscription:
     source: Source
     interval: float
     subscriber: Subscriber
+    feed: str
     health: SourceHealth
 
 
@@ -85,9 +86,12 @@ class QuotePoller:
         self._clock = clock
         self._requests: dict[Request, list[_Subscription]] = {}
 
-    def subscribe(self, source: Source, *, interval: float, subscriber: Subscriber) -> SourceHealth:
-        """Ask for this source every `interval` seconds from the next `run()` on, and hand each report over."""
-        subscription = _Subscription(source, interval, subscriber, SourceHealth())
+    def subscribe(self, source: Source, *, interval: float, subscriber: Subscriber, feed: str = "") -> SourceHealth:
+        """Ask for this source every `interval` seconds from the next `run()` on, and hand each report over.
+
+        `feed` says in the log whose subscriber it is.
+        """
+        subscription = _Subscription(source, interval, subscriber, feed, SourceHealth())
         self._requests.setdefault(source.request, []).append(subscription)
         return subscription.health
 
@@ -159,7 +163,7 @@ class QuotePoller:
         health.last_ok_at = reply.received_at
         health.failing_since = None
         health.latency = latency
-        item.subscriber(quote)
+        _hand_over(item, quote)
 
     def _report_failure(self, item: _Subscription, kind: str, detail: str) -> None:
         health = item.health
@@ -169,7 +173,14 @@ class QuotePoller:
             health.failing_since = now
         health.failures[kind] = health.failures.get(kind, 0) + 1
         health.last_error = detail
-        item.subscriber(SourceFailure(item.source.name, item.source.venue, kind, detail, now))
+        _hand_over(item, SourceFailure(item.source.name, item.source.venue, kind, detail, now))
+
+
+def _hand_over(item: _Subscription, report: SourceReport) -> None:
+    try:
+        item.subscriber(report)
+    except Exception:  # whatever is wrong with one feed, the others go on
+        log.exception("feed cannot use a report", feed=item.feed, source=item.source.name)
 
 
 def _check_status(response: aiohttp.ClientResponse) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from aiohttp import ClientSession, web
+from structlog.testing import capture_logs
 
 from seamark.oracle.model import Quote, SourceFailure, SourceReport
 from seamark.oracle.sources.paths import JsonPath
@@ -221,6 +222,24 @@ async def test_a_slow_venue_delays_nobody(venue, session):
         assert "/slow" not in reports
         release.set()
         await until(lambda: "/slow" in reports)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_subscriber_that_fails_does_not_stop_the_others(venue, session, status):
+    def broken(report: SourceReport) -> None:
+        raise RuntimeError("out of range")
+
+    reports: list[SourceReport] = []
+    poller = QuotePoller(session=session, clock=SystemClock())
+    poller.subscribe(venue.source("a"), interval=0.01, subscriber=broken, feed="BAD/USD")
+    poller.subscribe(venue.source("b"), interval=0.01, subscriber=reports.append, feed="ETH/USD")
+    venue.answer = answering('{"price": "1"}', status)
+    with capture_logs() as lines:
+        async with running(poller) as task:
+            await until(lambda: len(reports) >= 2 or task.done())
+            assert not task.done()
+    (line, *_) = [line for line in lines if line["event"] == "feed cannot use a report"]
+    assert (line["feed"], line["source"], line["exc_info"]) == ("BAD/USD", "a", True)
 
 
 async def test_health_is_kept_for_each_source(venue, session):
