@@ -51,5 +51,6 @@ async def _run(services: dict[str, None], file: Path | None) -> None:
             database=application.database.url,
             metrics=f"{settings.metrics.host}:{application.probes.metrics_port}",
             health=f"{settings.health.host}:{application.probes.health_port}",
+            **({"api": application.api.url} if application.api else {}),
         )
         await application.run()
