@@ -168,23 +168,44 @@ class TestPlans:
         ids=str,
     )
     def test_no_filter_scans_the_table(self, world: World, wanted: dict[str, Any]) -> None:
-        plans: list[str] = []
-
-        def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-            if "FROM message" in statement and not statement.startswith("EXPLAIN"):
-                rows = cursor.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
-                plans.extend(row[3] for row in rows)
-
-        event.listen(world.connection, "before_cursor_execute", explain)
-        try:
-            found(world, **wanted)
-        finally:
-            event.remove(world.connection, "before_cursor_execute", explain)
         of_message = [
-            plan for plan in plans if plan.split()[0] in ("SCAN", "SEARCH") and "message" in plan.split()[1:2]
+            plan
+            for plan in plans_of(world, **wanted)
+            if plan.split()[0] in ("SCAN", "SEARCH") and "message" in plan.split()[1:2]
         ]
         assert of_message
         assert all("INDEX" in plan or "PRIMARY KEY" in plan for plan in of_message), of_message
+
+    def test_a_rare_stage_of_a_long_lane_is_a_range(self, world: World) -> None:
+        plans = plans_of(world, source="alpha", destination="beta", stage=[Stage.FAILED])
+        (plan,) = [plan for plan in plans if plan.startswith("SEARCH message ")]
+        assert "ix_message_lane_stage_time (lane_id=? AND stage=?)" in plan
+        assert not any("B-TREE" in plan for plan in plans), "nothing is sorted"
+
+    def test_each_of_several_stages_is_a_range(self, world: World) -> None:
+        plans = plans_of(world, source="alpha", destination="beta", stage=[Stage.FAILED, Stage.EXECUTED])
+        ranges = [plan for plan in plans if plan.startswith("SEARCH message ")]
+        assert len(ranges) == 2
+        assert all("ix_message_lane_stage_time (lane_id=? AND stage=?)" in plan for plan in ranges)
+        plans = plans_of(world, stage=[Stage.FAILED, Stage.EXECUTED])
+        assert sum("ix_message_stage_time (stage=?)" in plan for plan in plans) == 2
+
+
+def plans_of(world: World, **wanted: Any) -> list[str]:
+    """How SQLite finds what a list shows."""
+    plans: list[str] = []
+
+    def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "FROM message" in statement and not statement.startswith("EXPLAIN"):
+            rows = cursor.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+            plans.extend(row[3] for row in rows)
+
+    event.listen(world.connection, "before_cursor_execute", explain)
+    try:
+        found(world, **wanted)
+    finally:
+        event.remove(world.connection, "before_cursor_execute", explain)
+    return plans
 
 
 class TestDetail:

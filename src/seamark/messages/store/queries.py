@@ -4,11 +4,12 @@ Lists are newest first by (time, no) and paged by position, never by offset, so 
 message that moves on while someone pages is neither skipped nor shown twice because of its stage.
 
 Chains are filtered through lanes: there are few, and a short range of the index is read for each and merged, where an
-`IN` over lanes would sort all their messages.
+`IN` over lanes would sort all their messages. So it is for each of several stages.
 """
 
 from __future__ import annotations
 
+import itertools
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Any
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 MAX_LIMIT = 500
-LANES_AT_ONCE = 100  # SQLite joins at most 500 selects in one statement
+RANGES_AT_ONCE = 100  # SQLite joins at most 500 selects in one statement
 ID_LENGTH = 66  # "0x" and 64 digits: a shorter text is a prefix
 
 _message, _lane, _sighting = tables.message, tables.lane, tables.sighting
@@ -150,14 +151,10 @@ def list_messages(
     wanted = wanted or MessageFilter()
     limit = max(1, min(limit, MAX_LIMIT))
     query = _filtered(wanted, _read_cursor(cursor))
-    lanes = _chosen_lanes(connection, wanted)
-    if lanes is None:
-        rows = _fetch(connection, query, limit + 1)
-    else:
-        rows = []
-        for chunk in chunks(lanes, LANES_AT_ONCE):
-            rows += _fetch_by_lane(connection, query, [lane.id for lane in chunk], limit + 1)
-        rows.sort(key=lambda row: (row["time"], row["no"]), reverse=True)
+    rows: list[Any] = []
+    for chunk in chunks(_ranges(connection, wanted), RANGES_AT_ONCE):
+        rows += _fetch(connection, [_narrowed(query, lane, stage) for lane, stage in chunk], limit + 1)
+    rows.sort(key=lambda row: (row["time"], row["no"]), reverse=True)
     page = rows[:limit]
     following = _write_cursor(page[-1]) if len(rows) > limit else None
     return MessagePage(_views(connection, page), following)
@@ -201,9 +198,8 @@ def count_by_stage(connection: Connection, protocol: str | None = None) -> dict[
 
 
 def _filtered(wanted: MessageFilter, after: tuple[int, int] | None) -> Select[Any]:
+    """All that is asked but lanes and stages."""
     query = select(_message)
-    if wanted.stage:
-        query = query.where(_message.c.stage.in_([stage.value for stage in wanted.stage]))
     if wanted.sender is not None:
         query = query.where(_message.c.sender == wanted.sender.lower())
     if wanted.receiver is not None:
@@ -239,6 +235,20 @@ def _starting_with(text: str) -> Any:
     return (_message.c.id >= text) & (_message.c.id < text + "\x7f")
 
 
+def _ranges(connection: Connection, wanted: MessageFilter) -> list[tuple[int | None, str | None]]:
+    """The lanes to look in, each with every stage to look for; None for all."""
+    chosen = _chosen_lanes(connection, wanted)
+    lanes: list[int | None] = [None] if chosen is None else [lane.id for lane in chosen]
+    stages: list[str | None] = [*dict.fromkeys(stage.value for stage in wanted.stage)] or [None]
+    return list(itertools.product(lanes, stages))
+
+
+def _narrowed(query: Select[Any], lane: int | None, stage: str | None) -> Select[Any]:
+    if lane is not None:
+        query = query.where(_message.c.lane_id == lane)
+    return query if stage is None else query.where(_message.c.stage == stage)
+
+
 def _chosen_lanes(connection: Connection, wanted: MessageFilter) -> list[Lane] | None:
     """The lanes to look in; None for all."""
     if wanted.protocol is wanted.source is wanted.destination is wanted.channel is None:
@@ -263,19 +273,12 @@ def _newest(query: Any, table: Any, limit: int) -> Any:
     return query.order_by(table.c.time.desc(), table.c.no.desc()).limit(limit)
 
 
-def _fetch(connection: Connection, query: Select[Any], limit: int) -> list[Any]:
-    return list(connection.execute(_newest(query, _message, limit)).mappings())
-
-
-def _fetch_by_lane(connection: Connection, query: Select[Any], lanes: Sequence[int], limit: int) -> list[Any]:
-    if not lanes:
-        return []
-    parts = [
-        select(_newest(query.where(_message.c.lane_id == lane_id), _message, limit).subquery()) for lane_id in lanes
-    ]
+def _fetch(connection: Connection, queries: Sequence[Select[Any]], limit: int) -> list[Any]:
+    """The newest of what several queries find."""
+    parts = [_newest(query, _message, limit) for query in queries]
     if len(parts) == 1:
         return list(connection.execute(parts[0]).mappings())
-    merged = union_all(*parts).subquery()
+    merged = union_all(*(select(part.subquery()) for part in parts)).subquery()
     return list(connection.execute(_newest(select(merged), merged, limit)).mappings())
 
 

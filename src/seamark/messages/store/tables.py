@@ -77,6 +77,7 @@ message = Table(
     Index("uq_message_id", "id", unique=True),
     Index("ix_message_time", "time", "no"),
     Index("ix_message_lane_time", "lane_id", "time", "no"),
+    Index("ix_message_lane_stage_time", "lane_id", "stage", "time", "no"),  # a rare stage of a long lane
     Index("ix_message_stage_time", "stage", "time", "no"),
     Index("ix_message_sender_time", "sender", "time", "no"),
     Index("ix_message_receiver_time", "receiver", "time", "no"),

@@ -108,6 +108,7 @@ def _messages() -> None:
     op.create_index("uq_message_id", "message", ["id"], unique=True)
     op.create_index("ix_message_time", "message", ["time", "no"])
     op.create_index("ix_message_lane_time", "message", ["lane_id", "time", "no"])
+    op.create_index("ix_message_lane_stage_time", "message", ["lane_id", "stage", "time", "no"])
     op.create_index("ix_message_stage_time", "message", ["stage", "time", "no"])
     op.create_index("ix_message_sender_time", "message", ["sender", "time", "no"])
     op.create_index("ix_message_receiver_time", "message", ["receiver", "time", "no"])
