@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(LIMITS_S[folder]))
         if folder in MARKS:
             item.add_marker(MARKS[folder])
+
+
+RECURSION_LIMIT = 1000  # Python's own
+
+
+def pytest_runtest_setup() -> None:
+    """eth_account brings py_ecc, whose import raises the limit to 100,000: deep nesting would then overflow the C stack
+    in tests where in production it raises `RecursionError`.
+    """
+    sys.setrecursionlimit(RECURSION_LIMIT)

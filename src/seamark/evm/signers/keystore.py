@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 from seamark.core.errors import SettingsError
@@ -47,9 +49,22 @@ async def open_keystore(path: str, password_file: str, *, setting: str = "keysto
 
 
 def _decrypt(content: dict[str, Any], password: bytes) -> bytes:
-    from eth_keyfile.keyfile import decode_keyfile_json  # noqa: PLC0415 - takes a second to import; few need it
+    return bytes(_decoder()(content, password))
 
-    return bytes(decode_keyfile_json(content, password))
+
+def _decoder() -> Callable[[dict[str, Any], bytes], bytes]:
+    """Import late (it takes a second, and few need it), and take back what the import does to the whole process.
+
+    py_ecc, which comes along, raises the recursion limit to 100,000. With that, a deeply nested JSON reply of a hostile
+    node or venue would overflow the C stack and kill the process instead of raising `RecursionError`.
+    """
+    limit = sys.getrecursionlimit()
+    try:
+        from eth_keyfile.keyfile import decode_keyfile_json  # noqa: PLC0415
+    finally:
+        sys.setrecursionlimit(limit)
+    decode: Callable[[dict[str, Any], bytes], bytes] = decode_keyfile_json
+    return decode
 
 
 def _parse(raw: bytes, path: str, setting: str) -> dict[str, Any]:
