@@ -277,16 +277,7 @@ async def test_secrets_are_seen_nowhere(devnet: RunningDevnet, start: Callable[.
 
         await until(messages)
         api = running.api_url
-        paths = (
-            "",
-            "openapi.json",
-            "api/feeds",
-            "api/messages",
-            "api/updates",
-            "api/events/history",
-            "health",
-            "metrics",
-        )
+        paths = ("", "openapi.json", "api/feeds", "api/messages", "api/updates", "api/lanes", "api/status", "health")
         seen = {f"API /{path}": str(await get(f"{api}{path}")) for path in paths}
         seen["metrics"] = await get(running.metrics_url)
         seen["health"] = str(await get(running.health_url))
