@@ -305,7 +305,7 @@ async def test_a_price_that_waited_too_long_in_the_pool_is_refused_and_observed_
         await stage.pass_time(MAX_OBSERVATION_AGE_S + 60)
         await stage.node.request("evm_mine")
         await stage.node.request("evm_setAutomine", True)
-        await until(lambda: publisher.state and publisher.state.round)
+        await until(lambda: publisher.state and publisher.state.round and not publisher._busy)
     await assert_observed_anew(stage, feed, since=began_at)
 
 
@@ -321,7 +321,7 @@ async def test_a_price_of_before_a_downtime_is_refused_and_observed_anew(stage: 
     await stage.pass_time(6 * 3600)
     await stage.node.request("evm_setAutomine", True)
     async with stage.running(stage.settings(feed)) as publisher:
-        await until(lambda: publisher.state and publisher.state.round)
+        await until(lambda: publisher.state and publisher.state.round and not publisher._busy)
     await assert_observed_anew(stage, feed, since=began_at)
 
 
