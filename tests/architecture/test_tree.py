@@ -47,3 +47,16 @@ def test_no_licence_that_forbids_production_in_our_contracts() -> None:
     for folder in ("src", "test"):
         for path in (ROOT / "contracts" / folder).rglob("*.sol"):
             assert "BUSL" not in path.read_text(), named(path)
+
+
+TYPED_DECODE = re.compile(r"msgspec\.(json\.decode\([^)\n]*type=(?!dict\[str, str\]|tuple\[tuple\[str)|convert\()")
+IN_ONE_THREAD = {"evm/artifacts.py", "devnet/deployment.py", "devnet/venues.py", "evm/transactions/store.py"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_types_are_made_known_to_msgspec_in_one_thread(path: Path) -> None:
+    """msgspec 0.22 crashes the process where two threads are the first to decode into a Struct: so a `Decoder` is made
+    when the module is imported. Excepted are modules that decode in the event loop alone, or see to it themselves.
+    """
+    if str(path.relative_to(SOURCE)) not in IN_ONE_THREAD:
+        assert not TYPED_DECODE.search(path.read_text())

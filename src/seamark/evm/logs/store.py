@@ -59,15 +59,20 @@ class _Rescan(msgspec.Struct, frozen=True):
     last: int
 
 
+# Made here, in one thread: msgspec (0.22) crashes where two threads are the first to use a type.
+_read_filter = msgspec.json.Decoder(_Filter).decode
+_read_rescans = msgspec.json.Decoder(tuple[_Rescan, ...]).decode
+
+
 def load(connection: Connection, stream: str, chain_id: ChainId) -> Position | None:
     """The stored position; None where there is none."""
     row = connection.execute(select(_cursor).where(*_of(_cursor, stream, chain_id))).one_or_none()
     if row is None:
         return None
     blocks = connection.execute(select(_block).where(*_of(_block, stream, chain_id)).order_by(_block.c.number))
-    rescans = msgspec.json.decode(row.rescans, type=tuple[_Rescan, ...])
+    rescans = _read_rescans(row.rescans)
     return Position(
-        wanted=_to_filter(msgspec.json.decode(row.wanted, type=_Filter)),
+        wanted=_to_filter(_read_filter(row.wanted)),
         chain=tuple(_to_told(item) for item in blocks),
         finalized=row.finalized,
         rescans=tuple(Rescan(_to_filter(item.wanted), item.first, item.last) for item in rescans),

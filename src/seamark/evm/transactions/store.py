@@ -352,8 +352,15 @@ def _to_entry(row: Any, attempts: tuple[Attempt, ...]) -> Entry:
         created_ms=row.created_ms,
         current=row.is_current,
         attempts=attempts,
-        receipt=msgspec.convert(json.loads(row.receipt), Receipt) if row.receipt else None,
+        receipt=_read_receipt(json.loads(row.receipt)) if row.receipt else None,
     )
+
+
+msgspec.json.Decoder(Receipt)  # msgspec (0.22) crashes where two threads are the first to use a type; this is the first
+
+
+def _read_receipt(values: dict[str, Any]) -> Receipt:
+    return msgspec.convert(values, Receipt)
 
 
 def _receipt_text(receipt: Receipt) -> str:
