@@ -71,6 +71,7 @@ async def test_fifty_kills_lose_nothing_and_repeat_nothing(tmp_path: Path, devne
         else:
             await process.running()
             await asyncio.sleep(chance.uniform(0, LONGEST_LIFE_S))
+        assert process.process.returncode is None, f"it ended by itself: {process.text()}"
         await process.kill()
 
     write_settings(tmp_path, settings(devnet, database, deviation="99%", heartbeat="24h"), "quiet.yaml")
