@@ -29,10 +29,10 @@ log = structlog.get_logger("seamark.oracle")
 
 
 class Housekeeping:
-    """Follows mined publications to finality and reads balances. A `Service`.
+    """Follows publications to finality and reads balances. A `Service`.
 
-    A mined transaction whose block a reorg removed goes back to "broadcast" (its sender sends the same bytes again) and
-    forward when it is mined anew; it is counted once.
+    A transaction whose block a reorg removed goes back to "broadcast" (its sender sends the same bytes again) and
+    forward when it is mined anew, whatever came of it the first time; a round is counted once.
 
     Args:
         chains: Name, id, reader and sender of each chain that is published on.
@@ -67,7 +67,7 @@ class Housekeeping:
             await self._clock.sleep(SWEEP_S)
 
     async def sweep(self) -> None:
-        """Ask how the mined publications stand, and store what has changed.
+        """Ask how the publications stand that have ended and may still change, and store what has.
 
         All of them, page by page: some may never end (their chain left the settings, their journal is gone), and must
         not stand in the way of the others.
@@ -85,9 +85,10 @@ class Housekeeping:
         if outcome is None:
             return
         settled = settle(publication, outcome, now=self._clock.now())
-        if settled.state is publication.state and settled.block_number == publication.block_number:
+        if _standing(settled) == _standing(publication):
             return
-        log.info("publication", round=settled.round, feed=settled.feed.name, state=str(settled.state))
+        if settled.state is not publication.state:
+            log.info("publication", round=settled.round, feed=settled.feed.name, state=str(settled.state))
         self._metrics.add(await self._database.write(lambda connection: settle_publication(connection, settled)))
 
     async def _read_balances_forever(self) -> None:
@@ -110,3 +111,7 @@ class Housekeeping:
         self._metrics.balance.labels(name).set(balance)
         if sum(fees):  # on a chain without fees the money lasts for ever: no number is better than infinity
             self._metrics.runs_left.labels(name).set(balance * len(fees) // sum(fees))
+
+
+def _standing(publication: Publication) -> tuple[object, ...]:
+    return publication.state, publication.block_number, publication.closed

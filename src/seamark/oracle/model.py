@@ -337,7 +337,7 @@ class PublicationState(StrEnum):
     """Where one attempt is.
 
     `mined` may still be orphaned by a reorg, `final` may not. The others are ends without a round: the answer was
-    parked, the transaction reverted, or another one took its nonce.
+    parked, the transaction reverted, or another one took its nonce. A reorg may undo these too, until they are closed.
     """
 
     BROADCAST = "broadcast"
@@ -350,7 +350,10 @@ class PublicationState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One attempt to publish one round, as stored. `answer` is None where only the journal knew of the attempt."""
+    """One attempt to publish one round, as stored. `answer` is None where only the journal knew of the attempt.
+
+    `closed`: no reorg can change how it ended.
+    """
 
     key: str
     feed: FeedRef
@@ -368,4 +371,5 @@ class Publication:
     block_time: int | None = None
     fee: int | None = None
     mined_at: float | None = None
+    closed: bool = False
     id: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from seamark.core.ids import Hash32
 from seamark.evm.ports import Outcome, TxState
@@ -10,6 +11,8 @@ from seamark.oracle.aggregator import ParkedLog, PublishedLog, read_outcome
 from seamark.oracle.model import FeedRef, FeedState, Planned, Publication, PublicationState, Reason
 
 __all__ = ["attempt_key", "from_journal", "settle", "state_after", "to_publication"]
+
+REPLACED_FOR_GOOD_S: Final = 86_400.0  # the journal does not tell when the winner is final: a day is beyond all chains
 
 
 def attempt_key(ref: FeedRef, round_id: int, attempt: int) -> str:
@@ -22,7 +25,8 @@ def settle(publication: Publication, outcome: Outcome, *, now: float) -> Publica
     """How a publication stands, by its transaction and receipt. Pure."""
     receipt = outcome.receipt
     if outcome.state in (TxState.REPLACED, TxState.FOREIGN):
-        return replace(publication, state=PublicationState.REPLACED)
+        closed = outcome.state is TxState.FOREIGN or now - publication.planned_at > REPLACED_FOR_GOOD_S
+        return replace(publication, state=PublicationState.REPLACED, closed=closed)
     if receipt is None:
         return replace(publication, state=PublicationState.BROADCAST, transaction=_last_hash(outcome))
     told = read_outcome(receipt, publication.feed.address) if receipt.succeeded else None
@@ -32,6 +36,7 @@ def settle(publication: Publication, outcome: Outcome, *, now: float) -> Publica
         block_number=receipt.block_number,
         fee=receipt.gas_used * receipt.effective_gas_price,
         mined_at=publication.mined_at or now,
+        closed=outcome.state is TxState.CONFIRMED,
     )
     match told:
         case PublishedLog():

@@ -417,7 +417,7 @@ class FeedPublisher:
     async def _finish(self, publication: Publication) -> None:
         outcome = await self._sender.find(publication.key)
         if outcome is None:  # the journal was lost or replaced; the chain alone tells which rounds exist
-            await self._store_end(replace(publication, state=PublicationState.REPLACED), None)
+            await self._store_end(replace(publication, state=PublicationState.REPLACED, closed=True), None)
             return
         self._log.info("resuming a publication", round=publication.round, state=str(outcome.state))
         await self._follow(publication)

@@ -4,6 +4,8 @@
 attempt to publish a round, by its natural key. The transaction journal is what is durable *before* a broadcast; a row
 here follows from it and can be written again at any time: `add_publication` and `settle_publication` are idempotent,
 and totals and events are written in the unit of work in which a row really changes, never again.
+
+A row changes until it is closed: a reorg may undo any end that is not final on its chain.
 """
 
 from __future__ import annotations
@@ -11,10 +13,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import IntFlag
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, Boolean, Column, Connection, Index, Integer, Row, Table, Text, select, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    Row,
+    SmallInteger,
+    Table,
+    Text,
+    select,
+    text,
+    update,
+)
 
 from seamark.core.ids import Address, ChainId, Hash32
 from seamark.core.units import Ppb, from_base_units
@@ -59,7 +76,16 @@ FEES_TOTAL: Final = "oracle_fees_paid_wei_total"
 PARKED_TOTAL: Final = "oracle_answers_parked_total"
 MAX_PAGE: Final = 500
 _UNCONFIRMED_AT_ONCE: Final = 200
-_ENDED: Final = (PublicationState.FINAL, PublicationState.PARKED, PublicationState.REVERTED, PublicationState.REPLACED)
+
+
+class Counted(IntFlag):
+    """What of an attempt is in the totals, each at most once."""
+
+    NONE = 0
+    SENT = 1
+    FAILED = 2  # or parked
+    FEE = 4
+
 
 _feed = Table(
     "oracle_feed",
@@ -94,7 +120,8 @@ _publication = Table(
     Column("round", Text, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("state", Text, nullable=False),
-    Column("counted", Boolean, nullable=False),
+    Column("counted", SmallInteger, nullable=False),  # `Counted`
+    Column("closed", Boolean, nullable=False),
     Column("reason", Text, nullable=False),
     Column("answer", Text),
     Column("decimals", Integer, nullable=False),
@@ -108,6 +135,12 @@ _publication = Table(
     Column("mined_at_ms", BigInteger),
     Index("ix_oracle_publication_feed_id", "feed", "id"),
     Index("ix_oracle_publication_state_id", "state", "id"),
+    Index(
+        "ix_oracle_publication_open",
+        "id",
+        sqlite_where=text("closed = 0"),
+        postgresql_where=text("NOT closed"),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -260,14 +293,14 @@ def settle_publication(
     known = connection.execute(select(_publication).where(_publication.c.key == publication.key)).one_or_none()
     if known is None:
         insert_new(connection, _publication, [_to_row(publication)])
-        before, counted = None, False
-    else:
-        before, counted = PublicationState(known.state), known.counted
-    if before in _ENDED:
+        before, counted = None, Counted.NONE
+    elif known.closed:
         return {}
-    additions = _additions(publication, counted=counted)
-    counted = counted or publication.state is not PublicationState.BROADCAST
-    changes = {**_result_columns(publication), "counted": counted}
+    else:
+        before, counted = PublicationState(known.state), Counted(known.counted)
+    due = _due(publication, counted)
+    additions = _additions(publication, due)
+    changes = {**_result_columns(publication), "counted": int(counted | due)}
     connection.execute(update(_publication).where(_publication.c.key == publication.key).values(changes))
     add_totals(connection, additions)
     if before != publication.state and (topic := _topic(before, publication.state)) is not None:
@@ -300,10 +333,10 @@ def open_publications(connection: Connection, ref: FeedRef) -> list[Publication]
 def unconfirmed_publications(
     connection: Connection, after: int = 0, limit: int = _UNCONFIRMED_AT_ONCE
 ) -> list[Publication]:
-    """Mined ones that a reorg could still undo, or has undone, with an id above `after`; oldest first."""
-    mined = _publication.c.state == str(PublicationState.MINED)
-    clause = mined | ((_publication.c.state == str(PublicationState.BROADCAST)) & _publication.c.counted)
-    query = select(_publication).where(clause, _publication.c.id > after).order_by(_publication.c.id).limit(limit)
+    """Ended ones that a reorg could still undo, or has undone, with an id above `after`; oldest first."""
+    ended = (_publication.c.state != str(PublicationState.BROADCAST)) | (_publication.c.counted != 0)
+    query = select(_publication).where(~_publication.c.closed, ended, _publication.c.id > after)
+    query = query.order_by(_publication.c.id).limit(limit)
     return [_to_publication(row) for row in connection.execute(query)]
 
 
@@ -346,20 +379,32 @@ def _is_publication_of(ref: FeedRef) -> Any:
     return (table.feed == ref.name) & (table.chain_id == ref.chain_id) & (table.address == ref.address)
 
 
-def _additions(publication: Publication, *, counted: bool) -> Additions:
-    """What one attempt adds to the totals: each attempt counts once, whatever reorgs do to it later."""
-    if counted or publication.state is PublicationState.BROADCAST:
-        return {}
+def _due(publication: Publication, counted: Counted) -> Counted:
+    """What of an attempt is to be added now.
+
+    Whatever reorgs do to it: its round counts once, its fee counts once, and it counts as failed only if it was
+    nothing before.
+    """
+    if publication.state is PublicationState.BROADCAST:
+        return Counted.NONE
+    due = Counted.FEE if publication.fee else Counted.NONE
+    if publication.state in (PublicationState.MINED, PublicationState.FINAL):
+        due |= Counted.SENT
+    elif not counted & (Counted.SENT | Counted.FAILED):
+        due |= Counted.FAILED
+    return due & ~counted
+
+
+def _additions(publication: Publication, due: Counted) -> Additions:
     labels = {"feed": publication.feed.name, "chain": publication.feed.chain}
     additions: Additions = {}
-    match publication.state:
-        case PublicationState.MINED | PublicationState.FINAL:
-            additions[total_key(SENT_TOTAL, {**labels, "reason": str(publication.reason)})] = 1
-        case PublicationState.PARKED:
-            additions[total_key(PARKED_TOTAL, labels)] = 1
-        case _:
-            additions[total_key(ERRORS_TOTAL, {**labels, "class": str(publication.state)})] = 1
-    if publication.fee:
+    if due & Counted.SENT:
+        additions[total_key(SENT_TOTAL, {**labels, "reason": str(publication.reason)})] = 1
+    if due & Counted.FAILED and publication.state is PublicationState.PARKED:
+        additions[total_key(PARKED_TOTAL, labels)] = 1
+    elif due & Counted.FAILED:
+        additions[total_key(ERRORS_TOTAL, {**labels, "class": str(publication.state)})] = 1
+    if due & Counted.FEE and publication.fee:
         additions[total_key(FEES_TOTAL, labels)] = publication.fee
     return additions
 
@@ -387,7 +432,7 @@ def _to_row(publication: Publication) -> dict[str, Any]:
         "address": ref.address,
         "round": str(publication.round),
         "attempt": publication.attempt,
-        "counted": False,
+        "counted": int(Counted.NONE),
         "reason": str(publication.reason),
         "planned_at_ms": round(publication.planned_at * 1000),
         "quotes": msgspec.json.encode(publication.quotes).decode(),
@@ -407,6 +452,7 @@ def _result_columns(publication: Publication) -> dict[str, Any]:
         "block_time": publication.block_time,
         "fee": _text(publication.fee),
         "mined_at_ms": None if publication.mined_at is None else round(publication.mined_at * 1000),
+        "closed": publication.closed or publication.state is PublicationState.FINAL,
     }
 
 
@@ -436,6 +482,7 @@ def _to_publication(row: Row[Any]) -> Publication:
         block_time=row.block_time,
         fee=_number(row.fee),
         mined_at=None if row.mined_at_ms is None else row.mined_at_ms / 1000,
+        closed=row.closed,
         id=row.id,
     )
 

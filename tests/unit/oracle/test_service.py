@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from decimal import Decimal
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -287,6 +288,56 @@ async def test_an_orphaned_publication_goes_back_and_forth_and_counts_once(datab
     await keeping.sweep()
     assert await state_of(database) is PublicationState.MINED
     assert world.sample("oracle_updates_sent_total", reason="first") == 1
+
+
+async def test_a_reverted_attempt_that_a_reorg_mines_anew_becomes_its_round(database):
+    world, keeping, key = await published_world(database)
+    mined = world.sender.journal[key]
+    reverted = Publication(key, REF, 1, 1, PublicationState.REVERTED, Reason.FIRST, START, decimals=8)
+    lost = attempt_key(REF, 2, 1)
+    await database.write(lambda c: settle_publication(c, replace(reverted, key=lost, round=2)))
+    world.sender.set(replace(mined, key=lost, state=TxState.BROADCAST, receipt=None))
+    await keeping.sweep()
+    (row, _) = await database.read(list_publications)
+    assert row.state is PublicationState.BROADCAST
+    world.sender.set(replace(mined, key=lost))
+    for _ in range(2):
+        await keeping.sweep()
+    (row, _) = await database.read(list_publications)
+    assert (row.state, row.answer, row.closed) == (PublicationState.MINED, 200_000_000_000, False)
+    assert world.sample("oracle_updates_sent_total", reason="first") == 2
+
+
+async def test_a_failure_is_closed_when_its_block_is_final_and_asked_for_no_more(database):
+    world, keeping, key = await published_world(database)
+    mined = world.sender.journal[key]
+    failed = replace(mined, receipt=msgspec.structs.replace(mined.receipt, succeeded=False, logs=()))
+    world.sender.set(failed)
+    await keeping.sweep()
+    world.sender.set(replace(failed, state=TxState.CONFIRMED))
+    await keeping.sweep()
+    world.sender.set(mined)
+    await keeping.sweep()
+    (row,) = await database.read(list_publications)
+    assert (row.state, row.closed) == (PublicationState.REVERTED, True)
+
+
+async def test_one_that_lost_its_nonce_may_come_back_for_a_day(database):
+    world, keeping, key = await published_world(database)
+    mined = world.sender.journal[key]
+    beaten = replace(mined, state=TxState.REPLACED, receipt=None)
+    for seconds, now, state, closed in (
+        (10.0, beaten, PublicationState.REPLACED, False),
+        (80_000.0, mined, PublicationState.MINED, False),
+        (0.0, beaten, PublicationState.REPLACED, False),
+        (7_000.0, beaten, PublicationState.REPLACED, True),
+        (0.0, mined, PublicationState.REPLACED, True),
+    ):
+        world.clock.time += seconds
+        world.sender.set(now)
+        await keeping.sweep()
+        (row,) = await database.read(list_publications)
+        assert (row.state, row.closed) == (state, closed)
 
 
 async def test_publications_that_never_end_do_not_keep_others_from_it(database):

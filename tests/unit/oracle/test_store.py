@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import inspect
+from sqlalchemy.event import listen
 
 from seamark.core.ids import Address, ChainId, Hash32
 from seamark.core.units import Ppb
@@ -218,8 +219,43 @@ async def test_ends_without_a_round(database, state, topic, metric):
     await database.write(lambda c: settle_publication(c, replace(SENT, state=state)))
     assert (await events(database))[-1].topic == topic
     assert await totals(database) == {metric: 1}
-    await database.write(lambda c: settle_publication(c, MINED))  # an end stays an end
-    assert (await database.read(list_publications))[0].state is state
+    assert [row.state for row in await database.read(unconfirmed_publications)] == [state]
+    await database.write(lambda c: settle_publication(c, replace(SENT, state=state, closed=True)))
+    assert await totals(database) == {metric: 1}
+    assert await database.read(unconfirmed_publications) == []
+    assert await database.write(lambda c: settle_publication(c, MINED)) == {}
+    assert (await database.read(list_publications))[0].state is state  # a closed end stays the end
+
+
+@pytest.mark.parametrize("end", [PublicationState.PARKED, PublicationState.REVERTED, PublicationState.REPLACED])
+async def test_an_end_that_a_reorg_undid_may_become_a_round_and_all_counts_once(database, end):
+    fee = None if end is PublicationState.REPLACED else MINED.fee
+    for _ in range(2):
+        for now in (replace(SENT, state=end, fee=fee), SENT, MINED):
+            await database.write(lambda c, now=now: settle_publication(c, now))
+    found = await totals(database)
+    failed = "oracle_answers_parked_total" if end is PublicationState.PARKED else "oracle_update_errors_total"
+    assert found == {failed: 1, "oracle_updates_sent_total": 1, "oracle_fees_paid_wei_total": 10**30}
+    topics = [event.topic for event in await events(database)]
+    assert topics[1:3] == ["oracle.orphaned", "oracle.published"]
+
+
+async def test_a_round_that_a_reorg_turned_into_a_failure_stays_counted_as_a_round(database):
+    for now in (MINED, SENT, replace(MINED, state=PublicationState.REVERTED)):
+        await database.write(lambda c, now=now: settle_publication(c, now))
+    assert await totals(database) == {"oracle_updates_sent_total": 1, "oracle_fees_paid_wei_total": 10**30}
+
+
+async def test_what_may_still_change_is_found_by_an_index(database):
+    def plan(connection):
+        asked = []
+        listen(connection, "before_cursor_execute", lambda c, cur, sql, args, *_: asked.append((sql, args)))
+        unconfirmed_publications(connection)
+        ((sql, args),) = asked
+        return [row[3] for row in connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {sql}", args)]
+
+    (step,) = await database.read(plan)
+    assert "ix_oracle_publication_open" in step
 
 
 async def test_a_failure_without_a_transaction_is_counted_and_told(database):

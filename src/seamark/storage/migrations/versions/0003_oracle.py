@@ -50,7 +50,8 @@ def _create_publication() -> None:
         sa.Column("round", sa.Text, nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
-        sa.Column("counted", sa.Boolean, nullable=False),
+        sa.Column("counted", sa.SmallInteger, nullable=False),
+        sa.Column("closed", sa.Boolean, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("answer", sa.Text),
         sa.Column("decimals", sa.Integer, nullable=False),
@@ -67,3 +68,10 @@ def _create_publication() -> None:
     )
     op.create_index("ix_oracle_publication_feed_id", "oracle_publication", ["feed", "id"])
     op.create_index("ix_oracle_publication_state_id", "oracle_publication", ["state", "id"])
+    op.create_index(
+        "ix_oracle_publication_open",
+        "oracle_publication",
+        ["id"],
+        sqlite_where=sa.text("closed = 0"),
+        postgresql_where=sa.text("NOT closed"),
+    )
