@@ -146,7 +146,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, wanted: Collection[st
     for item in chains.opened.values():
         health.register(f"chain {item.name}", item.health)
     if ORACLE in wanted:
-        await _add_oracle(app, chains)
+        await _add_oracle(app, chains, stack)
     if CCIP_MONITOR in wanted:
         await _add_monitor(app, chains)
     if API in wanted:
@@ -156,7 +156,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, wanted: Collection[st
     return app
 
 
-async def _add_oracle(app: Application, chains: Chains) -> None:
+async def _add_oracle(app: Application, chains: Chains, stack: AsyncExitStack) -> None:
     settings = app.settings.oracle
     if not settings.feeds and not settings.watch:
         raise SettingsError(
@@ -170,6 +170,7 @@ async def _add_oracle(app: Application, chains: Chains) -> None:
             senders[name] = make_sender(
                 chains.opened[name], signer, database=app.database, clock=app.clock, metrics=metrics
             )
+            stack.push_async_callback(senders[name].close)  # before chains and database: a running commit needs them
     app.oracle = await build_oracle(
         settings,
         chains={name: OracleChain(item.chain, senders.get(name)) for name, item in chains.opened.items()},
