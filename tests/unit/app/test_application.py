@@ -56,7 +56,7 @@ async def test_a_running_commit_ends_before_the_database_closes(monkeypatch: pyt
             steps.append("committed")
             return result
 
-        database.close, database.write = closed, slow  # type: ignore[method-assign,assignment]
+        database.close, database.write = closed, slow  # type: ignore[method-assign]
         return database
 
     monkeypatch.setattr(application, "build_oracle", no_feeds)
