@@ -107,6 +107,11 @@ def write(values: Values | str, name: str = "seamark.yaml") -> Path:
             "seamark.yaml: is no mapping of settings; begin lines with the name of a setting, such as chains:",
         ),
         ("api: {port: [1, 2}", "seamark.yaml:1: not valid YAML: "),
+        (
+            "api: {port: ${PORT}}",
+            "seamark.yaml:1: not valid YAML: expected ',' or '}', but got '{'; "
+            'write "${NAME}" in quotes inside [ ] and { }',
+        ),
         ("api:\n\tport: 1", "seamark.yaml:2: not valid YAML: "),
         ("database: 2024-13-45", "seamark.yaml: not valid YAML: "),
         ("a: &a [*a, *a]", "seamark.yaml: is nested too deeply; is this the right file?"),

@@ -141,7 +141,7 @@ def read_yaml(path: Path, environment: Mapping[str, str]) -> Document:
         _note_lines(yaml.compose(text, Loader=yaml.SafeLoader), (), lines, str(path))
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise _not_yaml(path, error) from error
+        raise _not_yaml(path, text, error) from error
     except RecursionError:
         raise SettingsError(str(path), "is nested too deeply", remedy="is this the right file?") from None
     except ValueError as error:  # a date like 2024-13-45
@@ -174,11 +174,13 @@ def _read_text(path: Path) -> str:
         ) from error
 
 
-def _not_yaml(path: Path, error: yaml.YAMLError) -> SettingsError:
+def _not_yaml(path: Path, text: str, error: yaml.YAMLError) -> SettingsError:
     mark = getattr(error, "problem_mark", None)
     if mark is not None:
         problem = getattr(error, "problem", None) or "it breaks off here"
-        return SettingsError(f"{path}:{mark.line + 1}", f"not valid YAML: {problem}", remedy="correct this line")
+        variable = any("${" in line for line in text.splitlines()[mark.line : mark.line + 1])
+        remedy = 'write "${NAME}" in quotes inside [ ] and { }' if variable else "correct this line"
+        return SettingsError(f"{path}:{mark.line + 1}", f"not valid YAML: {problem}", remedy=remedy)
     reason = getattr(error, "reason", None) or str(error).splitlines()[0]
     return SettingsError(str(path), f"not valid YAML: {reason}", remedy="is this the right file?")
 
