@@ -109,8 +109,10 @@ def write(values: Values | str, name: str = "seamark.yaml") -> Path:
         ("api: {port: [1, 2}", "seamark.yaml:1: not valid YAML: "),
         (
             "api: {port: ${PORT}}",
-            "seamark.yaml:1: not valid YAML: expected ',' or '}', but got '{'; "
-            'write "${NAME}" in quotes inside [ ] and { }',
+            (
+                "seamark.yaml:1: not valid YAML: expected ',' or '}', but got '{'; "
+                'write "${NAME}" in quotes inside [ ] and { }'
+            ),
         ),
         ("api:\n\tport: 1", "seamark.yaml:2: not valid YAML: "),
         ("database: 2024-13-45", "seamark.yaml: not valid YAML: "),
