@@ -28,4 +28,6 @@ def _problem(chain: Chain, member: Member) -> str:
     behind = chain.pool.behind(member)
     if behind > chain.pool.max_lag:
         return f"is {behind} blocks behind"
+    if beyond := chain.pool.beyond(member):
+        return f"claims a head {beyond} blocks beyond the others"
     return "does not answer" if member.resting else ""

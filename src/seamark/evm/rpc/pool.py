@@ -2,8 +2,10 @@
 
 - Before its first answer counts, an endpoint must prove its chain id; after a lost connection it must prove it again.
 - An endpoint that fails rests for a growing time, while others are there; when all rest, all are tried anyway.
-- Heads are surveyed while the chain is in use. An endpoint more than `max_lag` blocks behind the best is not used for
-  questions about the head.
+- Heads are surveyed while the chain is in use. An endpoint more than `max_lag` blocks behind the best is asked about
+  the head only when all others have failed.
+- A head far beyond all others puts nobody behind: it is one endpoint's word, unless the chain was known to be there.
+  Such an endpoint is asked after those whose heads are plausible.
 - A question goes to the best endpoint, and on to the next when it fails for a reason that another may not share.
 
 Score, lower is better: 0.1 for each place in the settings' order, seconds of usual latency, and up to 10 for errors. So
@@ -13,7 +15,7 @@ the preferred endpoint is used until it is clearly worse than the next.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 import structlog
@@ -39,6 +41,7 @@ from seamark.runtime.clock import Clock
 __all__ = ["Member", "Pool"]
 
 MAX_LAG_BLOCKS: Final = 3  # replicas behind one load balancer differ by one or two
+ABSURD_LEAD: Final = 100_000  # blocks: two weeks of Ethereum; no two endpoints of use are that far apart
 SURVEY_EVERY_S: Final = 5.0
 HEAD_COUNTS_S: Final = 30.0  # an older head says nothing about the chain any more
 SURVEY_DEADLINE_S: Final = 3.0
@@ -139,6 +142,7 @@ class Pool:
         self._clock = clock
         self._observer = observer
         self.max_lag = max_lag
+        self._confirmed_head: int | None = None  # the newest that is more than one endpoint's word
         self._surveyed_at: float | None = None
         self._survey: asyncio.Task[None] | None = None
 
@@ -157,8 +161,8 @@ class Pool:
         """Put a question to one endpoint after the other until one answers.
 
         `question` raises `NodeFault` or `RequestRefused` to have the next endpoint asked; any other error is an
-        answer. With `about_head`, endpoints known to be behind are left out; with `second`, the one that would
-        otherwise be asked first, and those that mostly fail.
+        answer. With `about_head`, endpoints known to be behind are asked only when all others have failed; with
+        `second`, the one that would otherwise be asked first is left out, and those that mostly fail.
 
         Raises:
             TemporaryError: No endpoint could answer.
@@ -166,18 +170,32 @@ class Pool:
             WrongChain: Every endpoint serves another chain.
         """
         await self._keep_heads()
+        failures: list[SeamarkError] = []
         for attempt in range(RATE_ROUNDS):
-            failures: list[SeamarkError] = []
-            for member in self._candidates(about_head=about_head, second=second):
-                try:
-                    return await self.ask_member(member, question)
-                except (NodeFault, RequestRefused, WrongChain) as error:
-                    failures.append(error)
+            failures.clear()
+            if answer := await self._ask_each(
+                self._candidates(about_head=about_head, second=second), question, failures
+            ):
+                return answer[0]
             pause = _pause(failures)
             if pause is None or attempt == RATE_ROUNDS - 1:
                 break
             await self._clock.sleep(pause)
+        behind = self._left_behind() if about_head and not _all_refused(failures) else []
+        if answer := await self._ask_each(behind, question, failures):
+            return answer[0]
         raise self.sum_up(failures)
+
+    async def _ask_each(
+        self, members: Iterable[Member], question: Callable[[Endpoint], Awaitable[_T]], failures: list[SeamarkError]
+    ) -> tuple[_T] | None:
+        """The first answer; None, with what each of them said added to `failures`, if there is none."""
+        for member in members:
+            try:
+                return (await self.ask_member(member, question),)
+            except (NodeFault, RequestRefused, WrongChain) as error:
+                failures.append(error)
+        return None
 
     async def ask_member(self, member: Member, question: Callable[[Endpoint], Awaitable[_T]]) -> _T:
         """Put a question to this endpoint; how it fares counts for its score."""
@@ -201,13 +219,19 @@ class Pool:
 
     @property
     def best_head(self) -> int | None:
-        """The newest block that any endpoint has shown lately."""
-        return max((head for member in self.members if (head := member.current_head) is not None), default=None)
+        """The newest block that an endpoint has shown lately and that is plausible."""
+        heads = self._heads()
+        return max((head for head in heads if self._is_confirmed(head, heads)), default=min(heads, default=None))
 
     def behind(self, member: Member) -> int:
         """Blocks behind the best endpoint; 0 where its head is not known."""
         best, head = self.best_head, member.current_head
-        return 0 if best is None or head is None else best - head
+        return 0 if best is None or head is None else max(best - head, 0)
+
+    def beyond(self, member: Member) -> int:
+        """Blocks by which an endpoint's head is too far ahead to be believed; mostly 0."""
+        best, head = self.best_head, member.current_head
+        return head - best if best is not None and head is not None and head - best > ABSURD_LEAD else 0
 
     def saw_head(self, endpoint: Endpoint, number: int) -> None:
         """Note an endpoint's newest block.
@@ -217,6 +241,7 @@ class Pool:
         """
         member = next(member for member in self.members if member.endpoint is endpoint)
         member.saw_head(number)
+        self._confirm_head()
         behind = self.behind(member)
         self._observer.head(member.label, number, behind)
         if behind > self.max_lag:
@@ -224,10 +249,14 @@ class Pool:
 
     def _candidates(self, *, about_head: bool, second: bool = False) -> list[Member]:
         members = [member for member in self.members if member.wrong_chain is None or not member.resting]
+        members.sort(key=lambda member: (member.resting, member.score))
         if about_head:
             members = [member for member in members if self.behind(member) <= self.max_lag]
-        members.sort(key=lambda member: (member.resting, member.score))
+            members.sort(key=self.beyond)
         return [member for member in members[1:] if not member.resting and not member.failing] if second else members
+
+    def _left_behind(self) -> list[Member]:
+        return [member for member in self._candidates(about_head=False) if self.behind(member) > self.max_lag]
 
     def sum_up(self, failures: Sequence[SeamarkError]) -> SeamarkError:
         """One error out of what the endpoints said."""
@@ -279,8 +308,23 @@ class Pool:
         if first:
             await asyncio.shield(self._survey)
 
+    def _heads(self) -> list[int]:
+        """Newest blocks learned lately. Block 0 is none: so a node speaks that has just begun to sync."""
+        return [head for member in self.members if (head := member.current_head)]
+
+    def _is_confirmed(self, head: int, heads: Sequence[int]) -> bool:
+        """Whether another endpoint is near, or the chain was known to be near before."""
+        near = sum(abs(head - other) <= ABSURD_LEAD for other in heads)
+        return near > 1 or (self._confirmed_head is not None and abs(head - self._confirmed_head) <= ABSURD_LEAD)
+
+    def _confirm_head(self) -> None:
+        heads = self._heads()
+        confirmed = [head for head in heads if self._is_confirmed(head, heads)]
+        self._confirmed_head = max(confirmed, default=self._confirmed_head)
+
     async def _survey_heads(self) -> None:
         await asyncio.gather(*(self._survey_head(member) for member in self.members))
+        self._confirm_head()
         for member in self.members:
             if member.current_head is not None:
                 self._observer.head(member.label, member.current_head, self.behind(member))
@@ -300,6 +344,10 @@ class Pool:
         except SeamarkError as error:
             # Told to the observer by the endpoint, and to the caller when the endpoint is needed.
             log.debug("endpoint did not tell its head", endpoint=member.label, error=str(error))
+
+
+def _all_refused(failures: Sequence[SeamarkError]) -> bool:
+    return bool(failures) and all(isinstance(error, RequestRefused) for error in failures)
 
 
 def _named(member: Member, error: NodeFault) -> NodeFault:
