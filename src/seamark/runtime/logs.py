@@ -40,6 +40,12 @@ def _blot_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMa
     return event
 
 
+def _lead_with_what_happened(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """When, how bad, what; then the rest as it was given: a raw line is read from the left."""
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    return {**first, **event}
+
+
 def configure_logs(form: Literal["auto", "json", "console"] = "auto", level: str = "info") -> None:
     """Set up structlog for the process; the standard library's loggers go the same way."""
     pretty = form == "console" or (form == "auto" and sys.stderr.isatty())
@@ -54,6 +60,7 @@ def configure_logs(form: Literal["auto", "json", "console"] = "auto", level: str
     ends: list[structlog.types.Processor] = [
         structlog.processors.format_exc_info,
         _blot_secrets,
+        _lead_with_what_happened,
         structlog.dev.ConsoleRenderer(pad_event_to=28, exception_formatter=structlog.dev.plain_traceback)
         if pretty
         else structlog.processors.JSONRenderer(),
