@@ -54,7 +54,8 @@ class Ledger:
         """Sum of a metric's totals with these labels."""
         wanted = set(labels.items())
         return sum(
-            (value for (name, found), value in self.totals.items() if name == metric and wanted <= set(found)), Decimal()
+            (value for (name, found), value in self.totals.items() if name == metric and wanted <= set(found)),
+            Decimal(),
         )
 
 
@@ -119,7 +120,7 @@ def _fields(one: MessageView, other: MessageView) -> list[str]:
 
 
 def _sightings(one: MessageDetail, other: MessageDetail) -> list[str]:
-    ours, theirs = ({item for item in _evidence(detail)} for detail in (one, other))
+    ours, theirs = (set(_evidence(detail)) for detail in (one, other))
     return [f"evidence {item} is of one side only" for item in sorted(ours ^ theirs)]
 
 
@@ -139,9 +140,11 @@ def _lanes(one: Ledger, other: Ledger) -> list[str]:
             if (ours or theirs).total - (ours or theirs).stages.get(Stage.RETRACTED, 0):  # type: ignore[union-attr]
                 found.append(f"lane {key} is of one side only")
             continue
-        for name in ("last_sent", "last_committed", "last_executed", "version", "source_name", "destination_name"):
-            if getattr(ours, name) != getattr(theirs, name):
-                found.append(f"lane {key}: {name} is {getattr(ours, name)}, not {getattr(theirs, name)}")
+        found += [
+            f"lane {key}: {name} is {getattr(ours, name)}, not {getattr(theirs, name)}"
+            for name in ("last_sent", "last_committed", "last_executed", "version", "source_name", "destination_name")
+            if getattr(ours, name) != getattr(theirs, name)
+        ]
         counts = [
             {stage: count for stage, count in lane.stages.items() if stage != Stage.RETRACTED}
             for lane in (ours, theirs)

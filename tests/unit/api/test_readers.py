@@ -17,7 +17,7 @@ from seamark.api.readers.amounts import fee_view, percent_between
 from seamark.api.readers.messages import round_of_payload
 from seamark.core.ids import BlockRef, ChainId, Hash32
 from seamark.core.units import Ppb
-from seamark.messages.store import ChainView, Ledger, save_progress
+from seamark.messages.store import ChainView, Ledger, save_progress, take_turn
 from seamark.oracle.model import Reason
 from seamark.oracle.store import record_state, register_feed
 from seamark.storage.database import Database, open_database
@@ -160,7 +160,12 @@ async def told(database: Database) -> None:
         save_progress(connection, ChainView("ccip", 138, 0, 103, 110, 1_700_000_090, 2))
         save_progress(connection, ChainView("ccip", 31337, 0, -1, -1, 0, 0))
         ledger = Ledger(
-            connection, protocol="ccip", names=lane_names, heights={ChainId(138): 103}, now_ms=1_700_000_050_000
+            connection,
+            protocol="ccip",
+            names=lane_names,
+            heights={ChainId(138): 103},
+            now_ms=1_700_000_050_000,
+            next_no=take_turn(connection),
         )
         ledger.record([sent(1), sent(2), sent(3), sent(4), sent(5, sender=RECEIVER)])
         ledger.record(
@@ -245,7 +250,14 @@ async def test_details_of_a_failure(database: Database) -> None:
 @pytest.mark.usefixtures("told")
 async def test_a_retracted_message(database: Database) -> None:
     def orphan(connection: Connection) -> None:
-        ledger = Ledger(connection, protocol="ccip", names=lane_names, heights={}, now_ms=1_700_000_060_000)
+        ledger = Ledger(
+            connection,
+            protocol="ccip",
+            names=lane_names,
+            heights={},
+            now_ms=1_700_000_060_000,
+            next_no=take_turn(connection),
+        )
         ledger.orphan(ChainId(138), [BlockRef(104, Hash32(f"0x{104:064x}"), Hash32("0x" + "00" * 32), 0)])
         ledger.close()
 

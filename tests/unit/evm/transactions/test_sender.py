@@ -95,7 +95,7 @@ async def test_many_at_once_share_commits_and_count_up(rig: Rig):
         writes += 1
         return await write(work, **options)
 
-    rig.database.write = counted  # type: ignore[method-assign,assignment]
+    rig.database.write = counted  # type: ignore[method-assign]
     await asyncio.gather(*(rig.sender.submit(price(number)) for number in range(50)))
     assert sorted(tx.nonce for tx in rig.node.accepted) == list(range(50))
     assert writes <= 3
@@ -219,7 +219,7 @@ async def test_a_nonce_called_too_low_while_another_is_committed_is_forgotten_al
         committer.forget_nonce()
         return await write(work, **options)
 
-    database.write = interrupted  # type: ignore[method-assign,assignment]
+    database.write = interrupted  # type: ignore[method-assign]
     await rig.sender.submit(price(1))
     database.write = write  # type: ignore[method-assign]
     rig.node.mine()
