@@ -33,7 +33,7 @@ from tests.support.world import test_settings
 
 __all__ = ["BTC", "Stage", "scene"]
 
-PATIENCE_S = 120.0  # generous: machines stall, and nothing is proved by a tight limit
+PATIENCE_S = 60.0  # generous: machines stall, and nothing is proved by a tight limit
 LOOK_S = 0.05
 BTC = "BTC/USD"
 
@@ -69,7 +69,7 @@ class Stage:
         values = demo_values(self.devnet, database=database or self.database_url)
         values["oracle"]["signer"] = {"private_key": account(Role.PUBLISHER).private_key}
         for feed in values["oracle"]["feeds"]:
-            feed |= self.feed
+            feed.update(self.feed)
         for name, proxies in (("home", self.home), ("remote", self.remote)):
             chain = values["chains"][name]
             chain |= {"poll_interval": "100ms", **self.changes}
@@ -95,7 +95,7 @@ class Stage:
                     await run
                 assert not failed, "the application ended by itself"
 
-    async def until(self, condition: Callable[[], Awaitable[object]], what: str = "") -> None:
+    async def until(self, condition: Callable[[], Awaitable[object]], what: str) -> None:
         """Wait for a condition, as long as it may take on a busy machine; an application that failed says why."""
         try:
             async with asyncio.timeout(PATIENCE_S):
@@ -104,7 +104,14 @@ class Stage:
                         self._run.result()
                     await asyncio.sleep(LOOK_S)
         except TimeoutError:
-            raise AssertionError(f"never came: {what or getattr(condition, '__name__', condition)}") from None
+            raise AssertionError(f"never came: {what}; {await self._state()}") from None
+
+    async def _state(self) -> str:
+        if self.app is None:
+            return "nothing runs"
+        checks = (await self.health())["checks"]
+        unwell = {name: check["detail"] for name, check in checks.items() if check["status"] != "ok"}
+        return f"messages {dict((await self.ledger()).stages())}, {len(unwell)} checks are not ok: {unwell}"
 
     async def health(self) -> dict[str, Any]:
         assert self.app is not None
@@ -145,7 +152,7 @@ class Stage:
             run = asyncio.create_task(app.run())
             try:
                 async with asyncio.timeout(PATIENCE_S):
-                    while not await _has_read(app.database, heads):
+                    while not await _has_read(app.database, heads):  # noqa: ASYNC110 - the chains have no events
                         await asyncio.sleep(LOOK_S)
                 return await read_ledger(app.database)
             finally:
