@@ -266,6 +266,8 @@ async def test_secrets_are_seen_nowhere(devnet: RunningDevnet, start: Callable[.
         values = devnet.values(database=f"sqlite:///{database}", logs={"form": "json", "level": "debug"})
         values["chains"]["home"]["rpc"] = ["${NODE}"]
         values["oracle"]["signer"] = {"private_key": "${KEY}"}
+        for feed in values["oracle"]["feeds"]:
+            feed["heartbeat"] = "10s"  # an earlier test may just have published
         own = {"name": "own", "url": f"{devnet.summary['venues']}/gone/{PATH_KEY}", "price": "price"}
         values["oracle"]["feeds"][0]["sources"] += [{**own, "headers": {"X-Api-Key": "${HEADER}"}}]
         file = write_settings(tmp_path, values)
@@ -275,7 +277,11 @@ async def test_secrets_are_seen_nowhere(devnet: RunningDevnet, start: Callable[.
         async def messages() -> Any:
             return (await get(f"{running.api_url}api/messages"))["items"]
 
+        async def published() -> bool:
+            return "round published" in running.process.text()
+
         await until(messages)
+        await until(published)
         api = running.api_url
         paths = ("", "openapi.json", "api/feeds", "api/messages", "api/updates", "api/lanes", "api/status", "health")
         seen = {f"API /{path}": str(await get(f"{api}{path}")) for path in paths}
