@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
+
+# As `evm.crypto.assert_fast_backends` sets it at the start of a process; here libraries that hash at import come first.
+os.environ["ETH_HASH_BACKEND"] = "pysha3"
 
 HERE = Path(__file__).parent
 UNIT_LIMIT_S = 10  # most take milliseconds; generous because shared machines stall
