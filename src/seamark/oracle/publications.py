@@ -10,7 +10,7 @@ from seamark.evm.ports import Outcome, TxState
 from seamark.oracle.aggregator import ParkedLog, PublishedLog, read_outcome
 from seamark.oracle.model import FeedRef, FeedState, Planned, Publication, PublicationState, Reason
 
-__all__ = ["attempt_key", "from_journal", "settle", "state_after", "to_publication"]
+__all__ = ["attempt_key", "came_to_nothing", "from_journal", "settle", "state_after", "to_publication"]
 
 REPLACED_FOR_GOOD_S: Final = 86_400.0  # the journal does not tell when the winner is final: a day is beyond all chains
 
@@ -19,6 +19,18 @@ def attempt_key(ref: FeedRef, round_id: int, attempt: int) -> str:
     """The natural key of one attempt at one round."""
     key = f"{ref.chain_id}:{ref.address}:round:{round_id}"
     return key if attempt == 1 else f"{key}#{attempt}"
+
+
+def came_to_nothing(outcome: Outcome, ref: FeedRef) -> bool:
+    """Whether an attempt has ended without its round. One that is on its way, or was orphaned after it had published,
+    has not: its transaction is sent again by the sender.
+    """
+    if outcome.state in (TxState.REPLACED, TxState.FOREIGN):
+        return True
+    receipt = outcome.receipt
+    if receipt is None:
+        return False
+    return not (receipt.succeeded and isinstance(read_outcome(receipt, ref.address), PublishedLog))
 
 
 def settle(publication: Publication, outcome: Outcome, *, now: float) -> Publication:

@@ -12,7 +12,7 @@ from seamark.core.errors import RejectedError
 from seamark.evm.ports import ChainReader, TransactionSender
 from seamark.oracle.aggregator import read_round
 from seamark.oracle.model import FeedRef, FeedState, Publication, Reason, TriggerPolicy
-from seamark.oracle.publications import attempt_key, from_journal
+from seamark.oracle.publications import attempt_key, came_to_nothing, from_journal
 from seamark.oracle.rules import deviates
 from seamark.oracle.store import known_publications
 from seamark.runtime.clock import Clock
@@ -57,12 +57,21 @@ class Recovery:
         return found
 
     async def next_attempt(self, round_id: int) -> int:
-        """The number of the first attempt at a round that neither the journal nor the database knows."""
+        """The attempt at a round that a new decision leads to.
+
+        That is the first one that neither the journal nor the database knows. But where an earlier one may still
+        publish the round, as after a reorg that nobody watched, it is that one: submitting it again is to wait for it.
+        """
         known = await self._rows()
-        attempt = await self._next_in_journal(round_id)
-        while attempt_key(self._ref, round_id, attempt) in known:
+        attempt = 1
+        while True:
+            key = attempt_key(self._ref, round_id, attempt)
+            outcome = await self._sender.find(key)
+            if outcome is not None and not came_to_nothing(outcome, self._ref):
+                return attempt
+            if outcome is None and key not in known:
+                return attempt
             attempt += 1
-        return attempt
 
     async def _next_in_journal(self, round_id: int) -> int:
         attempt = 1

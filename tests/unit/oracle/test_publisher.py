@@ -636,6 +636,29 @@ async def test_attempts_that_failed_before_a_restart_keep_their_keys(database):
     assert list(again.sender.journal) == [attempt_key(REF, 1, 1), attempt_key(REF, 1, 2)]
 
 
+async def test_a_round_that_was_orphaned_while_nobody_looked_is_waited_for_not_attempted_anew(database):
+    world = make_world(database)
+    async with running(world.publisher):
+        await started(world)
+        await publish(world, 2000, 2000, 2000)
+    key = attempt_key(REF, 1, 1)
+    before = await totals(world)
+    world.chain.feed.rounds.clear()  # its block left the chain
+    world.chain.height += 1
+    again = make_world(database, clock=world.clock, chain=world.chain, journal=world.sender.journal)
+    again.sender.set(replace(again.sender.journal[key], state=TxState.BROADCAST, receipt=None))
+    async with running(again.publisher):
+        await started(again)
+        assert again.tell(2001, 2001, 2001) is not None
+        await until(lambda: again.publisher._busy)
+        again.sender.mine(key)
+        await published(again, 1)
+    assert list(again.sender.journal) == [key]
+    assert await totals(world) == before
+    (row,) = await publications(again)
+    assert (row.round, row.state, row.answer) == (1, PublicationState.MINED, 2000 * 10**8)
+
+
 async def test_a_lost_journal_is_no_reason_to_wait_for_ever(database):
     world = make_world(database)
     world.sender.mining = False
