@@ -70,6 +70,7 @@ class FeedWatcher:
         self._interval = interval
         self._seen: dict[FeedRef, FeedState] = {}
         self._failing: set[str] = set()
+        self._no_feeds: set[FeedRef] = set()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -103,8 +104,12 @@ class FeedWatcher:
         news: list[tuple[FeedRef, FeedState]] = []
         for feed, state in zip(feeds, states, strict=True):
             if isinstance(state, RejectedError):
-                log.warning("not a feed", feed=feed.ref.name, chain=chain, error=str(state))
-            elif self._is_news(feed.ref, state):
+                if feed.ref not in self._no_feeds:  # once, not at each look
+                    log.warning("not a feed", feed=feed.ref.name, chain=chain, error=str(state))
+                self._no_feeds.add(feed.ref)
+                continue
+            self._no_feeds.discard(feed.ref)
+            if self._is_news(feed.ref, state):
                 news.append((feed.ref, state))
         if news:
             await self._store(news)

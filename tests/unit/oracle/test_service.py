@@ -7,6 +7,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from structlog.testing import capture_logs
 
 from seamark.core.errors import SettingsError, TemporaryError
 from seamark.core.ids import Address, ChainId
@@ -232,7 +233,10 @@ async def test_a_feed_that_is_none_does_not_hide_its_neighbours(database, chain)
     nothing = replace(REMOTE, name="NOT/THERE", address=Address("0x" + "0c" * 20))
     watching = watcher(database, {"far": chain}, feeds=(WatchedFeed(nothing), WatchedFeed(REMOTE)))
     await watching.register()
-    await watching.look("far")
+    with capture_logs() as lines:
+        for _ in range(3):
+            await watching.look("far")
+        assert [line["event"] for line in lines] == ["not a feed"], "told once, not at each look"
     assert {row.ref.name: row.round for row in await database.read(list_feeds)} == {"ETH/USD": 1, "NOT/THERE": 0}
 
 
