@@ -126,8 +126,13 @@ class Stage:
         return (await self.ledger()).messages
 
     async def heads(self) -> Heads:
-        """Newest and final block of each chain, as the nodes have them."""
-        return {node.chain_id: (await node.head(), await node.head("finalized")) for node in self.devnet.nodes}
+        """Newest and final block of each chain, as the nodes have them, and by the depth that the settings give."""
+        depth = self.changes.get("finality", {}).get("depth")
+        heads = {}
+        for node in self.devnet.nodes:
+            newest = await node.head()
+            heads[node.chain_id] = (newest, await node.head("finalized") if depth is None else newest - depth)
+        return heads
 
     async def catches_up(self) -> None:
         """Until the application has read all that is on the chains now."""
