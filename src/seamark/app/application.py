@@ -32,6 +32,7 @@ from seamark.app.chains import Chains, make_sender, open_settings_signer
 from seamark.app.monitors import ccip_monitor
 from seamark.app.naming import calling
 from seamark.app.page import build_api
+from seamark.app.patience import patiently
 from seamark.core.errors import SettingsError
 from seamark.evm.crypto import assert_fast_backends
 from seamark.evm.metrics import RpcMetrics, TransactionMetrics
@@ -171,7 +172,8 @@ async def _add_oracle(app: Application, chains: Chains, stack: AsyncExitStack) -
                 chains.opened[name], signer, database=app.database, clock=app.clock, metrics=metrics
             )
             stack.push_async_callback(senders[name].close)  # before chains and database: a running commit needs them
-    app.oracle = await build_oracle(
+    build = partial(
+        build_oracle,
         settings,
         chains={name: OracleChain(item.chain, senders.get(name)) for name, item in chains.opened.items()},
         database=app.database,
@@ -179,6 +181,7 @@ async def _add_oracle(app: Application, chains: Chains, stack: AsyncExitStack) -
         clock=app.clock,
         registry=app.registry,
     )
+    app.oracle = await patiently(build, clock=app.clock, limit_s=app.settings.start_timeout, what="check the feeds")
     app.services += [*senders.values(), *app.oracle.services]
     app.health.register("oracle", app.oracle.health, required=False)
 

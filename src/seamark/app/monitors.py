@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from prometheus_client import CollectorRegistry
 
 from seamark.app.chains import Chains
+from seamark.app.patience import patiently
 from seamark.core.ids import ChainId
 from seamark.evm.logs import LogStream, StreamSettings
 from seamark.evm.settings import ChainSettings
@@ -38,7 +41,8 @@ async def ccip_monitor(
     protocol = CcipProtocol(ccip_chains(settings.ccip, settings.chains))
     readers = chains.by_id()
     for role in protocol.chains:
-        await protocol.check(readers[role.chain_id])
+        check = partial(protocol.check, readers[role.chain_id])
+        await patiently(check, clock=clock, limit_s=settings.start_timeout, what=f"check the router on {role.name}")
     metrics = MessageMetrics(protocol, registry)
     await load_metrics(database, protocol, metrics)
     by_id: dict[ChainId, ChainSettings] = {

@@ -12,7 +12,7 @@ from seamark.core.errors import RejectedError, SettingsError, TemporaryError
 from seamark.evm.rpc.errors import WrongChain
 from seamark.runtime.clock import Clock
 
-__all__ = ["first_answer"]
+__all__ = ["first_answer", "patiently"]
 
 RETRY_S: Final = 0.5
 LEAST_S: Final = 5.0  # even without any patience, a node may take this long for one answer
@@ -49,4 +49,27 @@ async def first_answer(question: Callable[[], Awaitable[_T]], *, clock: Clock, l
         if not told:
             log.warning("waiting for a node", setting=setting, reason=reason, at_most_s=limit_s)
             told = True
+        await clock.sleep(RETRY_S)
+
+
+async def patiently(work: Callable[[], Awaitable[_T]], *, clock: Clock, limit_s: float, what: str) -> _T:
+    """Do something again, `limit_s` seconds at most, while nodes that have answered before fail now and then.
+
+    Args:
+        work: Has no effects unless it succeeds.
+        clock: Time.
+        limit_s: From the first try to the last.
+        what: For the log.
+
+    Raises:
+        TemporaryError: The last one, when time is up. Any other error ends it at once.
+    """
+    give_up = clock.monotonic() + limit_s
+    while True:
+        try:
+            return await work()
+        except TemporaryError as error:
+            if clock.monotonic() + RETRY_S > give_up:
+                raise
+            log.warning("trying again", what=what, error=str(error))
         await clock.sleep(RETRY_S)

@@ -85,8 +85,7 @@ async def build_oracle(
         SettingsError: A feed cannot work as configured; names the setting.
         TemporaryError: A chain or the database does not answer.
     """
-    metrics = OracleMetrics(registry)
-    metrics.restore(await database.read(lambda connection: list(read_totals(connection, "oracle_"))))
+    totals = await database.read(lambda connection: list(read_totals(connection, "oracle_")))
     poller = QuotePoller(session=session, clock=clock)
     venues = make_venues(settings.venues)
     try:
@@ -98,6 +97,8 @@ async def build_oracle(
         watched = _watched(settings.watch, plans, chains)
     except SettingsError as error:
         raise _renamed(error, names or {}) from error
+    metrics = OracleMetrics(registry)  # only now: what fails before this point can be done again
+    metrics.restore(totals)
     parts = _Parts(chains, database, clock, metrics, poller)
     publishers = {plan.ref.name: parts.publisher(plan) for plan in plans}
     services: list[Service] = [poller, *publishers.values(), parts.housekeeping(plans)] if plans else []

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 import structlog
 
-from seamark.app.patience import LEAST_S, RETRY_S, first_answer
+from seamark.app.patience import LEAST_S, RETRY_S, first_answer, patiently
 from seamark.core.errors import RejectedError, SettingsError, TemporaryError
 from seamark.evm.rpc.errors import WrongChain
 from tests.support.clock import FakeClock
@@ -93,3 +93,36 @@ async def test_silence_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyP
     assert LEAST_S > 1
     with pytest.raises(SettingsError, match="no node answers \\(silence for 0 s\\)"):
         await first_answer(silent, clock=FakeClock(), limit_s=0, setting="RPC_URL")
+
+
+# ---- work that fails now and then ------------------------------------------------------------------------------------
+
+
+async def work(node: Node, limit_s: float, clock: FakeClock | None = None) -> int:
+    return await patiently(node.ask, clock=clock or FakeClock(), limit_s=limit_s, what="check the router")
+
+
+async def test_what_fails_now_and_then_is_done_again_and_that_is_told() -> None:
+    clock = FakeClock()
+    node = Node(TemporaryError("half a reply"), TemporaryError("connection reset"))
+    with structlog.testing.capture_logs() as logs:
+        assert await work(node, 15, clock) == 138
+    assert clock.slept == [RETRY_S] * 2
+    assert [(line["event"], line["what"], line["error"]) for line in logs] == [
+        ("trying again", "check the router", "half a reply"),
+        ("trying again", "check the router", "connection reset"),
+    ]
+
+
+async def test_what_goes_on_failing_is_raised_when_time_is_up() -> None:
+    clock = FakeClock()
+    with pytest.raises(TemporaryError, match="half a reply"):
+        await work(Node(*(TemporaryError("half a reply") for _ in range(1000))), 15, clock)
+    assert 14 < sum(clock.slept) <= 15
+
+
+async def test_wrong_settings_are_not_tried_again() -> None:
+    node = Node(SettingsError("ccip.chains[0].router", "is not a CCIP router"))
+    with pytest.raises(SettingsError):
+        await work(node, 15)
+    assert node.asked == 1

@@ -53,6 +53,7 @@ PLACE_WEIGHT: Final = 0.1
 FAILING: Final = 0.5  # of the average of errors: three failures in a row leave 0.49, four 0.59
 MEMORY: Final = 0.8  # of the moving averages: about the last five requests count
 RATE_ROUNDS: Final = 3
+SECOND_TRY_S: Final = 0.2  # a connection reset or half a reply is most often the only one
 LONGEST_RATE_WAIT_S: Final = 5.0  # beyond that the caller shall know
 
 log = structlog.get_logger("seamark.evm.rpc")
@@ -177,7 +178,7 @@ class Pool:
                 self._candidates(about_head=about_head, second=second), question, failures
             ):
                 return answer[0]
-            pause = _pause(failures)
+            pause = _pause(failures, attempt)
             if pause is None or attempt == RATE_ROUNDS - 1:
                 break
             await self._clock.sleep(pause)
@@ -357,8 +358,17 @@ def _named(member: Member, error: NodeFault) -> NodeFault:
     return BadReply(f"{member.label}: {error.message}")
 
 
-def _pause(failures: Sequence[SeamarkError]) -> float | None:
-    """How long to wait for another round: when all that stands in the way is a short rate limit."""
+def _may_pass(failures: Sequence[SeamarkError]) -> bool:
+    passing = any(isinstance(error, RpcUnavailable) for error in failures)
+    return passing and not any(isinstance(error, RpcTimeout) for error in failures)
+
+
+def _pause(failures: Sequence[SeamarkError], attempt: int) -> float | None:
+    """How long to wait for another round: when all that stands in the way is a short rate limit, or once when an
+    endpoint failed as nodes do now and then, and soon.
+    """
+    if attempt == 0 and _may_pass(failures):
+        return SECOND_TRY_S
     if not failures or not all(isinstance(error, RateLimited) for error in failures):
         return None
     waits = [error.retry_after or FIRST_REST_S for error in failures if isinstance(error, RateLimited)]

@@ -28,7 +28,7 @@ from seamark.evm.rpc.errors import (
     WrongChain,
 )
 from seamark.evm.rpc.limits import FIRST_BLOCK_RANGE
-from seamark.evm.rpc.pool import HEAD_COUNTS_S, SURVEY_EVERY_S, WRONG_CHAIN_REST_S
+from seamark.evm.rpc.pool import HEAD_COUNTS_S, SECOND_TRY_S, SURVEY_EVERY_S, WRONG_CHAIN_REST_S
 from seamark.evm.types import Call, LogFilter
 from seamark.runtime.http import make_session
 from tests.support.clock import FakeClock
@@ -243,6 +243,19 @@ async def test_the_first_endpoint_is_preferred() -> None:
         for _ in range(10):
             await chain.header(5)
         assert (first.calls["eth_getBlockByNumber"], second.calls["eth_getBlockByNumber"]) == (10, 0)
+
+
+async def test_a_failure_in_passing_is_not_the_callers_business() -> None:
+    clock = FakeClock()
+    async with FakeNode() as node, FaultyRpc(node.url) as proxy, chain_of(proxy, clock=clock) as chain:
+        for faults in (Faults(half_reply=True), Faults(status=500), Faults(wrong_ids=True)):
+            proxy.fail_next(1, faults)
+            assert (await chain.headers([3]))[0] is not None
+        assert clock.slept == [SECOND_TRY_S] * 3
+        proxy.faults, asked = Faults(status=500), proxy.requests
+        with pytest.raises(RpcUnavailable):
+            await chain.headers([3])
+        assert proxy.requests == asked + 2, "once more, not for ever"
 
 
 async def test_a_failing_endpoint_rests_and_comes_back() -> None:
