@@ -21,7 +21,7 @@ from seamark.devnet.market import VenueFault, VenueFaultKind
 from seamark.messages.model import Stage as MessageStage
 from seamark.runtime.health import Status
 from tests.support.application import Stage, scene
-from tests.support.faulty_rpc import Faults, FaultyRpc
+from tests.support.faulty_rpc import BROKEN_REPLIES, Faults, FaultyRpc
 from tests.support.ledgers import differences
 from tests.support.truth import Witness, check_publications, sent_messages, submitted_rounds
 
@@ -32,23 +32,7 @@ BUSY_FEED = {"deviation": "0.01%", "heartbeat": "10s", "poll_interval": "250ms"}
 
 LAG = 20
 FELT = 6  # requests that must meet a fault before it ends: more than one try of everybody
-TROUBLE = {"code": -32000, "message": "internal trouble"}
-HTML = b"<!DOCTYPE html><html><body>Just a moment...</body></html>"
 SILENCE = Faults(hang=True)
-TRANSPORT = {
-    "connection reset": Faults(close=True),
-    "half a reply": Faults(half_reply=True),
-    "too many requests": Faults(status=429, headers={"Retry-After": "1"}),
-    "server error": Faults(status=500),
-    "bad gateway": Faults(status=502),
-    "HTML": Faults(body=HTML),
-    "no body": Faults(body=b""),
-    "answers missing": Faults(missing_items=1),
-    "an answer twice": Faults(duplicated_items=True),
-    "foreign answers": Faults(wrong_ids=True),
-    "error objects": Faults(error=TROUBLE),
-    "one error for all": Faults(single_error=TROUBLE),
-}
 
 
 class Act:
@@ -162,7 +146,7 @@ async def act(folder: Path, *, endpoints: int = 1) -> AsyncIterator[Act]:
 async def test_each_fault_in_turn(tmp_path: Path) -> None:
     """One endpoint per chain, and it fails completely."""
     async with act(tmp_path) as play:
-        for faults in TRANSPORT.values():
+        for faults in BROKEN_REPLIES.values():
             play.spoil(faults)
             await play.felt()
             play.spoil(Faults())
@@ -185,7 +169,7 @@ async def test_silence(tmp_path: Path) -> None:
 async def test_faults_at_random(tmp_path: Path) -> None:
     """A third of all requests fail, each in its own way."""
     chance = random.Random(4)
-    kinds = [*TRANSPORT.values(), Faults(delay_s=0.5)]
+    kinds = [*BROKEN_REPLIES.values(), Faults(delay_s=0.5)]
 
     def choose() -> Faults:
         return chance.choice(kinds) if chance.random() < 1 / 3 else Faults()

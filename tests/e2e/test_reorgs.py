@@ -24,6 +24,7 @@ from seamark.messages.model import Stage as MessageStage
 from seamark.messages.store import MessageDetail
 from seamark.storage.events import Event, read_events
 from tests.support.application import Stage, scene
+from tests.support.faulty_rpc import BROKEN_REPLIES, Faults
 from tests.support.ledgers import differences
 from tests.support.truth import check_publications, sent_messages, submitted_rounds
 from tests.support.world import World
@@ -32,6 +33,8 @@ pytestmark = pytest.mark.timeout(300)
 
 HOME, REMOTE = 0, 1
 DEPTH = 8  # blocks that are not final: so deep a reorg is nothing special
+FAULTY = 0.1  # of the requests to a node that fails now and then
+KINDS = tuple(BROKEN_REPLIES.values())
 DEEP = {"finality": {"tag": None, "depth": DEPTH}}
 
 
@@ -328,11 +331,14 @@ async def test_reorgs_on_both_chains_while_the_monitor_is_down(tmp_path: Path) -
         assert differences(ours, await stage.undisturbed(), totals=False) == []
 
 
-async def test_a_random_history(tmp_path: Path) -> None:
+@pytest.mark.parametrize("faulty", [False, True], ids=["well", "nodes that fail now and then"])
+async def test_a_random_history(tmp_path: Path, faulty: bool) -> None:
     """Sends, commits, executions, failures, reorgs with and without re-inclusion, and restarts, in any order."""
     chance = random.Random(20_250)
     async with deep_scene(tmp_path) as stage:
         play = Act(stage)
+        for proxy in stage.proxies if faulty else ():
+            proxy.choose = lambda: chance.choice(KINDS) if chance.random() < FAULTY else Faults()
         for _ in range(6):
             async with stage.running(CCIP_MONITOR):
                 for _ in range(10):

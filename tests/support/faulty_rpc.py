@@ -22,7 +22,7 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import web
 
-__all__ = ["Faults", "FaultyRpc"]
+__all__ = ["BROKEN_REPLIES", "Faults", "FaultyRpc"]
 
 HOST = "127.0.0.1"
 TAG_PLACE = {
@@ -92,6 +92,25 @@ class Faults:
 
     methods: frozenset[str] | None = None
     """Only for calls of these methods (`error`), None: for all."""
+
+
+_TROUBLE = {"code": -32000, "message": "internal trouble"}
+
+BROKEN_REPLIES = {
+    "connection reset": Faults(close=True),
+    "half a reply": Faults(half_reply=True),
+    "too many requests": Faults(status=429, headers={"Retry-After": "1"}),
+    "server error": Faults(status=500),
+    "bad gateway": Faults(status=502),
+    "HTML": Faults(body=b"<!DOCTYPE html><html><body>Just a moment...</body></html>"),
+    "no body": Faults(body=b""),
+    "answers missing": Faults(missing_items=1),
+    "an answer twice": Faults(duplicated_items=True),
+    "foreign answers": Faults(wrong_ids=True),
+    "error objects": Faults(error=_TROUBLE),
+    "one error for all": Faults(single_error=_TROUBLE),
+}
+"""Every way in which a node's reply is of no use and says so, soon."""
 
 
 class FaultyRpc:
@@ -166,7 +185,9 @@ class FaultyRpc:
             replies = replies[: -faults.missing_items]
         if faults.reversed_order:
             replies = replies[::-1]
-        return replies if isinstance(body, list) else replies[0]
+        if isinstance(body, list):
+            return replies
+        return replies[0] if replies else {"jsonrpc": "2.0"}
 
     async def _forward(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
         assert self._session is not None

@@ -36,6 +36,9 @@ __all__ = [
     "LaneKey",
     "Malformed",
     "MessageState",
+    "Notice",
+    "NoticeKind",
+    "Revoked",
     "Sent",
     "Sighting",
     "Stage",
@@ -180,7 +183,16 @@ class Executed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="e
     details: dict[str, Any] = {}
 
 
-Body: TypeAlias = Sent | Committed | Executed
+class Revoked(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="revoked"):
+    """A commit was taken back: the messages of the root `root` are not committed any more. The sighting's lane names
+    the destination only (source and channel "" where the event does not tell), its sequence is 0, its message id "".
+    """
+
+    root: str
+    details: dict[str, Any] = {}
+
+
+Body: TypeAlias = Sent | Committed | Executed | Revoked
 
 
 class Sighting(msgspec.Struct, frozen=True, gc=False):
@@ -202,6 +214,35 @@ class Sighting(msgspec.Struct, frozen=True, gc=False):
     def identity(self) -> tuple[int, str, int, int]:
         at = self.evidence
         return at.chain_id, at.block_hash, at.log_index, self.part
+
+
+class NoticeKind(StrEnum):
+    """What a protocol's contracts tell beside the messages themselves."""
+
+    CURSED = "cursed"  # subject: what is cursed ("*" for everything, else the protocol's chain number)
+    UNCURSED = "uncursed"
+    NONCE_SKIPPED = "nonce_skipped"  # an ordered message waits for an earlier one; details: sender, nonce, source
+    EXECUTION_SKIPPED = "execution_skipped"  # the network refused to execute now (a cursed lane)
+    ALREADY_ATTEMPTED = "already_attempted"  # the network tried a failed message again
+    PAUSED = "paused"
+    UNPAUSED = "unpaused"
+    CONFIGURED = "configured"  # any change of configuration; details: event and values
+    ROLE_CHANGED = "role_changed"  # owners, allow lists, signers, roles; details: event and values
+    GAS_PAID = "gas_paid"  # subject: the message id
+    PRICED = "priced"  # fee data was updated
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """One such fact in one log; withdrawn with its block like a sighting. `subject` is what it is about within its kind
+    (a chain number, a sender, "" for the contract itself); `details` is JSON-ready.
+    """
+
+    kind: NoticeKind
+    evidence: Evidence
+    contract: Address
+    subject: str = ""
+    details: dict[str, Any] = {}
+    part: int = 0
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,6 +283,7 @@ class Decoded:
     sightings: tuple[Sighting, ...] = ()
     changes: tuple[ConfigChange, ...] = ()
     malformed: tuple[Malformed, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 class MessageState(msgspec.Struct, frozen=True, gc=False, kw_only=True):

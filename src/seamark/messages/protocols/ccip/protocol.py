@@ -197,7 +197,7 @@ class _BlockReader:
                         problem=str(error),
                     )
                 )
-        return Decoded(tuple(found.sightings), tuple(found.changes), tuple(found.malformed))
+        return Decoded(sightings=tuple(found.sightings), changes=tuple(found.changes), malformed=tuple(found.malformed))
 
     def _context(self, block: Block, whole: bool) -> v1_6.BlockContext:
         """First pass; what is malformed here is reported by the second."""

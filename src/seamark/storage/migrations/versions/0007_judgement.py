@@ -1,0 +1,10 @@
+"""What is normal for each lane, and what checks found."""
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
