@@ -6,7 +6,6 @@ import pytest
 
 from seamark.core.ids import Address
 from seamark.devnet.accounts import DON_SIGNERS
-from seamark.devnet.ccip.merkle import prove
 from seamark.devnet.ccip.reports import (
     COMMIT_DIGEST,
     EXECUTE_DIGEST,
@@ -19,6 +18,7 @@ from seamark.devnet.ccip.reports import (
 )
 from seamark.evm.abi import Function, compile_decoder, parse_params
 from seamark.evm.crypto import keccak256, recover_address
+from seamark.evm.merkle import prove
 from seamark.evm.signers import RawKeySigner
 from tests.unit.devnet import ccip_golden as golden
 

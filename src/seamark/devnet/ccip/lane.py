@@ -22,12 +22,12 @@ from seamark.core.errors import RejectedError, TemporaryError
 from seamark.devnet.artifacts import ccip_artifact
 from seamark.devnet.ccip.cursor import LogCursor
 from seamark.devnet.ccip.faults import Faults
-from seamark.devnet.ccip.merkle import MAX_LEAVES, merkle_root, prove
 from seamark.devnet.ccip.model import Execution, ExecutionState, Root
 from seamark.devnet.ccip.ramp_messages import SENT_TOPIC, LaneId, RampMessage, leaf_hash, read_sent
 from seamark.devnet.ccip.reports import NO_PRICES, Prices, RootReport, commit_call, execute_call, manual_call
 from seamark.devnet.deployment import ChainDeployment
 from seamark.devnet.node_client import NodeClient, Read, Tx, Wallet
+from seamark.evm.merkle import MAX_LEAVES, merkle_root, prove
 from seamark.evm.ports import Signer
 from seamark.evm.types import Receipt
 from seamark.runtime.clock import Clock

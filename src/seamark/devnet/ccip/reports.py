@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from seamark.core.ids import Address, Selector
-from seamark.devnet.ccip.merkle import Proof
 from seamark.devnet.ccip.ramp_messages import RampMessage
 from seamark.evm.abi import Function, compile_encoder, parse_params
 from seamark.evm.crypto import keccak256
+from seamark.evm.merkle import Proof
 from seamark.evm.ports import Signer
 
 __all__ = [

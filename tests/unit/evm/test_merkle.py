@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seamark.devnet.ccip.merkle import MAX_LEAVES, Proof, merkle_root, prove
 from seamark.evm.crypto import keccak256
+from seamark.evm.merkle import MAX_LEAVES, Proof, merkle_root, prove
 from tests.unit.devnet import ccip_golden as golden
 
 INNER = (1).to_bytes(32, "big")
