@@ -14,7 +14,7 @@ from seamark.evm.abi import Function, compile_encoder
 from seamark.evm.types import Call
 from seamark.messages.model import ConfigChange, Contract
 from seamark.messages.protocol import TokenInfo
-from seamark.messages.protocols.ccip import CcipChain, CcipProtocol
+from seamark.messages.protocols.ccip import CcipChain, CcipProtocol, risk
 from seamark.messages.protocols.ccip.discovery import fee_tokens
 from seamark.messages.protocols.ccip.router import ROUTER
 from seamark.messages.protocols.ccip.v1_6 import events
@@ -29,6 +29,7 @@ def address(number: int) -> Address:
 
 
 ROUTER_AT, ON, OFF, OLD_OFF, LEGACY, QUOTER, LINK, DUMB = (address(number) for number in range(1, 9))
+PROXY, RISK = address(9), address(10)
 REMOTE_ON = address(99)
 NONE = address(0)
 
@@ -58,6 +59,11 @@ class Node:
         self.say(ROUTER_AT, ROUTER.function("getOffRamps"), lambda: [self.off_ramps])
         self.on_ramp(ON)
         self.off_ramp(OFF, {PEER: REMOTE_ON})
+        self.say(ROUTER_AT, ROUTER.function("getArmProxy"), lambda: [PROXY])
+        self.say(PROXY, TYPE, lambda: ["ARMProxy 1.0.0"])
+        self.say(PROXY, risk.PROXY.function("getARM"), lambda: [RISK])
+        self.say(RISK, TYPE, lambda: ["RMNRemote 1.6.0"])
+        self.say(QUOTER, TYPE, lambda: ["FeeQuoter 1.6.0"])
         self.say(QUOTER, events.FEE_QUOTER.function("getFeeTokens"), lambda: [[LINK, DUMB]])
         self.say(LINK, SYMBOL, lambda: ["LINK"])
         self.say(LINK, DECIMALS, lambda: [18])
@@ -144,6 +150,9 @@ class TestDiscover:
             ROUTER_AT: ("router", "1.2.0"),
             ON: ("onramp", "1.6.0"),
             OFF: ("offramp", "1.6.1"),
+            QUOTER: ("feequoter", "1.6.0"),
+            PROXY: ("armproxy", "1.0.0"),
+            RISK: ("rmn", "1.6.0"),
         }
         assert found[OFF].details == {str(PEER): REMOTE_ON}
 
@@ -172,7 +181,7 @@ class TestDiscover:
         assert (found[LEGACY].role, found[LEGACY].version) == ("unsupported", "EVM2EVMOffRamp 1.5.0")
         wanted = make_protocol().watch(CHAIN, list(found.values())).filter
         assert LEGACY not in wanted.addresses
-        assert {ROUTER_AT, ON, OFF} == set(wanted.addresses)
+        assert {ROUTER_AT, ON, OFF, QUOTER, PROXY, RISK} == set(wanted.addresses)
 
     async def test_an_address_that_says_nothing(self) -> None:
         node = Node()
@@ -252,7 +261,7 @@ class TestNames:
         node = Node()
         node.down = True
         with pytest.raises(TemporaryError):
-            await fee_tokens(node, [ON])  # type: ignore[arg-type]
+            await fee_tokens(node, [Contract(chain_id=CHAIN, address=ON, role="onramp", version="1.6.0")])  # type: ignore[arg-type]
 
     def test_lanes(self) -> None:
         names = make_protocol().names(lane_key(HOME, ON, PEER))

@@ -1,15 +1,15 @@
 """Finding CCIP's contracts from the router's address alone.
 
-    Router.getOnRamp(selector of each known peer), Router.getOffRamps() -> typeAndVersion() of each ramp -> its own
-    reads
+    Router.getOnRamp(selector of each known peer), Router.getOffRamps(), Router.getArmProxy() -> typeAndVersion() of
+    each -> its generation identifies it and names the contracts it leads to -> and so on
 
-Several ramps per lane are normal during a migration. A ramp of a generation that is not supported is remembered with
-the role "unsupported" and not watched, so that nothing is lost in silence and a later version finds it.
+Several ramps per lane are normal during a migration. A contract of a generation that is not supported is remembered
+with the role "unsupported" and not watched, so that nothing is lost in silence and a later version finds it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -23,23 +23,11 @@ from seamark.evm.ports import ChainReader
 from seamark.evm.types import Call
 from seamark.messages.model import Contract
 from seamark.messages.protocol import TokenInfo
+from seamark.messages.protocols.ccip.generation import UNSUPPORTED, Found, Identified, Place
+from seamark.messages.protocols.ccip.generations import generation_of, generation_of_type
 from seamark.messages.protocols.ccip.router import ROUTER, ROUTER_TYPE
-from seamark.messages.protocols.ccip.v1_6 import events as v1_6
-from seamark.messages.protocols.ccip.v1_6.keys import account
 
-__all__ = [
-    "OFF_RAMP",
-    "ON_RAMP",
-    "ROUTER_ROLE",
-    "UNSUPPORTED",
-    "check_router",
-    "fee_tokens",
-    "find_ramps",
-    "identify_ramps",
-]
-
-ROUTER_ROLE, ON_RAMP, OFF_RAMP, UNSUPPORTED = "router", "onramp", "offramp", "unsupported"
-SUPPORTED = ("1.6.",)
+__all__ = ["check_router", "explore", "fee_tokens", "find_ramps"]
 
 log = structlog.get_logger("seamark.messages.ccip")
 
@@ -87,57 +75,71 @@ async def find_ramps(reader: ChainReader, router: Address, peers: Iterable[Selec
     return [Address(address) for address in dict.fromkeys(found) if address != ZERO_ADDRESS]
 
 
-async def identify_ramps(
-    reader: ChainReader, addresses: Sequence[Address], own: Selector, setting: str, *, lenient: Collection[Address] = ()
+async def explore(
+    reader: ChainReader,
+    addresses: Iterable[Address],
+    place: Place,
+    *,
+    known: Mapping[Address, Contract],
+    lenient: Collection[Address] = (),
 ) -> list[Contract]:
-    """What each address is, with what is needed to read its logs.
+    """What each address is, with what is needed to read its logs, and the same for all contracts that they lead to.
 
     Args:
         reader: The chain.
-        addresses: Which contracts.
-        own: The selector that is configured for the chain.
-        setting: What errors call it.
+        addresses: Where to begin.
+        place: The chain as it is configured.
+        known: What was found before: it stays so where a contract refuses to answer now.
         lenient: Ramps that came while we watched: one of another selector is a mistake on the chain, not in the
             settings, and counts as not supported.
 
     Raises:
         SettingsError: A ramp belongs to another selector than the one configured for this chain.
     """
-    found = []
-    for address, kind in zip(addresses, await _types(reader, addresses), strict=True):
-        try:
-            contract = await _identify(reader, address, kind, own, setting)
-        except SettingsError as error:
-            if address not in lenient:
-                raise
-            log.warning("ramp of another chain", chain=reader.chain_id, address=address, problem=error.problem)
-            contract = Contract(chain_id=reader.chain_id, address=address, role=UNSUPPORTED, version=_version(kind))
-        if contract.role == UNSUPPORTED:
-            log.warning("ramp not supported", chain=reader.chain_id, address=address, version=contract.version)
-        found.append(contract)
-    return found
+    found: dict[Address, Contract] = {}
+    waiting = list(dict.fromkeys(addresses))
+    while waiting:
+        leads: list[Address] = []
+        for address, kind in zip(waiting, await _types(reader, waiting), strict=True):
+            identified = await _identify(
+                reader, address, kind, place, known=known.get(address), lenient=address in lenient
+            )
+            found[address] = identified.contract
+            leads += identified.leads
+        waiting = [address for address in dict.fromkeys(leads) if address not in found]
+    return list(found.values())
 
 
 async def _identify(
-    reader: ChainReader, address: Address, kind: TypeAndVersion | None, own: Selector, setting: str
-) -> Contract:
-    chain_id = reader.chain_id
-    version = _version(kind)
-    if kind is None or not kind.version.startswith(SUPPORTED) or kind.type not in ("OnRamp", "OffRamp"):
-        return Contract(chain_id=chain_id, address=address, role=UNSUPPORTED, version=version)
-    is_source = kind.type == "OnRamp"
-    ramp = Reader(reader, address, v1_6.ON_RAMP if is_source else v1_6.OFF_RAMP)
-    selector = (await ramp.read("getStaticConfig")).chainSelector
-    if selector != own:
-        raise SettingsError(
-            setting,
-            f"is {own}, but {version} at {address} on chain {chain_id} has {selector}",
-            remedy=f"set it to {selector}",
-        )
-    if is_source:
-        return Contract(chain_id=chain_id, address=address, role=ON_RAMP, version=kind.version)
-    return Contract(
-        chain_id=chain_id, address=address, role=OFF_RAMP, version=kind.version, details=await _sources(ramp)
+    reader: ChainReader,
+    address: Address,
+    kind: TypeAndVersion | None,
+    place: Place,
+    *,
+    known: Contract | None,
+    lenient: bool,
+) -> Identified:
+    served = generation_of_type(kind.type, kind.version) if kind else None
+    if kind is None or served is None:
+        log.warning("contract not supported", chain=reader.chain_id, address=address, version=_version(kind))
+        return _unsupported(reader, address, kind)
+    generation, role = served
+    try:
+        return await generation.identify(reader, Found(address, kind.type, kind.version, role), place)
+    except SettingsError as error:
+        if not lenient:
+            raise
+        log.warning("ramp of another chain", chain=reader.chain_id, address=address, problem=error.problem)
+    except RejectedError as error:
+        log.warning("contract does not answer", chain=reader.chain_id, address=address, error=str(error))
+        if known is not None and known.role == role:
+            return Identified(known)
+    return _unsupported(reader, address, kind)
+
+
+def _unsupported(reader: ChainReader, address: Address, kind: TypeAndVersion | None) -> Identified:
+    return Identified(
+        Contract(chain_id=reader.chain_id, address=address, role=UNSUPPORTED, version=_version(kind)),
     )
 
 
@@ -145,28 +147,22 @@ def _version(kind: TypeAndVersion | None) -> str:
     return f"{kind.type} {kind.version}" if kind else "unknown"
 
 
-async def _sources(off_ramp: Reader) -> dict[str, str]:
-    """The OnRamp that an OffRamp accepts, by source selector."""
-    selectors, configs = await off_ramp.read("getAllSourceChainConfigs")
-    return {
-        str(selector): account(config.onRamp)
-        for selector, config in zip(selectors, configs, strict=True)
-        if config.onRamp
-    }
-
-
-async def fee_tokens(reader: ChainReader, on_ramps: Iterable[Address]) -> dict[str, TokenInfo]:
+async def fee_tokens(reader: ChainReader, contracts: Iterable[Contract]) -> dict[str, TokenInfo]:
     """Symbol and decimals of the tokens in which fees are paid; who does not tell is left out.
 
     They only serve for display: a ramp, a quoter or a token that refuses must not stop the tracking.
     """
     tokens: set[Address] = set()
-    for ramp in on_ramps:
+    for contract in contracts:
+        generation = generation_of(contract)
+        if generation is None:
+            continue
         try:
-            quoter = (await Reader(reader, ramp, v1_6.ON_RAMP).read("getDynamicConfig")).feeQuoter
-            tokens.update(await Reader(reader, quoter, v1_6.FEE_QUOTER).read("getFeeTokens"))
+            tokens.update(await generation.fee_tokens(reader, contract))
         except RejectedError as error:
-            log.warning("ramp does not tell its fee tokens", chain=reader.chain_id, address=ramp, error=str(error))
+            log.warning(
+                "ramp does not tell its fee tokens", chain=reader.chain_id, address=contract.address, error=str(error)
+            )
     found: dict[str, TokenInfo] = {}
     for token in sorted(tokens):
         try:

@@ -1,34 +1,67 @@
-"""CCIP 1.6: logs to sightings.
-
-A block is read in two passes: the first notes per transaction whose receivers were called (the Router's
-`MessageExecuted`) and whether the network executed (`Transmitted` of the execution plugin), the second makes
-sightings with that knowledge.
-"""
+"""CCIP 1.6: logs to sightings and notices, per role of the contract that emits them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from seamark.core.ids import Hash32, Selector
-from seamark.messages.model import MAX_COMMITTED_AT_ONCE, MAX_SEQUENCE, Committed, Evidence, Executed, Sent, Sighting
+from seamark.evm.abi import Event
+from seamark.evm.types import Log
+from seamark.messages.model import (
+    MAX_COMMITTED_AT_ONCE,
+    Committed,
+    Contract,
+    Evidence,
+    Executed,
+    LaneKey,
+    NoticeKind,
+    Revoked,
+    Sent,
+    Sighting,
+)
 from seamark.messages.protocols.ccip.failures import explain_failure
+from seamark.messages.protocols.ccip.generation import (
+    FEE_QUOTER,
+    NONCE_MANAGER,
+    OFF_RAMP,
+    ON_RAMP,
+    PROTOCOL,
+    Place,
+    Reading,
+    Scene,
+    Take,
+    checked_sequence,
+)
+from seamark.messages.protocols.ccip.notices import OWNERSHIP, Entry, configured, notice, own, role_changed
 from seamark.messages.protocols.ccip.v1_6 import events
 from seamark.messages.protocols.ccip.v1_6.keys import account, lane_key
 
-__all__ = ["BlockContext", "committed", "executed", "sent"]
+__all__ = ["reading"]
 
 
-@dataclass(slots=True)
-class BlockContext:
-    """What the other logs of a block say. `whole` is false where some of them are missing: absence proves nothing
-    then.
-    """
+def reading(contract: Contract, place: Place) -> Reading:
+    """How to read a contract of this generation."""
+    if contract.role == ON_RAMP:
+        return Reading({events.SENT.topic0: _sent(contract.version), **_ON_RAMP})
+    if contract.role == OFF_RAMP:
+        takes = {
+            events.COMMITTED.topic0: _committed(contract.version, place.selector),
+            events.EXECUTED.topic0: _executed(contract.version, place.selector, contract.details),
+            events.ROOT_REMOVED.topic0: _root_removed(contract.version, place.selector),
+        }
+        return Reading(takes | _OFF_RAMP, {events.TRANSMITTED.topic0: _transmitted})
+    return Reading({NONCE_MANAGER: _NONCE_MANAGER, FEE_QUOTER: _FEE_QUOTER}[contract.role])
 
-    whole: bool
-    called: set[tuple[Hash32, str]] = field(default_factory=set)  # (transaction, message id)
-    transmitted: set[Hash32] = field(default_factory=set)
+
+# ---- the OnRamp -----------------------------------------------------------------------------------------------------
+
+
+def _sent(version: str) -> Take:
+    def take(log: Log, scene: Scene) -> None:
+        scene.sightings.append(sent(events.SENT.decode(log), version, log.address, scene.evidence(log)))
+
+    return take
 
 
 def sent(record: Any, version: str, emitter: str, at: Evidence) -> Sighting:
@@ -45,7 +78,7 @@ def sent(record: Any, version: str, emitter: str, at: Evidence) -> Sighting:
         lane_key(header.sourceChainSelector, emitter, header.destChainSelector),
         version,
         at,
-        _checked(header.sequenceNumber),
+        checked_sequence(header.sequenceNumber),
         Sent(
             sender=message.sender,
             receiver=account(message.receiver),
@@ -77,6 +110,17 @@ def _details(message: Any) -> dict[str, Any]:
     return details
 
 
+# ---- the OffRamp ----------------------------------------------------------------------------------------------------
+
+
+def _committed(version: str, own: Selector) -> Take:
+    def take(log: Log, scene: Scene) -> None:
+        found = tuple(committed(events.COMMITTED.decode(log), version, own, scene.evidence(log)))
+        scene.sightings.extend(found)
+
+    return take
+
+
 def committed(record: Any, version: str, own: Selector, at: Evidence) -> Iterator[Sighting]:
     """`CommitReportAccepted` of an OffRamp: one range per root; a report of prices alone has none.
 
@@ -90,48 +134,153 @@ def committed(record: Any, version: str, own: Selector, at: Evidence) -> Iterato
             lane_key(root.sourceChainSelector, account(root.onRampAddress), own),
             version,
             at,
-            _checked(root.minSeqNr),
-            Committed(_checked(root.maxSeqNr), {"root": "0x" + root.merkleRoot.hex()}),
+            checked_sequence(root.minSeqNr),
+            Committed(checked_sequence(root.maxSeqNr), {"root": "0x" + root.merkleRoot.hex()}),
             part=part,
         )
 
 
-def executed(
-    record: Any, version: str, at: Evidence, *, on_ramps: Mapping[str, str], own: Selector, context: BlockContext
-) -> Sighting:
+def _executed(version: str, own: Selector, on_ramps: Mapping[str, str]) -> Take:
+    def take(log: Log, scene: Scene) -> None:
+        scene.sightings.append(executed(log, version, scene, on_ramps=on_ramps, own=own))
+
+    return take
+
+
+def executed(log: Log, version: str, scene: Scene, *, on_ramps: Mapping[str, str], own: Selector) -> Sighting:
     """`ExecutionStateChanged` of an OffRamp. `on_ramps` is its OnRamp by source selector.
 
     Raises:
         ValueError: A state that cannot be emitted.
     """
+    record = events.EXECUTED.decode(log)
     if record.state not in (events.SUCCESS, events.FAILURE):
         raise ValueError(f"execution state {record.state}")
     message_id = "0x" + record.messageId.hex()
     good = record.state == events.SUCCESS
     failure = None if good else explain_failure(record.returnData)
-    called = (at.transaction, message_id) in context.called
-    by_network = at.transaction in context.transmitted
+    called = (log.transaction_hash, message_id) in scene.called
+    by_network = (log.transaction_hash, log.address) in scene.transmitted
     details = {"gas_used": str(record.gasUsed)}
     if record.returnData:
         details["return_data"] = "0x" + record.returnData.hex()
     return Sighting(
         lane_key(record.sourceChainSelector, on_ramps.get(str(record.sourceChainSelector), ""), own),
         version,
-        at,
-        _checked(record.sequenceNumber),
+        scene.evidence(log),
+        checked_sequence(record.sequenceNumber),
         Executed(
             good,
             reason=failure.reason if failure else "",
             error=failure.text if failure else "",
-            callback=(True if called else False if context.whole else None) if good else None,
-            manual=False if by_network else True if context.whole else None,
+            callback=(True if called else False if scene.whole else None) if good else None,
+            manual=False if by_network else True if scene.whole else None,
             details=details,
         ),
         message_id,
     )
 
 
-def _checked(sequence: int) -> int:
-    if sequence > MAX_SEQUENCE:
-        raise ValueError(f"sequence number {sequence} is beyond any real one")
-    return sequence
+def _transmitted(log: Log, scene: Scene) -> None:
+    if events.TRANSMITTED.decode(log).ocrPluginType == events.EXECUTION_PLUGIN:
+        scene.transmitted.add((log.transaction_hash, log.address))
+
+
+def _root_removed(version: str, own: Selector) -> Take:
+    """A commit taken back; the event tells the root alone."""
+
+    def take(log: Log, scene: Scene) -> None:
+        root = "0x" + events.ROOT_REMOVED.decode(log).root.hex()
+        lane = LaneKey(PROTOCOL, "", "", str(own))
+        scene.sightings.append(Sighting(lane, version, scene.evidence(log), 0, Revoked(root)))
+
+    return take
+
+
+# ---- what else they tell --------------------------------------------------------------------------------------------
+
+
+def _skipped(event: Event, kind: NoticeKind) -> Entry:
+    """The network tried something that the OffRamp would not do; the subject is the source chain."""
+
+    def take(log: Log, scene: Scene) -> None:
+        record = event.decode(log)
+        scene.notices.append(notice(kind, log, scene, event, record, subject=str(record.sourceChainSelector)))
+
+    return event.topic0, take
+
+
+def _skipped_nonce(log: Log, scene: Scene) -> None:
+    """An ordered message that came before its turn; the subject is its sender."""
+    record = events.SKIPPED_NONCE.decode(log)
+    sender = account(record.sender)
+    scene.notices.append(
+        notice(
+            NoticeKind.NONCE_SKIPPED,
+            log,
+            scene,
+            events.SKIPPED_NONCE,
+            record,
+            subject=sender,
+            sender=sender,
+            nonce=str(record.nonce),
+            source=str(record.sourceChainSelector),
+        )
+    )
+
+
+def _dest(record: Any) -> int:
+    return int(record.destChainSelector)
+
+
+def _source(record: Any) -> int:
+    return int(record.sourceChainSelector)
+
+
+_ON_RAMP: dict[Hash32, Take] = dict(
+    (
+        configured(events.CONFIG_SET, look=own),
+        configured(events.DEST_CHAIN_CONFIG_SET, subject=_dest, look=own),
+        role_changed(events.ALLOW_LIST_ADMIN_SET),
+        role_changed(events.ALLOW_LIST_SENDERS_ADDED, subject=_dest),
+        role_changed(events.ALLOW_LIST_SENDERS_REMOVED, subject=_dest),
+        *OWNERSHIP,
+    )
+)
+_OFF_RAMP: dict[Hash32, Take] = dict(
+    (
+        configured(events.STATIC_CONFIG_SET),
+        configured(events.DYNAMIC_CONFIG_SET),
+        configured(events.SOURCE_CHAIN_SELECTOR_ADDED, subject=_source),
+        configured(events.SOURCE_CHAIN_CONFIG_SET, subject=_source, look=own),
+        role_changed(events.OCR_CONFIG_SET, subject=lambda record: record.ocrPluginType),
+        _skipped(events.ALREADY_ATTEMPTED, NoticeKind.ALREADY_ATTEMPTED),
+        _skipped(events.SKIPPED_ALREADY_EXECUTED, NoticeKind.ALREADY_ATTEMPTED),
+        _skipped(events.SKIPPED_REPORT, NoticeKind.EXECUTION_SKIPPED),
+        *OWNERSHIP,
+    )
+)
+_NONCE_MANAGER: dict[Hash32, Take] = dict(
+    (
+        (events.SKIPPED_NONCE.topic0, _skipped_nonce),
+        configured(events.PREVIOUS_RAMPS_UPDATED, subject=lambda record: record.remoteChainSelector),
+        role_changed(events.AUTHORIZED_CALLER_ADDED),
+        role_changed(events.AUTHORIZED_CALLER_REMOVED),
+        *OWNERSHIP,
+    )
+)
+# Prices are not among them: they change with every commit, and are asked for when somebody wants to know their age.
+_FEE_QUOTER: dict[Hash32, Take] = dict(
+    (
+        configured(events.FEE_TOKEN_ADDED),
+        configured(events.FEE_TOKEN_REMOVED),
+        configured(events.PREMIUM_UPDATED),
+        configured(events.TRANSFER_FEE_UPDATED, subject=_dest),
+        configured(events.TRANSFER_FEE_DELETED, subject=_dest),
+        configured(events.DEST_CHAIN_ADDED, subject=_dest),
+        configured(events.DEST_CHAIN_CONFIG_UPDATED, subject=_dest),
+        role_changed(events.AUTHORIZED_CALLER_ADDED),
+        role_changed(events.AUTHORIZED_CALLER_REMOVED),
+        *OWNERSHIP,
+    )
+)

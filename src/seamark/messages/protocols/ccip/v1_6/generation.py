@@ -1,0 +1,82 @@
+"""CCIP 1.6 as a generation: which contracts it has, what must be known to read each, and what their topics mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from seamark.core.errors import RejectedError
+from seamark.core.ids import Address
+from seamark.evm.contract import Contract as Reader
+from seamark.evm.ports import ChainReader
+from seamark.messages.model import Contract
+from seamark.messages.protocols.ccip.generation import (
+    FEE_QUOTER,
+    NONCE_MANAGER,
+    OFF_RAMP,
+    ON_RAMP,
+    Found,
+    Identified,
+    Place,
+    Reading,
+    check_selector,
+    identified,
+)
+from seamark.messages.protocols.ccip.v1_6 import decode, events
+from seamark.messages.protocols.ccip.v1_6.keys import account
+
+__all__ = ["GenerationV16"]
+
+
+class GenerationV16:
+    """`generation.Generation`."""
+
+    name = "1.6"
+    serves: Mapping[str, str] = {
+        "OnRamp 1.6.": ON_RAMP,
+        "OffRamp 1.6.": OFF_RAMP,
+        "NonceManager 1.6.": NONCE_MANAGER,
+        "FeeQuoter 1.6.": FEE_QUOTER,
+    }
+
+    async def identify(self, reader: ChainReader, found: Found, place: Place) -> Identified:
+        if found.role == ON_RAMP:
+            return await self._on_ramp(reader, found, place)
+        if found.role == OFF_RAMP:
+            return await self._off_ramp(reader, found, place)
+        return identified(reader, found)
+
+    def reading(self, contract: Contract, place: Place) -> Reading:
+        return decode.reading(contract, place)
+
+    async def fee_tokens(self, reader: ChainReader, contract: Contract) -> Sequence[Address]:
+        if contract.role != ON_RAMP:
+            return ()
+        quoter = (await Reader(reader, contract.address, events.ON_RAMP).read("getDynamicConfig")).feeQuoter
+        tokens: Sequence[Address] = await Reader(reader, quoter, events.FEE_QUOTER).read("getFeeTokens")
+        return tokens
+
+    async def _on_ramp(self, reader: ChainReader, found: Found, place: Place) -> Identified:
+        ramp = Reader(reader, found.address, events.ON_RAMP)
+        static = await ramp.read("getStaticConfig")
+        check_selector(static.chainSelector, reader, found, place)
+        details = {NONCE_MANAGER: str(static.nonceManager)}
+        with suppress(RejectedError):  # told when it is asked for its fee tokens; its messages can be read all the same
+            details[FEE_QUOTER] = str((await ramp.read("getDynamicConfig")).feeQuoter)
+        return identified(reader, found, details, tuple(details.values()))
+
+    async def _off_ramp(self, reader: ChainReader, found: Found, place: Place) -> Identified:
+        ramp = Reader(reader, found.address, events.OFF_RAMP)
+        static = await ramp.read("getStaticConfig")
+        check_selector(static.chainSelector, reader, found, place)
+        return identified(reader, found, await _sources(ramp), (static.nonceManager,))
+
+
+async def _sources(off_ramp: Reader) -> dict[str, str]:
+    """The OnRamp that an OffRamp accepts, by source selector."""
+    selectors, configs = await off_ramp.read("getAllSourceChainConfigs")
+    return {
+        str(selector): account(config.onRamp)
+        for selector, config in zip(selectors, configs, strict=True)
+        if config.onRamp
+    }
