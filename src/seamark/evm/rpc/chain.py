@@ -321,9 +321,16 @@ class Chain:
         """Gas that the transaction would use now; raises `CallReverted`."""
         return await self._ask_about("latest", read_number, "eth_estimateGas", _message(sender, to, data, value))
 
-    async def simulate(self, *, sender: Address, to: Address | None, data: bytes, value: int = 0) -> bytes:
-        """What the transaction would return now; raises `CallReverted`."""
-        return await self._ask_about("latest", read_bytes, "eth_call", _message(sender, to, data, value), "latest")
+    async def simulate(
+        self, *, sender: Address, to: Address | None, data: bytes, value: int = 0, gas: int | None = None
+    ) -> bytes:
+        """What the transaction would return now, with so much gas (None: all that the node allows); raises
+        `CallReverted`.
+        """
+        message = _message(sender, to, data, value)
+        if gas is not None:
+            message["gas"] = to_quantity(gas)
+        return await self._ask_about("latest", read_bytes, "eth_call", message, "latest")
 
     async def send_raw(self, raw: bytes) -> Hash32:
         """Give a signed transaction to all endpoints at once; returns when the first has it.
