@@ -9,14 +9,18 @@ from seamark.messages.model import Contract
 from seamark.messages.protocols.ccip.generation import Generation
 from seamark.messages.protocols.ccip.risk import RiskFamily
 from seamark.messages.protocols.ccip.router import RouterFamily
-from seamark.messages.protocols.ccip.v1_6.generation import GenerationV16
+from seamark.messages.protocols.ccip.v1_2.generation import GENERATION as V1_2
+from seamark.messages.protocols.ccip.v1_5.generation import GENERATION as V1_5
+from seamark.messages.protocols.ccip.v1_6.generation import GENERATION as V1_6
 
 __all__ = ["GENERATIONS", "generation_of", "generation_of_type"]
 
 GENERATIONS: tuple[Generation, ...] = (
     RouterFamily(),
     RiskFamily(),
-    GenerationV16(),
+    V1_2,
+    V1_5,
+    V1_6,
 )
 
 

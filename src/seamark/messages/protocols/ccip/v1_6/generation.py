@@ -25,10 +25,10 @@ from seamark.messages.protocols.ccip.generation import (
 from seamark.messages.protocols.ccip.v1_6 import decode, events
 from seamark.messages.protocols.ccip.v1_6.keys import account
 
-__all__ = ["GenerationV16"]
+__all__ = ["GENERATION"]
 
 
-class GenerationV16:
+class _Generation:
     """`generation.Generation`."""
 
     name = "1.6"
@@ -80,3 +80,6 @@ async def _sources(off_ramp: Reader) -> dict[str, str]:
         for selector, config in zip(selectors, configs, strict=True)
         if config.onRamp
     }
+
+
+GENERATION = _Generation()
