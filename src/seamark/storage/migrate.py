@@ -16,9 +16,10 @@ from sqlalchemy import Connection, text
 
 from seamark.core.errors import StopError
 
-__all__ = ["upgrade"]
+__all__ = ["check_schema", "upgrade"]
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_UPGRADE = "start its services once (seamark run …) with this version of Seamark"
 _LOCK_KEY = 0x5EA3A2C  # any constant of ours: keeps two starting processes from migrating at once
 
 
@@ -30,8 +31,7 @@ def upgrade(connection: Connection) -> None:
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
+    config = _config()
     script = ScriptDirectory.from_config(config)
     current = MigrationContext.configure(connection).get_current_revision()
     if current == script.get_current_head():
@@ -42,3 +42,28 @@ def upgrade(connection: Connection) -> None:
         )
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def check_schema(connection: Connection) -> None:
+    """Whether this is a database of this very version; for a reader that must not change it.
+
+    Raises:
+        StopError: It is older or newer, or not one of Seamark's.
+    """
+    script = ScriptDirectory.from_config(_config())
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current == script.get_current_head():
+        return
+    if current is None:
+        raise StopError("the database holds no tables of Seamark", remedy="check its address, or run a service on it")
+    if current in {revision.revision for revision in script.walk_revisions()}:
+        raise StopError(f"the database has schema {current}, older than this version", remedy=_UPGRADE)
+    raise StopError(
+        f"the database has schema {current}, unknown to this version", remedy="run the newer Seamark that wrote it"
+    )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config
