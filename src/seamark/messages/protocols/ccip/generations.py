@@ -12,6 +12,7 @@ from seamark.messages.protocols.ccip.router import RouterFamily
 from seamark.messages.protocols.ccip.v1_2.generation import GENERATION as V1_2
 from seamark.messages.protocols.ccip.v1_5.generation import GENERATION as V1_5
 from seamark.messages.protocols.ccip.v1_6.generation import GENERATION as V1_6
+from seamark.messages.protocols.ccip.v2_0.generation import GENERATION as V2_0
 
 __all__ = ["GENERATIONS", "generation_of", "generation_of_type"]
 
@@ -21,6 +22,7 @@ GENERATIONS: tuple[Generation, ...] = (
     V1_2,
     V1_5,
     V1_6,
+    V2_0,
 )
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "MessageError",
     "MessageV1",
     "TokenTransferV1",
+    "allowed_finality",
     "ccv_and_executor_hash",
     "decode_message",
     "encode_message",
@@ -80,6 +81,17 @@ class Finality:
 
     def __str__(self) -> str:
         return f"{self.blocks} blocks" if self.mode is FinalityMode.BLOCKS else str(self.mode)
+
+
+def allowed_finality(raw: bytes) -> str:
+    """What a receiver, pool, verifier or executor accepts, in words: it may name several modes at once."""
+    value = int.from_bytes(raw)
+    modes = [str(FinalityMode.FINALIZED)]
+    if value & _SAFE_FLAG:
+        modes.append(str(FinalityMode.SAFE))
+    if depth := value & _DEPTH_MASK:
+        modes.append(f"{depth} or more blocks")
+    return " or ".join(modes)
 
 
 @dataclass(frozen=True, slots=True)
