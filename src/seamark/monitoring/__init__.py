@@ -1,1 +1,1 @@
-"""What watches over everything: alerts and notifications."""
+"""What is wrong, who is told, and what came of it: findings become alerts, alerts become notifications."""

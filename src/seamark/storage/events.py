@@ -18,7 +18,7 @@ from sqlalchemy import BigInteger, Column, Connection, Table, Text, func, or_, s
 
 from seamark.storage.schema import AUTO_ID, metadata
 
-__all__ = ["Event", "append_events", "last_event_id", "read_events", "trim_events"]
+__all__ = ["Event", "append_events", "last_event_id", "read_events", "take_turn", "trim_events"]
 
 KEPT_EVENTS = 200_000
 _LOCK_KEY = 0x5EA3A2D
@@ -53,8 +53,7 @@ def append_events(connection: Connection, events: Sequence[Event]) -> None:
     """Write events as part of the running unit of work."""
     if not events:
         return
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+    take_turn(connection)
     now_ms = int(time.time() * 1000)
     rows = [
         {
@@ -66,6 +65,15 @@ def append_events(connection: Connection, events: Sequence[Event]) -> None:
         for item in events
     ]
     connection.execute(_event.insert(), rows)
+
+
+def take_turn(connection: Connection) -> None:
+    """Wait until no other writer of events is under way, and keep the turn to the end of the unit of work.
+
+    `append_events` does it by itself; a unit that reads what it will change takes its turn first.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
 
 
 def read_events(connection: Connection, after: int, *, topics: Collection[str] = (), limit: int = 500) -> list[Event]:
