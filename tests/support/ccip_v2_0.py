@@ -26,7 +26,7 @@ from seamark.core.ids import Address, ChainId, Hash32, Selector
 from seamark.devnet.accounts import Role, account
 from seamark.devnet.anvil import Anvil, AnvilOptions
 from seamark.devnet.artifacts import ccip_artifact
-from seamark.devnet.ccip.contracts import Draft, open_draft
+from seamark.devnet.ccip.contracts import DEPLOY_GAS, Draft, open_draft
 from seamark.devnet.ccip.model import ExecutionState
 from seamark.devnet.ccip.ramp_messages import CCIP_SEND
 from seamark.devnet.node_client import NodeClient, Tx, Wallet
@@ -244,6 +244,15 @@ class Bed:
         data = artifact.abi.encode_call(function, *arguments)
         (receipt,) = await side.admin.run([Tx(side.at[contract], data, label=function)], abi=artifact.abi)
         return receipt
+
+    async def deploy_receiver_v2(self, side: Side, *, allowed_finality: str = "00000000") -> Address:
+        """A receiver that says which finality it accepts; needs no verifiers of its own."""
+        artifact = ccip_artifact(V2, "mock_receiver_v2")
+        (receipt,) = await side.admin.run([Tx(None, artifact.creation([], [], 0), gas=DEPLOY_GAS)])
+        assert receipt.contract_address is not None
+        data = artifact.abi.encode_call("setAllowedFinalityConfig", bytes.fromhex(allowed_finality))
+        await side.admin.run([Tx(receipt.contract_address, data)])
+        return receipt.contract_address
 
     async def finalize(self, side: Side) -> None:
         """Make everything so far final on a side: two more blocks."""

@@ -29,6 +29,7 @@ from seamark.messages.protocols.ccip.v2_0.attempts import explain_attempt, is_pr
 from seamark.messages.protocols.ccip.v2_0.codec import (
     Finality,
     FinalityMode,
+    MessageError,
     MessageV1,
     ccv_and_executor_hash,
     decode_message,
@@ -72,14 +73,13 @@ def sent(log: Log, contract: Contract, own_selector: Selector, scene: Scene) -> 
     """`CCIPMessageSent` of an OnRamp.
 
     Raises:
-        ValueError: The event contradicts itself.
-        MessageError: Its message cannot be read.
+        ValueError: The event contradicts itself, or its message cannot be read.
     """
     record = events.SENT.decode(log)
     name = "0x" + record.messageId.hex()
     if message_id(record.encodedMessage) != name:
         raise ValueError("the message id is not the hash of the message")
-    message = decode_message(record.encodedMessage)
+    message = _message(record.encodedMessage)
     said = (message.source, message.destination, account(message.on_ramp), account(message.sender))
     if said != (own_selector, record.destChainSelector, log.address, record.sender):
         raise ValueError("message and event name different lanes or senders")
@@ -100,6 +100,13 @@ def sent(log: Log, contract: Contract, own_selector: Selector, scene: Scene) -> 
         ),
         name,
     )
+
+
+def _message(encoded: bytes) -> MessageV1:
+    try:
+        return decode_message(encoded)
+    except MessageError as error:
+        raise ValueError(str(error)) from error
 
 
 def _details(record: Any, message: MessageV1) -> dict[str, Any]:
