@@ -1,0 +1,345 @@
+"""Manual execution on the published CCIP 1.6 contracts: who may, what it takes, what comes of it."""
+
+# ruff: noqa: F811 - tests take the imported fixture as an argument
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seamark.core.errors import RejectedError
+from seamark.core.ids import ChainId
+from seamark.devnet.accounts import Role
+from seamark.devnet.artifacts import ccip_artifact
+from seamark.devnet.ccip.faults import Fault, FaultKind
+from seamark.devnet.ccip.model import ExecutionState
+from seamark.devnet.node_client import Tx
+from seamark.evm.contract import Contract as Reader
+from seamark.messages.protocols.ccip.recoverers import ccip_recovery
+from seamark.messages.protocols.ccip.recovery import GAS_ESTIMATION_SENDER
+from seamark.messages.protocols.ccip.v1_6.recovery import RAMPS
+from seamark.messages.recovery import Answer, Gas
+from seamark.messages.recovery.service import Examination, Prepared, RecoveryDesk
+from tests.support.monitor import RunningMonitor, Watched, start_monitor
+from tests.support.world import DEAD, World, world  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.integration
+
+MANUAL_AFTER_S = 3600  # the devnet's threshold
+AS_IT_IS = Gas()
+
+
+class Bench:
+    """A world with a monitor and a recovery desk."""
+
+    def __init__(self, world: World, monitor: RunningMonitor) -> None:
+        self.world, self.monitor = world, monitor
+        self.lane = world.outbound
+        self.desk = self.new_desk()
+
+    def new_desk(self) -> RecoveryDesk:
+        return RecoveryDesk(database=self.monitor.database, protocols=[ccip_recovery()], chains=self.monitor.readers)
+
+    async def examine(self, message: Any, gas: Gas = AS_IT_IS) -> Examination:
+        return await self.desk.examine(await self.desk.case(message.message_id), gas)
+
+    async def prepare(self, message: Any, gas: Gas = AS_IT_IS) -> Prepared:
+        (prepared,) = await self.desk.prepare([await self.examine(message, gas)], gas)
+        return prepared
+
+    async def send(self, prepared: Prepared) -> Any:
+        """As anybody: a plain account, with the gas that was worked out."""
+        artifact = ccip_artifact("v1_6_0", "offramp")
+        wallet = self.world.wallet(Role.USER, remote=True)
+        tx = Tx(prepared.call.to, prepared.call.data, gas=prepared.gas, label="recover")
+        (receipt,) = await wallet.run([tx], abi=artifact.abi)
+        return receipt
+
+    async def recover(self, message: Any, gas: Gas = AS_IT_IS) -> ExecutionState:
+        await self.send(await self.prepare(message, gas))
+        return await self.lane.state(message)
+
+    async def failed(self, *, count: int = 1, **options: Any) -> list[Any]:
+        """Messages whose receiver reverts, executed by the network; then the receiver is repaired."""
+        await self.world.set_receiver_reverts(self.lane, True)
+        messages = await self.world.send(self.lane, count=count, **options)
+        await self.world.deliver(self.lane)
+        await self.monitor.stages({message.message_id: "failed" for message in messages})
+        return messages
+
+    async def untouched(self, *, count: int = 1, **options: Any) -> list[Any]:
+        """Messages under one root that the network does not execute."""
+        messages = await self.world.send(self.lane, count=count, **options)
+        await self.world.finalize(self.lane)
+        await self.world.commit(self.lane)
+        await self.monitor.stages({message.message_id: "committed" for message in messages})
+        return messages
+
+    async def later(self, seconds: int = MANUAL_AFTER_S + 1) -> None:
+        """The destination's clock moves on."""
+        node = self.world.remote_node
+        await node.request("evm_increaseTime", seconds)
+        await node.request("evm_mine")
+
+
+@pytest.fixture
+async def bench(world: World, tmp_path: Path) -> AsyncIterator[Bench]:
+    chains = [
+        Watched(chain.chain_id, chain.selector, name, chain.router, node.url)
+        for chain, name, node in (
+            (world.home, "home", world.home_node),
+            (world.remote, "remote", world.remote_node),
+        )
+    ]
+    async with start_monitor(tmp_path, chains) as monitor:
+        yield Bench(world, monitor)
+
+
+async def test_a_failed_message_whose_receiver_was_repaired_is_recovered(bench: Bench) -> None:
+    (message,) = await bench.failed()
+    broken = await bench.examine(message)
+    assert broken.verdict.answer is Answer.READY
+    assert broken.trial is not None
+    assert broken.trial.succeeds is False
+    assert broken.trial.reason == "receiver_reverted"
+    assert not broken.worthwhile
+    assert "Repair the receiver" in broken.advice
+
+    await bench.world.set_receiver_reverts(bench.lane, False)
+    mended = await bench.examine(message)
+    assert mended.worthwhile
+    assert mended.trial is not None
+    assert mended.trial.callback is True
+    assert "What made it fail before is gone" in mended.advice
+
+    assert await bench.recover(message) is ExecutionState.SUCCESS
+    await bench.monitor.stages({message.message_id: "recovered"})
+    done = await bench.examine(message)
+    assert done.verdict.answer is Answer.DONE
+    assert done.trial is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
+async def test_each_message_of_a_root_can_be_proven(bench: Bench, count: int) -> None:
+    messages = await bench.failed(count=count)
+    await bench.world.set_receiver_reverts(bench.lane, False)
+    for message in messages:
+        assert await bench.recover(message) is ExecutionState.SUCCESS
+
+
+async def test_several_messages_go_into_one_report_and_several_roots_into_one_call(bench: Bench) -> None:
+    first = await bench.failed(count=5)
+    second = await bench.failed(count=3)
+    await bench.world.set_receiver_reverts(bench.lane, False)
+    chosen = [first[0], first[1], first[3], *second]
+    cases = [await bench.desk.case(message.message_id) for message in chosen]
+    examined = await bench.desk.examine_all(cases, AS_IT_IS)
+    assert all(item.worthwhile for item in examined)
+    (prepared,) = await bench.desk.prepare(examined, AS_IT_IS)
+    assert len(prepared.call.roots) == 2
+    assert prepared.call.messages == tuple(message.message_id for message in chosen)
+    await bench.send(prepared)
+    states = [await bench.lane.state(message) for message in [*first, *second]]
+    expected = [ExecutionState.SUCCESS] * 8
+    expected[2] = expected[4] = ExecutionState.FAILURE
+    assert states == expected
+
+
+async def test_the_leaf_is_what_the_contracts_compute(bench: Bench) -> None:
+    hasher = Reader(
+        bench.monitor.readers[bench.world.remote.chain_id],
+        bench.world.remote.message_hasher,
+        ccip_artifact("v1_6_0", "message_hasher").abi,
+    )
+    ramp = bytes(12) + bytes.fromhex(bench.world.home.onramp[2:])
+    reader = bench.monitor.readers[bench.world.home.chain_id]
+    sent = [
+        *await bench.untouched(count=2, data=b"", gas_limit=0),
+        *await bench.untouched(data=bytes(range(256)) * 40, gas_limit=2_999_999, out_of_order=False),
+    ]
+    for message in sent:
+        case = await bench.desk.case(message.message_id)
+        receipt = await reader.receipt(message.transaction_hash)
+        assert receipt is not None
+        (log,) = [log for log in receipt.logs if log.topics[0] == RAMPS.sent.topic0]
+        read = RAMPS.read(log, case.lane)
+        assert read is not None
+        assert read.leaf == await hasher.read("hash", read.struct, ramp)
+
+
+async def test_an_untouched_message_is_for_the_network_alone_until_the_threshold(bench: Bench) -> None:
+    (message,) = await bench.untouched()
+    early = await bench.examine(message)
+    assert early.verdict.answer is Answer.TOO_EARLY
+    assert "1h" in early.verdict.text
+    await bench.later()
+    assert (await bench.examine(message)).worthwhile
+    assert await bench.recover(message) is ExecutionState.SUCCESS
+
+
+async def test_a_plain_estimate_falls_into_the_gas_trap_and_ours_does_not(bench: Bench) -> None:
+    trapped, safe = await bench.untouched(count=2)
+    await bench.later()
+    prepared = await bench.prepare(trapped)
+    chain = bench.monitor.readers[bench.world.remote.chain_id]
+    anybody = bench.world.wallet(Role.USER, remote=True).address
+    naive = await chain.estimate_gas(sender=anybody, to=prepared.call.to, data=prepared.call.data)
+    assert prepared.estimate is not None
+    assert naive < prepared.estimate <= prepared.gas
+    wallet = bench.world.wallet(Role.USER, remote=True)
+    await wallet.run([Tx(prepared.call.to, prepared.call.data, gas=naive, label="trap")])
+    assert await bench.lane.state(trapped) is ExecutionState.FAILURE  # the transaction itself went through
+    assert await bench.recover(safe) is ExecutionState.SUCCESS
+    assert await bench.recover(trapped) is ExecutionState.SUCCESS
+    assert prepared.call.estimate_as == GAS_ESTIMATION_SENDER
+
+
+async def test_a_message_that_ran_out_of_gas_is_told_how_much_would_help(bench: Bench) -> None:
+    messages = await bench.world.send(bench.lane, data=b"\xab" * 200, gas_limit=1_000)
+    await bench.world.deliver(bench.lane)
+    (message,) = messages
+    await bench.monitor.stages({message.message_id: "failed"})
+    found = await bench.examine(message)
+    assert found.trial is not None
+    assert found.trial.reason == "receiver_out_of_gas"
+    helpful = found.trial.helpful_gas_limit
+    assert helpful is not None
+    assert f"--gas-limit {helpful}" in found.advice
+    more = Gas(receiver=helpful)
+    assert (await bench.examine(message, more)).worthwhile
+    assert await bench.recover(message, more) is ExecutionState.SUCCESS
+
+
+async def test_a_lower_gas_limit_is_refused_before_the_contract_does(bench: Bench) -> None:
+    (message,) = await bench.failed()
+    await bench.world.set_receiver_reverts(bench.lane, False)
+    with pytest.raises(RejectedError, match="below the sender's 200000"):
+        await bench.prepare(message, Gas(receiver=10))
+
+
+async def test_a_receiver_without_code_would_be_a_success_without_a_call(bench: Bench) -> None:
+    (message,) = await bench.untouched(receiver=DEAD)
+    await bench.later()
+    found = await bench.examine(message)
+    assert found.trial is not None
+    assert found.trial.callback is False
+    assert "no code would be run" in found.advice
+
+
+async def test_a_blocked_queue_names_its_head_and_goes_in_order_as_a_batch(bench: Bench) -> None:
+    ordered = await bench.untouched(count=3, out_of_order=False)
+    await bench.later()
+    last = await bench.examine(ordered[2])
+    assert last.verdict.answer is Answer.NONCE_BLOCKED
+    assert ordered[0].message_id in last.verdict.remedy
+
+    cases = await bench.desk.cases(sender=ordered[0].sender)
+    examined = await bench.desk.examine_all(list(reversed(cases)), AS_IT_IS)
+    assert [item.verdict.allowed for item in examined] == [False, False, True]
+    examined = await bench.desk.examine_all(cases, AS_IT_IS)
+    assert all(item.worthwhile for item in examined)
+    (prepared,) = await bench.desk.prepare(examined, AS_IT_IS)
+    await bench.send(prepared)
+    assert [await bench.lane.state(message) for message in ordered] == [ExecutionState.SUCCESS] * 3
+
+
+async def test_not_committed_and_cursed_are_told_apart(bench: Bench) -> None:
+    (sent,) = await bench.world.send(bench.lane)
+    await bench.monitor.stages({sent.message_id: "sent"})
+    assert (await bench.examine(sent)).verdict.answer is Answer.NOT_COMMITTED
+
+    (message,) = await bench.failed()
+    await bench.world.set_receiver_reverts(bench.lane, False)
+    subject = bench.world.home.selector.to_bytes(16, "big")
+    risk = ccip_artifact("v1_6_0", "rmn_remote").abi
+    owner = bench.world.wallet(Role.REMOTE_DEPLOYER, remote=True)
+    remote = bench.world.remote
+    await owner.run([Tx(remote.rmn_remote, risk.encode_call("curse(bytes16)", subject))])
+    cursed = await bench.examine(message)
+    assert cursed.verdict.answer is Answer.CURSED
+    assert "home is cursed" in cursed.verdict.text
+    await owner.run([Tx(remote.rmn_remote, risk.encode_call("uncurse(bytes16)", subject))])
+    assert await bench.recover(message) is ExecutionState.SUCCESS
+
+
+async def test_siblings_that_the_ledger_does_not_know_are_read_from_the_source(bench: Bench) -> None:
+    messages = await bench.failed(count=5)
+    await bench.world.set_receiver_reverts(bench.lane, False)
+    case = await bench.desk.case(messages[2].message_id)
+    alone = _with(case, siblings={})
+    found = await bench.desk.examine(alone, AS_IT_IS)
+    assert found.worthwhile
+    (prepared,) = await bench.desk.prepare([found], AS_IT_IS)
+    await bench.send(prepared)
+    assert await bench.lane.state(messages[2]) is ExecutionState.SUCCESS
+
+
+async def test_a_commit_that_the_ledger_has_not_seen_is_found(bench: Bench) -> None:
+    await bench.untouched()
+    (message,) = await bench.failed()
+    await bench.failed()
+    await bench.world.set_receiver_reverts(bench.lane, False)
+    case = _with(await bench.desk.case(message.message_id), root=None, siblings={})
+    found = await bench.desk.examine(case, AS_IT_IS)
+    assert found.worthwhile
+    (prepared,) = await bench.desk.prepare([found], AS_IT_IS)
+    await bench.send(prepared)
+    assert await bench.lane.state(message) is ExecutionState.SUCCESS
+
+
+async def test_a_wrong_id_and_an_unknown_generation_are_told(bench: Bench) -> None:
+    with pytest.raises(RejectedError, match="knows no message"):
+        await bench.desk.case("0x" + "12" * 32)
+    with pytest.raises(RejectedError, match="no message id"):
+        await bench.desk.case("0x12")
+    (message,) = await bench.failed()
+    case = await bench.desk.case(message.message_id[:20])
+    assert case.id == message.message_id
+    with pytest.raises(RejectedError, match=r"CCIP 9\.9\.0"):
+        await bench.new_desk().examine(_with(case, version="9.9.0"), AS_IT_IS)
+    with pytest.raises(RejectedError, match="no OffRamp is known"):
+        await bench.new_desk().examine(_with(case, contracts=()), AS_IT_IS)
+    elsewhere = _with(case, destination_chain=ChainId(99), destination_name="nowhere")
+    with pytest.raises(RejectedError, match="nowhere"):
+        await bench.new_desk().examine(elsewhere, AS_IT_IS)
+
+
+async def test_a_source_that_lost_its_logs_is_told_with_a_remedy(bench: Bench) -> None:
+    (message,) = await bench.failed()
+    await bench.world.set_receiver_reverts(bench.lane, False)
+    case = await bench.desk.case(message.message_id)
+    gone = _with(case, sent=type(case.sent)(1, case.sent.transaction), siblings={}, sequence=case.sequence)
+    with pytest.raises(RejectedError, match="no log of the sends #1") as caught:
+        await bench.desk.examine(gone, AS_IT_IS)
+    assert "keeps old logs" in caught.value.remedy
+
+
+async def test_a_root_that_is_not_of_the_sends_is_refused(bench: Bench) -> None:
+    (message,) = await bench.failed()
+    case = await bench.desk.case(message.message_id)
+    assert case.root is not None
+    recoverer = ccip_recovery().recoverer(case, bench.monitor.readers)
+    standing = await recoverer.standing(case)
+    forged = _with(case, root=type(case.root)(case.root.first, case.root.last, "0x" + "55" * 32, 0, ""))
+    with pytest.raises(RejectedError, match="was committed on remote"):
+        await recoverer.trial(forged, standing, AS_IT_IS)
+
+
+async def test_a_failure_by_the_network_for_lack_of_gas_is_recovered(bench: Bench) -> None:
+    bench.world.faults.add(Fault(FaultKind.FAIL, times=1))
+    (message,) = await bench.world.send(bench.lane)
+    await bench.world.deliver(bench.lane)
+    await bench.monitor.stages({message.message_id: "failed"})
+    found = await bench.examine(message)
+    assert found.worthwhile
+    assert found.case.reason == "not_enough_gas"
+    assert await bench.recover(message) is ExecutionState.SUCCESS
+
+
+def _with(case: Any, **changes: Any) -> Any:
+    from dataclasses import replace  # noqa: PLC0415
+
+    return replace(case, **changes)
