@@ -15,13 +15,29 @@ from seamark.core.errors import SeamarkError, SettingsError
 from seamark.core.units import format_duration
 from seamark.runtime.settings import SettingsProblems
 
-__all__ = ["EXIT_FAILED", "EXIT_SETTINGS", "Steps", "console", "print_error", "print_json", "print_problems"]
+__all__ = [
+    "EXIT_FAILED",
+    "EXIT_SETTINGS",
+    "EXIT_TIMEOUT",
+    "Steps",
+    "aside",
+    "console",
+    "print_error",
+    "print_json",
+    "print_problems",
+]
 
 EXIT_FAILED = 1
 EXIT_SETTINGS = 2
+EXIT_TIMEOUT = 3  # of commands that wait for something
 
 console = Console(highlight=False, soft_wrap=True)
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def aside(text: str) -> None:
+    """A remark on standard error, where it harms no script."""
+    _errors.print(text, style="dim" if sys.stderr.isatty() else None, markup=False)
 
 
 def print_error(error: SeamarkError) -> int:

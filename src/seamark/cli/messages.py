@@ -1,0 +1,21 @@
+"""`seamark messages`: every cross-chain message, read from the database of the settings.
+
+It works beside running services and when none runs. Exit codes: 0 done, 1 failed (no such message, a message that
+failed), 2 wrong settings or arguments, 3 `--timeout` passed.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from seamark.cli import messages_list, messages_show, messages_watch
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Look at cross-chain messages: where they are, how long that took, and why one failed.",
+    no_args_is_help=True,
+)
+app.command("list", help=messages_list.HELP)(messages_list.list_)
+app.command("show", help=messages_show.HELP)(messages_show.show)
+app.command("watch", help=messages_watch.HELP)(messages_watch.watch)
