@@ -204,11 +204,11 @@ async def test_a_failure_is_explained_and_repaired_by_hand(world: World, tmp_pat
 
         await world.set_receiver_reverts(world.outbound, False)
         await world.outbound.execute_by_hand(message, world.wallet(Role.SECOND_PUBLISHER, remote=True))
-        await running.stages({message.message_id: "executed"})
+        await running.stages({message.message_id: "recovered"})
         (view,) = await running.messages()
         assert (view.reason, view.attempts, view.manual, view.callback) == ("", 2, True, True)
         assert await running.topics(message.message_id) == [
-            *("message.sent", "message.finalized", "message.committed", "message.failed", "message.executed")
+            *("message.sent", "message.finalized", "message.committed", "message.failed", "message.recovered")
         ]
         assert running.value("ccip_message_failures", reason="receiver_reverted") == 0
         assert running.value("ccip_errors_total", **{"class": "receiver_reverted"}) == 1

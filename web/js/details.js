@@ -221,7 +221,8 @@ function transitions(message) {
     const at = step.at ?? step.seen_at;
     const when = h("time", { class: "quiet", datetime: at }, format.moment(at));
     const where = step.chain && step.block ? `, ${step.chain.label} block ${format.grouped(step.block)}` : "";
-    const text = step.step === "reorged" ? `Fell back from ${step.before} to ${step.after}: a reorganisation took the evidence` : format.capital(step.step);
+    const fell = { reorged: "a reorganisation took the evidence", revoked: "its commit was taken back" }[step.step];
+    const text = fell ? `Fell back from ${step.before} to ${step.after}: ${fell}` : format.capital(step.step);
     return h("li", {}, h("strong", {}, text), `${where} · `, when);
   });
   return [h("h3", {}, "History"), h("ol", { class: "history" }, ...items)];

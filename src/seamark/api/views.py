@@ -49,7 +49,7 @@ Price = Annotated[str, Field(description="An exact decimal.", examples=["3412.18
 Percent = Annotated[str, Field(description="A signed percentage, exact to four places.", examples=["0.5213"])]
 Seconds = Annotated[float, Field(description="Seconds.", examples=[4.2])]
 StepName = Literal["sent", "finalized", "committed", "executed"]
-StageName = Literal["sent", "finalized", "committed", "failed", "executed", "retracted"]
+StageName = Literal["sent", "finalized", "committed", "failed", "executed", "recovered", "retracted"]
 MessageState = Literal["in_flight", "succeeded", "failed", "retracted"]
 Reason = Annotated[
     str,
@@ -309,7 +309,10 @@ class Sighting(View):
 class Transition(View):
     """One step in the message's life, in the order it was seen."""
 
-    step: str = Field(description="A stage, or reorged: a fact was orphaned and it fell back.", examples=["committed"])
+    step: str = Field(
+        description="A stage, or reorged (a fact was orphaned) or revoked (its commit was taken back): it fell back.",
+        examples=["committed"],
+    )
     before: str | None = Field(description="The stage before.", examples=["finalized"])
     after: str = Field(description="The stage after.", examples=["committed"])
     at: Time | None = Field(description="By the block's own time.")

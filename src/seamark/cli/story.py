@@ -21,10 +21,13 @@ _WORDS: Final = {
     "finalized": "final at the source",
     "committed": "committed",
     "executed": "[green]executed[/]",
+    "recovered": "[green]executed at last[/]",
     "failed": "[red]execution failed[/]",
     "retracted": "[yellow]retracted: its send left the chain in a reorg[/]",
+    "revoked": "[yellow]fell back: its commit was taken back[/]",
     "reorged": "[yellow]fell back: a fact at the destination left the chain in a reorg[/]",
 }
+_ENDS: Final = ("executed", "recovered", "failed")
 _SHORT_ID: Final = 10
 
 
@@ -84,7 +87,7 @@ def _tell_message(verb: str, payload: Payload) -> str | None:
 
 
 def _spent(verb: str, seconds: Payload) -> str:
-    span = {"finalized": "finality", "committed": "commit", "executed": "total", "failed": "total"}.get(verb, "")
+    span = {"finalized": "finality", "committed": "commit", **dict.fromkeys(_ENDS, "total")}.get(verb, "")
     value = seconds.get(span)
     return "" if value is None else f" [dim]{format_duration(float(value))} after the send[/]"
 

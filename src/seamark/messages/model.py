@@ -23,6 +23,7 @@ __all__ = [
     "MAX_COMMITTED_AT_ONCE",
     "MAX_SEQUENCE",
     "STAGES",
+    "UNTOLD",
     "Body",
     "Committed",
     "ConfigChange",
@@ -46,6 +47,9 @@ __all__ = [
     "Transition",
 ]
 
+UNTOLD: Final = -1
+"""The sequence number of a delivery that does not tell it: the id alone joins it to its send, whose number counts."""
+
 MAX_SEQUENCE = 2**63 - 1
 """The largest integer that both databases hold; a real counter never gets there, a forged one is refused by
 decoders."""
@@ -64,13 +68,15 @@ class Stage(StrEnum):
     COMMITTED = "committed"
     FAILED = "failed"
     EXECUTED = "executed"
+    RECOVERED = "recovered"  # executed by hand, or after an attempt that failed
     RETRACTED = "retracted"
 
 
 class Step(StrEnum):
     """What can happen to a message, as told by transitions and events ("message.<step>").
 
-    REORGED: a fact at the destination left the chain; the message fell back to the stage before.
+    REORGED: a fact at the destination left the chain; REVOKED: its commit was taken back. The message fell back to the
+    stage before. A success that is a recovery is told as RECOVERED alone.
     """
 
     SENT = "sent"
@@ -78,8 +84,10 @@ class Step(StrEnum):
     COMMITTED = "committed"
     FAILED = "failed"
     EXECUTED = "executed"
+    RECOVERED = "recovered"
     RETRACTED = "retracted"
     REORGED = "reorged"
+    REVOKED = "revoked"
 
 
 class Fact:
@@ -96,11 +104,13 @@ class Fact:
     FAILED: Final = 8  # an attempt failed; stays beside EXECUTED when a later one succeeded
     EXECUTED: Final = 16
     RETRACTED: Final = 32  # it was sent, and that block is no longer part of the chain
-    ALL: Final = 63
+    RECOVERED: Final = 64  # the success came by hand or after a failure; always beside EXECUTED
+    ALL: Final = 127
 
 
 # A stage is decided by the first of these facts that is true; nothing known at all means that all of it was retracted.
 _DECISIVE: tuple[tuple[int, Stage], ...] = (
+    (Fact.RECOVERED, Stage.RECOVERED),
     (Fact.EXECUTED, Stage.EXECUTED),
     (Fact.FAILED, Stage.FAILED),
     (Fact.RETRACTED, Stage.RETRACTED),
@@ -125,6 +135,7 @@ class Counted:
     COMMIT_TIME: Final = 16
     EXECUTION_TIME: Final = 32
     TOTAL_TIME: Final = 64
+    RECOVERED: Final = 128
 
 
 class LaneKey(NamedTuple):
@@ -163,10 +174,13 @@ class Sent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="sent"
     fee_juels: str | None = None
     size: int = 0  # bytes of payload
     details: dict[str, Any] = {}
+    nonce: int | None = None  # the sender's own count on the lane; None: may be delivered in any order
 
 
 class Committed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="committed"):
-    """A commit of the sighting's sequence number up to and including `last`."""
+    """A commit of the sighting's sequence number up to and including `last`. `details["root"]` is what a `Revoked` can
+    take back.
+    """
 
     last: int
     details: dict[str, Any] = {}
@@ -184,8 +198,9 @@ class Executed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="e
 
 
 class Revoked(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="revoked"):
-    """A commit was taken back: the messages of the root `root` are not committed any more. The sighting's lane names
-    the destination only (source and channel "" where the event does not tell), its sequence is 0, its message id "".
+    """A commit was taken back: the messages of the root `root` are not committed any more, until the same root is
+    committed again. The sighting's lane names the destination only (source and channel "" where the event does not
+    tell), its sequence is 0, its message id "".
     """
 
     root: str
@@ -290,8 +305,9 @@ class MessageState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What the live sightings of one message add up to. Evidence is None where a fact has not been seen.
 
     `told` is what the send says (also one that was retracted). `executed` is the first success with its `success`,
-    `failed` the last failure with its `failure`; `first_reason` is the class of the first failure. `conflicting`: the
-    destination told of another lane or sequence number for this id; such facts are ignored.
+    `failed` the last failure with its `failure`; `first_reason` is the class of the first failure. `revoked`: what took
+    its commit back, while no other holds. `conflicting`: the destination told of another lane or sequence number for
+    this id; such facts are ignored.
     """
 
     message_id: str
@@ -302,6 +318,7 @@ class MessageState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     sent: Evidence | None = None
     finalized_time: int | None = None
     committed: Evidence | None = None
+    revoked: Evidence | None = None
     executed: Evidence | None = None
     failed: Evidence | None = None
     told: Sent | None = None
@@ -317,7 +334,9 @@ class MessageState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Transition(msgspec.Struct, frozen=True, gc=False):
-    """One step of one message. `evidence` is what showed it: for RETRACTED and REORGED the orphaned block's log."""
+    """One step of one message. `evidence` is what showed it: for RETRACTED and REORGED the orphaned block's log, for
+    REVOKED the log that took the commit back.
+    """
 
     step: Step
     before: Stage | None

@@ -12,14 +12,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from seamark.core.ids import ChainId
 from seamark.evm.ports import Block, ChainReader
 from seamark.evm.types import LogFilter
 from seamark.messages.model import ConfigChange, Contract, Decoded, LaneKey
 
-__all__ = ["ChainRole", "LaneNames", "MessageProtocol", "TokenInfo", "Watch"]
+__all__ = [
+    "ChainRole",
+    "Counter",
+    "CountsByCall",
+    "KnowsProfiles",
+    "LaneNames",
+    "MessageProtocol",
+    "Profile",
+    "TokenInfo",
+    "Watch",
+    "counters_of",
+    "profile_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +64,28 @@ class TokenInfo:
 
     symbol: str
     decimals: int
+
+
+class Counter(NamedTuple):
+    """What a contract says of itself: the highest sequence number it has sent or committed on a lane (`value`, 0 for
+    none). Logs that a node left out show as a difference to what is stored.
+    """
+
+    lane: LaneKey
+    kind: Literal["sent", "committed"]
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is normal on a lane before anything was measured.
+
+    `finality_s` is how long its source chain takes to be final, in seconds (None: not known); `instant`: so fast that
+    thresholds need not wait for it.
+    """
+
+    finality_s: float | None = None
+    instant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +142,33 @@ class MessageProtocol(Protocol):
     def token(self, chain_id: ChainId | None, address: str) -> TokenInfo | None:
         """A fee token's symbol and decimals, as far as discovery found them."""
         ...
+
+
+@runtime_checkable
+class CountsByCall(Protocol):
+    """A protocol whose contracts can be asked how far they are; optional."""
+
+    async def counters(self, reader: ChainReader, contracts: Sequence[Contract]) -> list[Counter]:
+        """By view calls, at a final block where possible.
+
+        Raises:
+            TemporaryError: No answer now.
+        """
+        ...
+
+
+@runtime_checkable
+class KnowsProfiles(Protocol):
+    """A protocol that knows what is normal on a lane; optional."""
+
+    def profile(self, lane: LaneKey) -> Profile: ...
+
+
+async def counters_of(protocol: MessageProtocol, reader: ChainReader, contracts: Sequence[Contract]) -> list[Counter]:
+    """The counters of the contracts on the reader's chain; none where the protocol has no such calls."""
+    return await protocol.counters(reader, contracts) if isinstance(protocol, CountsByCall) else []
+
+
+def profile_of(protocol: MessageProtocol, lane: LaneKey) -> Profile:
+    """What is normal on a lane; an unknown one where the protocol does not say."""
+    return protocol.profile(lane) if isinstance(protocol, KnowsProfiles) else Profile()

@@ -14,7 +14,9 @@ import msgspec
 
 from seamark.core.ids import ChainId
 from seamark.messages.model import (
+    MAX_SEQUENCE,
     STAGES,
+    UNTOLD,
     Counted,
     Evidence,
     Executed,
@@ -40,6 +42,9 @@ __all__ = [
     "covering",
     "fold",
     "latencies",
+    "nonce_of",
+    "revoked_by",
+    "revoking",
     "speaker",
     "transitions",
 ]
@@ -49,11 +54,12 @@ FINALITY, COMMIT, EXECUTION, TOTAL = "finality", "commit", "execution", "total"
 
 
 class CommitRange(NamedTuple):
-    """A live commit of the sequence numbers first..last of a lane."""
+    """A commit, on the canonical chain, of the sequence numbers first..last of a lane. `revoked`: what took it back."""
 
     first: int
     last: int
     evidence: Evidence
+    revoked: Evidence | None = None
 
 
 class Latencies(NamedTuple):
@@ -70,10 +76,10 @@ def _at(sighting: Sighting) -> tuple[int, int, int]:
 
 
 def _agrees(run: Sighting, send: Sighting) -> bool:
-    """Join key: source, destination and sequence number, and the channel where the destination names it."""
+    """Join key: source and destination, and sequence number and channel where the destination names them."""
     here, there = run.lane, send.lane
     return (
-        run.sequence == send.sequence
+        run.sequence in (UNTOLD, send.sequence)
         and here.source == there.source
         and here.destination == there.destination
         and here.channel in ("", there.channel)
@@ -97,9 +103,36 @@ def completed(known: Sighting, told: Sighting) -> Sighting:
 
 
 def covering(commits: Iterable[CommitRange], sequence: int) -> Evidence | None:
-    """The earliest commit that holds a sequence number."""
-    found = [item.evidence for item in commits if item.first <= sequence <= item.last]
-    return min(found, key=lambda at: (at.block_number, at.log_index), default=None)
+    """The earliest commit that holds a sequence number and stands."""
+    found = [item.evidence for item in commits if item.first <= sequence <= item.last and item.revoked is None]
+    return min(found, key=_place, default=None)
+
+
+def revoking(commits: Iterable[CommitRange], sequence: int) -> Evidence | None:
+    """The newest thing that took back a commit of a sequence number."""
+    found = [item.revoked for item in commits if item.first <= sequence <= item.last and item.revoked is not None]
+    return max(found, key=_place, default=None)
+
+
+def revoked_by(commit: Evidence, revocations: Iterable[Evidence]) -> Evidence | None:
+    """The first revocation of a commit's root that came after the commit, on the same chain."""
+    later = [item for item in revocations if _place(item) > _place(commit)]
+    return min(later, key=_place, default=None)
+
+
+def nonce_of(told: Sent) -> int | None:
+    """The sender's own count of an ordered message; None for one that may be delivered in any order.
+
+    A protocol that only shows it in the details does so as text, where "0" means unordered (CCIP 1.5, 1.6).
+    """
+    if told.nonce is not None:
+        return told.nonce if told.nonce <= MAX_SEQUENCE else None
+    text = told.details.get("nonce", "0")
+    return int(text) if isinstance(text, str) and text.isdecimal() and 0 < int(text) <= MAX_SEQUENCE else None
+
+
+def _place(at: Evidence) -> tuple[int, int]:
+    return at.block_number, at.log_index
 
 
 def fold(
@@ -128,12 +161,16 @@ def fold(
     runs = [run for run in seen if _agrees(run, send)] if send and seen else seen
     said = send or speaker(live, orphaned)
     # A commit covers whoever holds the sequence number on the canonical chain: a retracted send holds nothing.
-    committed = covering(commits, said.sequence) if commits and (sent or runs) else None
+    covered = commits if sent or runs else ()
+    committed = covering(covered, said.sequence) if covered else None
+    revoked = revoking(covered, said.sequence) if covered and committed is None else None
     good = bad = None
     first_reason = ""
+    recovered = False
     for run in runs:
         if _outcome(run).succeeded:
-            good = good or run
+            if good is None:
+                good, recovered = run, bad is not None or _outcome(run).manual is True
         else:
             first_reason = first_reason if bad else _outcome(run).reason
             bad = run
@@ -148,10 +185,12 @@ def fold(
         | (Fact.COMMITTED if committed else 0)
         | (Fact.FAILED if bad else 0)
         | (Fact.EXECUTED if good else 0)
+        | (Fact.RECOVERED if recovered else 0)
         | (Fact.RETRACTED if retracted else 0),
         sent=sent,
         finalized_time=finalized_time if final else None,
         committed=committed,
+        revoked=revoked,
         executed=good.evidence if good else None,
         failed=bad.evidence if bad else None,
         told=cast(Sent, send.body) if send else None,
@@ -214,16 +253,23 @@ def transitions(before: int | None, state: MessageState, orphans: Sequence[Sight
     mask = old & new
     stage = STAGES[old] if before is not None else None
     steps: list[Transition] = []
-    lost = old & ~new
-    if lost & (Fact.COMMITTED | Fact.FAILED | Fact.EXECUTED):
+    lost, gained = old & ~new, new & ~old
+    if lost == Fact.COMMITTED and state.revoked is not None and not orphans:
+        steps.append(Transition(Step.REVOKED, stage, STAGES[mask], state.revoked, state.revoked.time))
+        stage = STAGES[mask]
+    elif lost & (Fact.COMMITTED | Fact.FAILED | Fact.EXECUTED):
         stage = _step_back(steps, Step.REORGED, stage, mask, [item for item in orphans if type(item.body) is not Sent])
-    gained = new & ~old
+    elif lost & Fact.RECOVERED and state.executed is not None:  # more was learned: it was an ordinary success after all
+        steps.append(Transition(Step.EXECUTED, stage, STAGES[mask], state.executed, state.executed.time))
+        stage = STAGES[mask]
     if gained & Fact.RETRACTED:
         mask |= Fact.RETRACTED
         stage = _step_back(steps, Step.RETRACTED, stage, mask, [item for item in orphans if type(item.body) is Sent])
     for fact, kind, field in _MILESTONES:
         if gained & fact:
             mask |= fact
+            if fact == Fact.EXECUTED and gained & Fact.RECOVERED:
+                continue
             evidence: Evidence | None = getattr(state, field) if field else None
             time = evidence.time if evidence else state.finalized_time
             steps.append(Transition(kind, stage, STAGES[mask], evidence, time))
@@ -246,6 +292,7 @@ _MILESTONES = (
     (Fact.COMMITTED, Step.COMMITTED, "committed"),
     (Fact.FAILED, Step.FAILED, "failed"),
     (Fact.EXECUTED, Step.EXECUTED, "executed"),
+    (Fact.RECOVERED, Step.RECOVERED, "executed"),
 )
 
 
@@ -263,13 +310,8 @@ def count(state: MessageState, already: int) -> tuple[int, list[Increment]]:
             added.append(Increment("fees_total", told.fee_token, int(told.fee_amount)))
         if told is not None and told.fee_juels is not None:
             added.append(Increment("fees_juels_total", "", int(told.fee_juels)))
-    if facts & Fact.EXECUTED and not counted & Counted.SUCCESS:
-        counted |= Counted.SUCCESS
-        added.append(Increment("messages_received_total", "success", 1))
-    if facts & Fact.FAILED and not counted & Counted.FAILURE:
-        counted |= Counted.FAILURE
-        added.append(Increment("messages_received_total", "failure", 1))
-        added.append(Increment("errors_total", state.first_reason or "unknown", 1))
+    counted, deliveries = _count_deliveries(state, counted)
+    added += deliveries
     if state.committed is None and state.executed is None and state.finalized_time is None:
         return counted, added  # no span has two ends
     for (bit, stage), span in zip(_SPANS, latencies(state), strict=True):
@@ -278,6 +320,21 @@ def count(state: MessageState, already: int) -> tuple[int, list[Increment]]:
             added.append(Increment("message_latency_seconds", stage, max(span, 0)))
             if span < 0:
                 added.append(Increment("errors_total", "clock_skew", 1))
+    return counted, added
+
+
+def _count_deliveries(state: MessageState, counted: int) -> tuple[int, list[Increment]]:
+    facts, added = state.facts, list[Increment]()
+    if facts & Fact.EXECUTED and not counted & Counted.SUCCESS:
+        counted |= Counted.SUCCESS
+        added.append(Increment("messages_received_total", "success", 1))
+    if facts & Fact.RECOVERED and not counted & Counted.RECOVERED:
+        counted |= Counted.RECOVERED
+        added.append(Increment("messages_recovered_total", "", 1))
+    if facts & Fact.FAILED and not counted & Counted.FAILURE:
+        counted |= Counted.FAILURE
+        added.append(Increment("messages_received_total", "failure", 1))
+        added.append(Increment("errors_total", state.first_reason or "unknown", 1))
     return counted, added
 
 

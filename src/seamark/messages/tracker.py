@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from seamark.core.ids import ChainId
 from seamark.evm.ports import Block, Finalized, LogBatch, LogEvent, Reorg
-from seamark.messages.model import ConfigChange, Decoded, Malformed, Sighting
+from seamark.messages.model import ConfigChange, Decoded, Malformed, Notice, Sighting
 from seamark.messages.protocol import MessageProtocol, Watch
 from seamark.messages.store import ChainView, Changes, Finality, Ledger, read_chains, save_progress, take_turn
 from seamark.storage.totals import TotalKey, add_totals, total_key
@@ -43,7 +43,9 @@ class DecodedBatch:
     @property
     def moves_messages(self) -> bool:
         """False for blocks without facts: most of a quiet chain, stored with the least possible."""
-        return any(facts.sightings if facts else not isinstance(event, Block) for event, facts in self.events)
+        return any(
+            facts.sightings or facts.notices if facts else not isinstance(event, Block) for event, facts in self.events
+        )
 
     @property
     def changes(self) -> list[ConfigChange]:
@@ -94,10 +96,12 @@ class _Run:
     finalized: int
     newest_time: int
     pending: list[Sighting] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
     reorgs: int = 0
 
     def block(self, event: Block, decoded: Decoded) -> None:
         self.pending.extend(decoded.sightings)
+        self.notices.extend(decoded.notices)
         self.newest_time = max(self.newest_time, event.ref.timestamp)
 
     def final(self, event: Finalized) -> None:
@@ -123,6 +127,8 @@ class _Run:
     def flush(self, finality: Finality | None) -> None:
         facts, self.pending = self.pending, []
         self.ledger.record(facts, finality)
+        notices, self.notices = self.notices, []
+        self.ledger.notice(notices)
 
 
 def apply(connection: Connection, decoded: DecodedBatch, protocol: MessageProtocol, *, now_ms: int) -> Applied:

@@ -13,10 +13,23 @@ from typing import Any
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import NullPool
 
-from seamark.core.ids import BlockRef, ChainId, Hash32
+from seamark.core.ids import Address, BlockRef, ChainId, Hash32
 from seamark.evm.ports import Block, Finalized, LogEvent, Reorg
 from seamark.evm.types import LogFilter
-from seamark.messages.model import Body, Committed, Decoded, Evidence, Executed, LaneKey, Malformed, Sent, Sighting
+from seamark.messages.model import (
+    Body,
+    Committed,
+    Decoded,
+    Evidence,
+    Executed,
+    LaneKey,
+    Malformed,
+    Notice,
+    NoticeKind,
+    Revoked,
+    Sent,
+    Sighting,
+)
 from seamark.messages.protocol import ChainRole, LaneNames, TokenInfo, Watch
 from seamark.messages.store import ChainView, read_chains, save_progress
 from seamark.messages.tracker import Applied, apply, decode
@@ -26,6 +39,7 @@ A, B = ChainId(1), ChainId(2)
 OUT = LaneKey("ccip", "11", "0x" + "a1" * 20, "22")
 BACK = LaneKey("ccip", "22", "0x" + "b2" * 20, "11")
 FEE_TOKEN = "0x" + "fe" * 20
+CONTRACT = Address("0x" + "c0" * 20)
 GENESIS_TIME = 1_700_000_000
 BLOCK_TIME_S = 12
 NAMES = {"11": ("alpha", A), "22": ("beta", B)}
@@ -59,8 +73,26 @@ def sent(sequence: int, lane: LaneKey = OUT, *, variant: str = "", fee: int = 5,
     return Told(lane, sequence, body, message_id(lane, sequence, variant), tx)
 
 
+@dataclass(frozen=True)
+class Noticed:
+    """A notice before it has a block."""
+
+    kind: NoticeKind
+    subject: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+
 def committed(first: int, last: int, lane: LaneKey = OUT) -> Told:
-    return Told(lane, first, Committed(last))
+    return Told(lane, first, Committed(last, {"root": root(first, last, lane)}))
+
+
+def revoked(first: int, last: int, lane: LaneKey = OUT) -> Told:
+    """The root of that commit is taken back."""
+    return Told(LaneKey(lane.protocol, "", "", lane.destination), 0, Revoked(root(first, last, lane)))
+
+
+def root(first: int, last: int, lane: LaneKey = OUT) -> str:
+    return hash32(f"root {lane} {first} {last}")
 
 
 def executed(
@@ -74,7 +106,7 @@ def executed(
     manual: bool | None = None,
 ) -> Told:
     success = Executed(True, callback=callback, manual=manual)
-    body = success if good else Executed(False, reason=reason, error="it failed")
+    body = success if good else Executed(False, reason=reason, error="it failed", manual=manual)
     return Told(lane, sequence, body, message_id(lane, sequence, variant))
 
 
@@ -85,6 +117,7 @@ class FakeProtocol:
     name: str = "ccip"
     facts: dict[str, tuple[Sighting, ...]] = field(default_factory=dict)
     malformed: dict[str, tuple[Malformed, ...]] = field(default_factory=dict)
+    notices: dict[str, tuple[Notice, ...]] = field(default_factory=dict)
 
     @property
     def chains(self) -> Sequence[ChainRole]:
@@ -109,7 +142,8 @@ class FakeProtocol:
         return Watch(wanted, lambda block, _whole: self._decode(block))
 
     def _decode(self, block: Block) -> Decoded:
-        return Decoded(self.facts.get(block.ref.hash, ()), (), self.malformed.get(block.ref.hash, ()))
+        key = block.ref.hash
+        return Decoded(self.facts.get(key, ()), (), self.malformed.get(key, ()), self.notices.get(key, ()))
 
     async def check(self, *_: Any) -> None: ...
 
@@ -142,12 +176,25 @@ class World:
         self.connection = open_memory()
         self.applied: list[Applied] = []
         self.now_ms = 1_000
+        self.join("ccip")
+
+    def join(self, protocol: str) -> None:
+        """A protocol begins to read both chains."""
         for role in self.protocol.chains:
-            save_progress(self.connection, ChainView("ccip", role.chain_id, 0, -1, -1, 0, 0))
+            save_progress(self.connection, ChainView(protocol, role.chain_id, 0, -1, -1, 0, 0))
         self.connection.commit()
 
-    def block(self, chain: ChainId, number: int, facts: Iterable[Told] = (), *, fork: str = "", late: int = 0) -> Block:
+    def block(
+        self,
+        chain: ChainId,
+        number: int,
+        facts: Iterable[Told | Noticed] = (),
+        *,
+        fork: str = "",
+        late: int = 0,
+    ) -> Block:
         """A block; `fork` names the branch it belongs to ("" is the canonical one), `late` shifts its time."""
+        facts = list(facts)
         block_hash = hash32(f"{chain} {number} {fork}")
         ref = BlockRef(number, block_hash, hash32(f"{chain} {number - 1} {fork}"), block_time(number) + late)
         self.protocol.facts[block_hash] = tuple(
@@ -160,6 +207,18 @@ class World:
                 told.message_id,
             )
             for index, told in enumerate(facts)
+            if isinstance(told, Told)
+        )
+        self.protocol.notices[block_hash] = tuple(
+            Notice(
+                kind=told.kind,
+                evidence=Evidence(chain, number, block_hash, hash32(f"{block_hash} {index}"), index, ref.timestamp),
+                contract=CONTRACT,
+                subject=told.subject,
+                details=told.details,
+            )
+            for index, told in enumerate(facts)
+            if isinstance(told, Noticed)
         )
         return Block(ref, ())
 
@@ -168,7 +227,7 @@ class World:
         newest = max((event.ref.number for event in events if isinstance(event, (Block, Finalized))), default=0)
         batch = FakeBatch(chain, events, newest if head is None else head)
         for attempt in ("crash", "commit") if crash else ("commit",):
-            view = next(item for item in read_chains(self.connection, "ccip") if item.chain_id == chain)
+            view = next(item for item in read_chains(self.connection, self.protocol.name) if item.chain_id == chain)
             decoded = decode(batch, self.protocol.watch(), view)
             applied = apply(self.connection, decoded, self.protocol, now_ms=self.now_ms)
             (self.connection.rollback if attempt == "crash" else self.connection.commit)()

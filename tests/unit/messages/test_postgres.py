@@ -115,7 +115,7 @@ async def test_both_engines_agree() -> None:
     on_sqlite = await run("sqlite://")
     for part, value in on_sqlite.items():
         assert on_postgres[part] == value, part
-    assert on_sqlite["messages"][message_id(OUT, 2)].stage == "executed"
+    assert on_sqlite["messages"][message_id(OUT, 2)].stage == "recovered"
 
 
 async def test_trackers_of_two_chains_take_turns() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
 import pytest
 
 from seamark.core.ids import ChainId
 from seamark.messages.model import STAGES, Counted, Evidence, Executed, Fact, LaneKey, Sent, Sighting, Stage, Step
-from seamark.messages.rules import CommitRange, count, covering, fold, latencies, transitions
+from seamark.messages.rules import CommitRange, count, covering, fold, latencies, nonce_of, revoked_by, transitions
 from tests.unit.messages.history import BACK, OUT, A, B, hash32
 
 ID = "0x" + "11" * 32
@@ -32,8 +33,10 @@ def ran(
     lane: LaneKey = OUT,
     sequence: int = 7,
     reason: str = "r",
+    manual: bool | None = None,
 ) -> Sighting:
-    body = Executed(True, callback=True) if good else Executed(False, reason, f"words of {reason}")
+    delivered, broken = Executed(True, callback=True, manual=manual), Executed(False, reason, f"words of {reason}")
+    body = delivered if good else msgspec.structs.replace(broken, manual=manual)
     return Sighting(lane, "1.6.0", evidence(B, number, time), sequence, body, ID)
 
 
@@ -62,6 +65,34 @@ class TestFold:
         late = COMMIT._replace(evidence=evidence(B, 41, 2000))
         assert covering([late, COMMIT], 7) == COMMIT.evidence
 
+    def test_a_commit_taken_back_does_not_count_and_the_same_root_committed_again_does(self) -> None:
+        gone = COMMIT._replace(revoked=evidence(B, 45, 1090))
+        state = fold([sent()], [], [gone], {})
+        assert (state.stage, state.revoked) == (Stage.SENT, evidence(B, 45, 1090))
+        again = COMMIT._replace(evidence=evidence(B, 50, 1200))
+        state = fold([sent()], [], [again, gone], {})
+        assert (state.stage, state.committed, state.revoked) == (Stage.COMMITTED, again.evidence, None)
+
+    def test_a_revocation_takes_back_only_commits_before_it(self) -> None:
+        behind, early, late = evidence(B, 45, 1090), evidence(B, 39, 1050), evidence(B, 60, 1300)
+        assert revoked_by(COMMIT.evidence, [early]) is None
+        assert revoked_by(COMMIT.evidence, [late, behind, early]) == behind
+
+    @pytest.mark.parametrize(
+        ("runs", "stage"),
+        [
+            ([ran(50)], Stage.EXECUTED),
+            ([ran(50, manual=False)], Stage.EXECUTED),
+            ([ran(50, manual=True)], Stage.RECOVERED),
+            ([ran(50, good=False), ran(51, manual=False)], Stage.RECOVERED),
+            ([ran(51, manual=False), ran(50, good=False)], Stage.RECOVERED),
+            ([ran(50, manual=False), ran(51, good=False)], Stage.EXECUTED),
+            ([ran(50, good=False, manual=True)], Stage.FAILED),
+        ],
+    )
+    def test_a_recovery_is_a_success_by_hand_or_after_a_failure(self, runs: list[Sighting], stage: Stage) -> None:
+        assert fold([sent(), *runs], [], [COMMIT], {}).stage is stage
+
     def test_success_and_failure(self) -> None:
         assert fold([sent(), ran()], [], [COMMIT], {A: 10}).stage is Stage.EXECUTED
         failed = fold([sent(), ran(good=False)], [], [COMMIT], {A: 10})
@@ -72,8 +103,9 @@ class TestFold:
     def test_a_later_success_overrides_a_failure_and_a_later_failure_does_not_undo_success(self) -> None:
         runs = [ran(50, good=False), ran(51), ran(52, good=False)]
         state = fold([sent(), *runs], [], [COMMIT], {})
-        assert state.stage is Stage.EXECUTED
+        assert state.stage is Stage.RECOVERED
         assert state.facts & Fact.FAILED
+        assert state.facts & Fact.EXECUTED
         assert state.executed == runs[1].evidence
         assert state.attempts == 3
 
@@ -146,7 +178,26 @@ class TestTransitions:
     def test_failure_then_success(self) -> None:
         state = fold([sent(), ran(50, good=False), ran(51, time=1200)], [], [], {})
         told = transitions(Fact.SENT, state)
-        assert [(item.step, item.time) for item in told] == [(Step.FAILED, 1100), (Step.EXECUTED, 1200)]
+        assert [(item.step, item.time) for item in told] == [(Step.FAILED, 1100), (Step.RECOVERED, 1200)]
+
+    def test_a_failure_found_late_makes_a_recovery_of_a_success(self) -> None:
+        state = fold([sent(), ran(51), ran(50, good=False)], [], [], {})
+        told = transitions(Fact.SENT | Fact.EXECUTED, state)
+        assert [(item.step, item.before, item.after) for item in told] == [
+            (Step.FAILED, Stage.EXECUTED, Stage.EXECUTED),
+            (Step.RECOVERED, Stage.EXECUTED, Stage.RECOVERED),
+        ]
+
+    def test_what_seemed_to_come_by_hand_was_an_ordinary_success(self) -> None:
+        state = fold([sent(), ran(51)], [], [], {})
+        (step,) = transitions(Fact.SENT | Fact.EXECUTED | Fact.RECOVERED, state)
+        assert (step.step, step.before, step.after) == (Step.EXECUTED, Stage.RECOVERED, Stage.EXECUTED)
+
+    def test_a_commit_taken_back_says_by_what(self) -> None:
+        state = fold([sent()], [], [COMMIT._replace(revoked=evidence(B, 45, 1090))], {A: 10})
+        (step,) = transitions(Fact.SENT | Fact.FINALIZED | Fact.COMMITTED, state)
+        assert (step.step, step.before, step.after) == (Step.REVOKED, Stage.COMMITTED, Stage.FINALIZED)
+        assert (step.evidence, step.time) == (evidence(B, 45, 1090), 1090)
 
     def test_a_retraction_names_the_orphaned_block(self) -> None:
         lost = sent()
@@ -189,6 +240,14 @@ class TestCount:
         assert {("messages_received_total", "failure"), ("errors_total", "r")} <= labels
         assert ("messages_received_total", "success") in labels
 
+    def test_a_recovery_counts_as_one_and_as_a_success(self) -> None:
+        state = fold([sent(), ran(50, manual=True)], [], [], {})
+        counted, added = count(state, Counted.NONE)
+        labels = [(item.metric, item.label) for item in added]
+        assert labels.count(("messages_recovered_total", "")) == 1
+        assert labels.count(("messages_received_total", "success")) == 1
+        assert count(state, counted) == (counted, [])
+
     def test_a_clock_that_runs_behind_is_clamped_and_counted(self) -> None:
         state = fold([sent(), ran(time=990)], [], [], {})
         assert latencies(state).total == -10
@@ -201,3 +260,22 @@ class TestCount:
         spans = latencies(state)
         assert (spans.execution, spans.total) == (None, None)
         assert spans.commit == 60
+
+
+class TestNonce:
+    @pytest.mark.parametrize(
+        ("told", "nonce"),
+        [
+            (Sent(nonce=4), 4),
+            (Sent(nonce=0), 0),
+            (Sent(), None),
+            (Sent(details={"nonce": "0"}), None),
+            (Sent(details={"nonce": "7"}), 7),
+            (Sent(nonce=4, details={"nonce": "7"}), 4),
+            (Sent(details={"nonce": str(2**64 - 1)}), None),
+            (Sent(details={"nonce": "-1"}), None),
+            (Sent(details={"nonce": None}), None),
+        ],
+    )
+    def test_zero_in_the_details_is_no_order(self, told: Sent, nonce: int | None) -> None:
+        assert nonce_of(told) == nonce

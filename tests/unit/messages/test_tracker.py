@@ -108,6 +108,9 @@ def test_what_a_node_left_out_of_a_block_completes_the_fact_that_it_told(world: 
     world.tell(A, world.block(A, 1, [sent(1)]))
     world.tell(B, world.block(B, 5, [committed(1, 1), executed(1, callback=False, manual=True)]))
     assert (view(world).callback, view(world).manual) == (False, True)
+    assert view(world).stage == "recovered"
+    world.tell(B, world.block(B, 5, [committed(1, 1), executed(1, callback=True, manual=False)]))
+    assert topics(world) == ["sent", "committed", "recovered", "executed"]
     before = (totals(world), topics(world), rows(world, tables.sighting))
     for _ in range(2):
         world.tell(B, world.block(B, 5, [committed(1, 1), executed(1, callback=True, manual=False)]))
@@ -195,7 +198,9 @@ def test_failure_then_success(world: World) -> None:
     assert (shown.stage, shown.reason, shown.error, shown.attempts) == ("failed", "receiver_reverted", "it failed", 1)
     world.tell(B, world.block(B, 9, [executed(1)]))
     shown = view(world)
-    assert (shown.stage, shown.reason, shown.attempts, shown.executed_time) == ("executed", "", 2, block_time(9))
+    assert (shown.stage, shown.reason, shown.attempts, shown.executed_time) == ("recovered", "", 2, block_time(9))
+    assert topics(world) == ["sent", "failed", "recovered"]
+    assert totals(world)["ccip_messages_recovered_total"] == 1
     assert totals(world)["ccip_messages_received_total"] == 2
 
 

@@ -104,7 +104,7 @@ class StoredMessages:
         source, destination = self._ends(view)
         known = (view.sent_time, view.finalized_time, view.committed_time, view.executed_time)
         moved = max((moment for moment in known if moment is not None), default=view.time)
-        ended = view.stage in (Place.EXECUTED, Place.FAILED)
+        ended = view.stage in (Place.EXECUTED, Place.RECOVERED, Place.FAILED)
         total = _span(view.sent_time, view.executed_time) if ended else None
         failed = view.stage == Place.FAILED
         return {

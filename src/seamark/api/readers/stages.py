@@ -21,9 +21,15 @@ _RANK: Final = {
     Place.COMMITTED: 2,
     Place.FAILED: _LAST,
     Place.EXECUTED: _LAST,
+    Place.RECOVERED: _LAST,
     Place.RETRACTED: 0,
 }
-_STATES: Final[dict[str, MessageState]] = {"executed": "succeeded", "failed": "failed", "retracted": "retracted"}
+_STATES: Final[dict[str, MessageState]] = {
+    "executed": "succeeded",
+    "recovered": "succeeded",
+    "failed": "failed",
+    "retracted": "retracted",
+}
 
 
 def state_of(stage: str) -> MessageState:
@@ -74,4 +80,4 @@ def _look(view: MessageView, rank: int) -> Look:
         return "done"
     if place is Place.FAILED:
         return "failed"
-    return "done" if place is Place.EXECUTED else "current"
+    return "done" if place in (Place.EXECUTED, Place.RECOVERED) else "current"

@@ -15,10 +15,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select, tuple_
 
-from seamark.messages.model import Increment, MessageState, Stage, Transition
+from seamark.messages.model import Increment, MessageState, Stage, Step, Transition
 from seamark.messages.store import tables
 from seamark.messages.store.bulk import insert_rows
 from seamark.messages.store.lanes import Lane, Lanes, lane_labels
+from seamark.messages.store.notices import NEWS_S
 from seamark.messages.store.rows import view_of
 from seamark.storage.bulk import chunks, upsert
 from seamark.storage.events import Event, append_events
@@ -28,10 +29,6 @@ __all__ = ["LATENCY_BUCKETS_S", "NEWS_S", "Books", "Changes", "TallyKey"]
 
 LATENCY_BUCKETS_S = (5, 15, 30, 60, 120, 300, 600, 900, 1200, 1800, 2700, 3600, 7200, 14400, 28800, 86400)
 """From instant finality (seconds) over Ethereum's (15 minutes) to the slowest rollups (a day and more)."""
-
-NEWS_S = 86_400
-"""Steps that are older than a day when they are found are history: the ledger has them, the event log does not. It
-would be flooded by a catch-up over months, and its listeners want news."""
 
 TallyKey = tuple[int, str, str]
 """(lane id, "stage" or "reason", name)."""
@@ -69,6 +66,9 @@ class Books:
         self._close_tallies()
         return self._changes
 
+    def add_events(self, events: Iterable[Event]) -> None:
+        self._events.extend(events)
+
     def count(self, lane: Lane, increments: Iterable[Increment]) -> None:
         for metric, label, amount in increments:
             if metric == "message_latency_seconds":
@@ -91,7 +91,7 @@ class Books:
         payload: dict[str, Any] | None = None
         for step in steps:
             at = step.evidence
-            back = step.step in ("retracted", "reorged")
+            back = step.step in _BACK
             self._transitions.append(
                 {
                     "message_no": no,
@@ -138,6 +138,8 @@ class Books:
                 ],
             )
 
+
+_BACK = (Step.RETRACTED, Step.REORGED, Step.REVOKED)
 
 _LABEL_OF = {
     "messages_received_total": "state",

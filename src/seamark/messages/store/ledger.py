@@ -12,7 +12,7 @@ The caller commits; `Changes` tells it afterwards what to add to gauges and coun
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,22 +20,23 @@ import msgspec
 from sqlalchemy import Connection, select, tuple_
 
 from seamark.core.ids import BlockRef, ChainId
-from seamark.messages.model import Committed, Fact, LaneKey, MessageState, Sighting
+from seamark.messages.model import Committed, Fact, LaneKey, MessageState, Notice, Revoked, Sighting
 from seamark.messages.protocol import LaneNames
 from seamark.messages.rules import CommitRange, completed, count, fold, speaker, transitions
 from seamark.messages.store import tables
 from seamark.messages.store.books import Books, Changes
 from seamark.messages.store.bulk import insert_rows, update_rows
+from seamark.messages.store.commits import Commits, Span, merged
 from seamark.messages.store.lanes import Lanes
-from seamark.messages.store.rows import commit_row, evidence_of, message_row, sighting_of, sighting_row
+from seamark.messages.store.notices import orphan_notices, record_notices
+from seamark.messages.store.rows import message_row, sighting_of, sighting_row
 from seamark.storage.bulk import chunks, insert_new
 
 __all__ = ["Finality", "Ledger", "take_turn"]
 
 PROMOTED_AT_ONCE = 2000  # messages folded together when a finalized block covers many: bounds memory
-GAP = 1000  # sequence numbers closer than this are looked up in one range of commits
 
-_message, _sighting, _commit = tables.message, tables.sighting, tables.commit
+_message, _sighting = tables.message, tables.sighting
 _COLUMNS = tuple(column.name for column in _message.columns)
 _KNOWN = (
     _message.c.no,
@@ -140,8 +141,13 @@ class Ledger:
         now_ms: int,
     ) -> None:
         self._connection = connection
+        self._protocol = protocol
+        self._now_ms = now_ms
         self._heights = heights
         self._lanes = Lanes(connection, names)
+        self._commits = Commits(connection, protocol, self._lanes)
+        # Several protocols read the same chain, each at its own pace: what one learns of a block is true for it alone.
+        self._own_lanes = select(tables.lane.c.id).where(tables.lane.c.protocol == protocol)
         self._first_no = self._next_no = next_no
         self._books = Books(connection, protocol=protocol, lanes=self._lanes, now_ms=now_ms)
 
@@ -151,8 +157,9 @@ class Ledger:
         """Facts of canonical blocks."""
         if not sightings:
             return
-        self._lanes.ensure({item.lane: item.version for item in sightings})
+        revocations = [item for item in sightings if type(item.body) is Revoked]
         commits = [item for item in sightings if type(item.body) is Committed]
+        self._lanes.ensure({item.lane: item.version for item in sightings if type(item.body) is not Revoked})
         items: dict[str, _Item] = {}
         for sighting in sightings:
             if sighting.message_id:
@@ -161,32 +168,33 @@ class Ledger:
         for item in items.values():
             item.fresh = []
         self._find(items, _message.c.id, list(items))
-        self._store_commits(commits, items)
+        self._find_covered(items, self._commits.store(commits))
+        self._find_covered(items, self._commits.revoke(revocations))
         self._load_facts(items.values())
         for key, news in told.items():
             for sighting in news:
                 items[key].add(sighting)
         self._refold(items.values(), finality)
 
+    def notice(self, notices: Sequence[Notice]) -> None:
+        """What contracts of canonical blocks tell beside messages."""
+        if notices:
+            self._books.add_events(record_notices(self._connection, self._protocol, notices, self._now_ms))
+
     def orphan(self, chain_id: ChainId, blocks: Sequence[BlockRef]) -> None:
         """Blocks that left the canonical chain: what they told is true no longer."""
         items: dict[str, _Item] = {}
         gone: set[tuple[int, str, int, int]] = set()
         for chunk in chunks([(block.number, block.hash) for block in blocks]):
-            for table in (_sighting, _commit):
-                where = (
-                    (table.c.chain_id == chain_id)
-                    & tuple_(table.c.block_number, table.c.block_hash).in_(chunk)
-                    & table.c.live
-                )
-                rows = self._connection.execute(select(table).where(where)).all()
-                if rows:
-                    self._connection.execute(table.update().where(where).values(live=False))
-                if table is _sighting:
-                    gone.update((chain_id, row.block_hash, row.log_index, row.part) for row in rows)
-                    self._find(items, _message.c.no, sorted({row.message_no for row in rows}))
-                else:
-                    self._find_covered(items, [(row.lane_id, row.first, row.last) for row in rows])
+            in_blocks = tuple_(_sighting.c.block_number, _sighting.c.block_hash).in_(chunk)
+            where = (_sighting.c.chain_id == chain_id) & in_blocks & _sighting.c.live & self._own(_sighting)
+            rows = self._connection.execute(select(_sighting).where(where)).all()
+            if rows:
+                self._connection.execute(_sighting.update().where(where).values(live=False))
+            gone.update((chain_id, row.block_hash, row.log_index, row.part) for row in rows)
+            self._find(items, _message.c.no, sorted({row.message_no for row in rows}))
+            self._find_covered(items, self._commits.orphan(chain_id, chunk))
+            self._books.add_events(orphan_notices(self._connection, self._protocol, chain_id, chunk, self._now_ms))
         self._load_facts(items.values())
         for item in items.values():
             item.orphans = [fact for key, (fact, _) in item.facts.items() if key in gone]
@@ -198,8 +206,9 @@ class Ledger:
 
     def promote(self, finality: Finality) -> None:
         """Promote the stored sends that waited for the chain's height."""
-        waiting = (_message.c.source_chain == finality.chain_id) & (
-            _message.c.pending_block <= self._heights[finality.chain_id]
+        height = self._heights[finality.chain_id]
+        waiting = (
+            (_message.c.source_chain == finality.chain_id) & (_message.c.pending_block <= height) & self._own(_message)
         )
         last = 0
         while numbers := self._numbers(waiting & (_message.c.no > last)):
@@ -208,6 +217,9 @@ class Ledger:
             self._find(items, _message.c.no, numbers)
             self._load_facts(items.values())
             self._refold(items.values(), finality)
+
+    def _own(self, table: Any) -> Any:
+        return table.c.lane_id.in_(self._own_lanes)
 
     def _numbers(self, where: Any) -> list[int]:
         query = select(_message.c.no).where(where).order_by(_message.c.no).limit(PROMOTED_AT_ONCE)
@@ -225,8 +237,8 @@ class Ledger:
         for chunk in chunks(values):
             self._take(items, select(*_KNOWN).where(column.in_(chunk)))
 
-    def _find_covered(self, items: dict[str, _Item], ranges: Iterable[tuple[int, int, int]]) -> None:
-        for lane_id, first, last in _merged(ranges):
+    def _find_covered(self, items: dict[str, _Item], ranges: Iterable[Span]) -> None:
+        for lane_id, first, last in merged(ranges):
             where = (_message.c.lane_id == lane_id) & _message.c.sequence.between(first, last)
             self._take(items, select(*_KNOWN).where(where))
 
@@ -245,19 +257,6 @@ class Ledger:
                 fact = sighting_of(row, item.id, self._lanes.number(row.lane_id))
                 item.facts[fact.identity] = (fact, row.live)
 
-    def _store_commits(self, commits: Sequence[Sighting], items: dict[str, _Item]) -> None:
-        ranges, widths = [], dict[int, int]()
-        rows = []
-        for item in commits:
-            assert isinstance(item.body, Committed)
-            lane_id, last = self._lanes.of(item.lane).id, item.body.last
-            rows.append(commit_row(item, lane_id, last))
-            ranges.append((lane_id, item.sequence, last))
-            widths[lane_id] = max(widths.get(lane_id, 0), last - item.sequence + 1)
-        insert_rows(self._connection, _commit, rows, update=("live",))
-        self._lanes.widen(widths)
-        self._find_covered(items, ranges)
-
     # ---- folding ----------------------------------------------------------------------------------------------------
 
     def _refold(self, items: Iterable[_Item], finality: Finality | None) -> None:
@@ -266,7 +265,7 @@ class Ledger:
         changed: list[Row] = []
         facts: list[Row] = []
         work = [item for item in items if item.facts]
-        commits = self._commits_for(work)
+        commits = self._covering(work)
         for item in work:
             state, before = self._fold(item, commits, finality)
             row, narrow = self._settle(item, state, before)
@@ -320,61 +319,10 @@ class Ledger:
         self._next_no += 1
         return self._next_no - 1
 
-    def _commits_for(self, items: Sequence[_Item]) -> dict[str, list[CommitRange]]:
-        """The live commits that may cover each message, by message id."""
+    def _covering(self, items: Iterable[_Item]) -> dict[str, list[CommitRange]]:
+        """The commits that may cover each message, by message id."""
         wanted: defaultdict[int, list[tuple[int, str]]] = defaultdict(list)
         for item in items:
             said = speaker(item.live, item.orphaned)
             wanted[self._lanes.of(said.lane).id].append((said.sequence, item.id))
-        found: dict[str, list[CommitRange]] = {}
-        for lane_id, numbers in wanted.items():
-            widest = self._lanes.number(lane_id).widest_commit
-            if widest:
-                for group in _clusters(sorted(numbers)):
-                    self._match(group, self._commits_between(lane_id, group[0][0] - widest + 1, group[-1][0]), found)
-        return found
-
-    def _commits_between(self, lane_id: int, lowest: int, highest: int) -> list[CommitRange]:
-        where = (_commit.c.lane_id == lane_id) & _commit.c.first.between(lowest, highest) & _commit.c.live
-        rows = self._connection.execute(select(_commit).where(where).order_by(_commit.c.first)).all()
-        return [CommitRange(row.first, row.last, evidence_of(row)) for row in rows]
-
-    @staticmethod
-    def _match(
-        numbers: Sequence[tuple[int, str]], commits: Sequence[CommitRange], found: dict[str, list[CommitRange]]
-    ) -> None:
-        """Both are sorted; ranges rarely overlap, so each is looked at about once."""
-        open_: list[CommitRange] = []
-        rest = iter(commits)
-        upcoming = next(rest, None)
-        for sequence, message_id in numbers:
-            while upcoming is not None and upcoming.first <= sequence:
-                open_.append(upcoming)
-                upcoming = next(rest, None)
-            open_ = [item for item in open_ if item.last >= sequence]
-            if open_:
-                found[message_id] = list(open_)
-
-
-def _merged(ranges: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
-    """Ranges of the same lane that touch, as one."""
-    current: tuple[int, int, int] | None = None
-    for lane_id, first, last in sorted(ranges):
-        if current and current[0] == lane_id and first <= current[2] + 1:
-            current = (lane_id, current[1], max(current[2], last))
-            continue
-        if current:
-            yield current
-        current = (lane_id, first, last)
-    if current:
-        yield current
-
-
-def _clusters(numbers: Sequence[tuple[int, str]]) -> Iterator[Sequence[tuple[int, str]]]:
-    """Sorted numbers, split where the next one is far away."""
-    start = 0
-    for index in range(1, len(numbers)):
-        if numbers[index][0] - numbers[index - 1][0] > GAP:
-            yield numbers[start:index]
-            start = index
-    yield numbers[start:]
+        return self._commits.covering(wanted)

@@ -12,10 +12,11 @@ from __future__ import annotations
 import itertools
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from typing import Any
+from enum import StrEnum
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Select, func, literal, select, tuple_, union_all
+from sqlalchemy import Connection, Select, exists, func, literal, select, tuple_, union_all
 
 from seamark.core.errors import RejectedError
 from seamark.messages.model import MAX_SEQUENCE, Fact, Stage
@@ -26,7 +27,10 @@ from seamark.storage.bulk import chunks
 
 __all__ = [
     "MAX_LIMIT",
+    "Flag",
     "LaneView",
+    "Late",
+    "LateRange",
     "MessageDetail",
     "MessageFilter",
     "MessagePage",
@@ -35,6 +39,7 @@ __all__ = [
     "TransitionView",
     "count_by_stage",
     "find_message",
+    "late",
     "list_lanes",
     "list_messages",
     "read_tallies",
@@ -45,14 +50,39 @@ RANGES_AT_ONCE = 100  # SQLite joins at most 500 selects in one statement
 ID_LENGTH = 66  # "0x" and 64 digits: a shorter text is a prefix
 
 _message, _lane, _sighting = tables.message, tables.lane, tables.sighting
-_commit, _transition, _tally = tables.commit, tables.transition, tables.tally
+_commit, _transition, _tally, _revocation = tables.commit, tables.transition, tables.tally, tables.revocation
+
+
+class Flag(StrEnum):
+    """What may be said of a message beside its stage."""
+
+    NO_CALLBACK = "no_callback"  # delivered, and the receiver's code did not run
+    MANUAL = "manual"  # its last attempt came by hand
+    CONFLICTING = "conflicting"  # the destination told of another lane or sequence number for its id
+
+
+class LateRange(NamedTuple):
+    """Messages of a lane that are still in a stage though their time (seconds) is before `before`."""
+
+    lane_id: int
+    stage: Stage
+    before: int
+
+
+class Late(NamedTuple):
+    """How many there are, and the time of the oldest (None: none)."""
+
+    messages: int
+    oldest: int | None
 
 
 class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     """What to list; None means any. Everything given must hold.
 
-    `source` and `destination` take a selector or a chain's name; `tx` any transaction that told of the message; `id`
-    an id or the beginning of one; `since` and `until` are block times in seconds, `until` exclusive.
+    `source` and `destination` take a selector or a chain's name; `lane` a lane's number (`LaneView.id`); `version` the
+    lane's; `tx` any transaction that told of the message; `id` an id or the beginning of one, `ids` any of several;
+    `reason` the class of a failure that still stands; `flags` all of them; `late` any of these ranges. `since` and
+    `until` are block times in seconds, `until` exclusive.
     """
 
     protocol: str | None = None
@@ -66,6 +96,12 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
     since: int | None = None
     until: int | None = None
+    version: str | None = None
+    lane: int | None = None
+    reason: str | None = None
+    flags: Sequence[Flag] = ()
+    ids: Sequence[str] = ()
+    late: Sequence[LateRange] | None = None
 
 
 class MessagePage(msgspec.Struct, frozen=True):
@@ -76,7 +112,9 @@ class MessagePage(msgspec.Struct, frozen=True):
 
 
 class SightingView(msgspec.Struct, frozen=True):
-    """One fact with its evidence. `live` is false where a reorg took the block away."""
+    """One fact with its evidence. `kind` is sent, committed, revoked (the commit was taken back) or executed; `live` is
+    false where a reorg took the block away.
+    """
 
     kind: str
     live: bool
@@ -122,6 +160,7 @@ class TallyRow(msgspec.Struct, frozen=True):
 class LaneView(msgspec.Struct, frozen=True, kw_only=True):
     """One lane: messages by stage, and the highest sequence number that got so far (None: none yet)."""
 
+    id: int = 0
     protocol: str
     version: str
     source: str
@@ -153,7 +192,7 @@ def list_messages(
     query = _filtered(wanted, _read_cursor(cursor))
     rows: list[Any] = []
     for chunk in chunks(_ranges(connection, wanted), RANGES_AT_ONCE):
-        rows += _fetch(connection, [_narrowed(query, lane, stage) for lane, stage in chunk], limit + 1)
+        rows += _fetch(connection, [_narrowed(query, *part) for part in chunk], limit + 1)
     rows.sort(key=lambda row: (row["time"], row["no"]), reverse=True)
     page = rows[:limit]
     following = _write_cursor(page[-1]) if len(rows) > limit else None
@@ -197,23 +236,49 @@ def count_by_stage(connection: Connection, protocol: str | None = None) -> dict[
     return {name: int(total) for name, total in connection.execute(query) if total}
 
 
+def late(connection: Connection, lane_id: int, stage: Stage, before: int) -> Late:
+    """Messages of a lane that are in a stage and whose time (of the send) is before `before`: a range of one index."""
+    query = select(func.count(), func.min(_message.c.time)).where(
+        _message.c.lane_id == lane_id, _message.c.stage == stage.value, _message.c.time < before
+    )
+    count, oldest = connection.execute(query).one()
+    return Late(count, oldest)
+
+
+_FLAGGED: dict[Flag, Any] = {
+    Flag.NO_CALLBACK: _message.c.callback.is_(False),
+    Flag.MANUAL: _message.c.manual.is_(True),
+    Flag.CONFLICTING: _message.c.conflicting.is_(True),
+}
+
+
 def _filtered(wanted: MessageFilter, after: tuple[int, int] | None) -> Select[Any]:
     """All that is asked but lanes and stages."""
-    query = select(_message)
+    query = _named(select(_message), wanted)
     if wanted.sender is not None:
         query = query.where(_message.c.sender == wanted.sender.lower())
     if wanted.receiver is not None:
         query = query.where(_message.c.receiver == wanted.receiver.lower())
-    if wanted.tx is not None:
-        query = query.where(_message.c.no.in_(_of_transaction(wanted.tx.lower())))
-    if wanted.id is not None:
-        query = query.where(_starting_with(wanted.id.lower()))
+    if wanted.reason is not None:
+        query = query.where(_message.c.reason == wanted.reason)
+    for flag in wanted.flags:
+        query = query.where(_FLAGGED[flag])
     if wanted.since is not None:
         query = query.where(_message.c.time >= wanted.since)
     if wanted.until is not None:
         query = query.where(_message.c.time < wanted.until)
     if after is not None:
         query = query.where(tuple_(_message.c.time, _message.c.no) < tuple_(literal(after[0]), literal(after[1])))
+    return query
+
+
+def _named(query: Select[Any], wanted: MessageFilter) -> Select[Any]:
+    if wanted.tx is not None:
+        query = query.where(_message.c.no.in_(_of_transaction(wanted.tx.lower())))
+    if wanted.id is not None:
+        query = query.where(_starting_with(wanted.id.lower()))
+    if wanted.ids:
+        query = query.where(_message.c.id.in_([text.lower() for text in wanted.ids]))
     return query
 
 
@@ -235,23 +300,37 @@ def _starting_with(text: str) -> Any:
     return (_message.c.id >= text) & (_message.c.id < text + "\x7f")
 
 
-def _ranges(connection: Connection, wanted: MessageFilter) -> list[tuple[int | None, str | None]]:
-    """The lanes to look in, each with every stage to look for; None for all."""
+_Range = tuple[int | None, str | None, int | None]
+"""(lane, stage, time before); None for any."""
+
+
+def _ranges(connection: Connection, wanted: MessageFilter) -> list[_Range]:
+    """The lanes to look in, each with every stage to look for."""
     chosen = _chosen_lanes(connection, wanted)
+    stages: list[str | None] = [*dict.fromkeys(stage.value for stage in wanted.stage)]
+    if wanted.late is not None:
+        lanes_wanted = None if chosen is None else {lane.id for lane in chosen}
+        return [
+            (part.lane_id, part.stage.value, part.before)
+            for part in wanted.late
+            if (lanes_wanted is None or part.lane_id in lanes_wanted) and (not stages or part.stage in stages)
+        ]
     lanes: list[int | None] = [None] if chosen is None else [lane.id for lane in chosen]
-    stages: list[str | None] = [*dict.fromkeys(stage.value for stage in wanted.stage)] or [None]
-    return list(itertools.product(lanes, stages))
+    return [(lane, stage, None) for lane, stage in itertools.product(lanes, stages or [None])]
 
 
-def _narrowed(query: Select[Any], lane: int | None, stage: str | None) -> Select[Any]:
+def _narrowed(query: Select[Any], lane: int | None, stage: str | None, before: int | None) -> Select[Any]:
     if lane is not None:
         query = query.where(_message.c.lane_id == lane)
+    if before is not None:
+        query = query.where(_message.c.time < before)
     return query if stage is None else query.where(_message.c.stage == stage)
 
 
 def _chosen_lanes(connection: Connection, wanted: MessageFilter) -> list[Lane] | None:
     """The lanes to look in; None for all."""
-    if wanted.protocol is wanted.source is wanted.destination is wanted.channel is None:
+    given = (wanted.protocol, wanted.source, wanted.destination, wanted.channel, wanted.version, wanted.lane)
+    if all(item is None for item in given):
         return None
     query = select(_lane)
     if wanted.protocol is not None:
@@ -262,6 +341,10 @@ def _chosen_lanes(connection: Connection, wanted: MessageFilter) -> list[Lane] |
         query = query.where(
             (_lane.c.destination == wanted.destination) | (_lane.c.destination_name == wanted.destination)
         )
+    if wanted.version is not None:
+        query = query.where(_lane.c.version == wanted.version)
+    if wanted.lane is not None:
+        query = query.where(_lane.c.id == wanted.lane)
     if wanted.channel is not None:
         query = query.where(_lane.c.channel == wanted.channel.lower())
     chosen = list(read_lanes(connection, query))
@@ -293,18 +376,37 @@ def _sightings_of(connection: Connection, message: Any) -> list[SightingView]:
         _sighting_view(row)
         for row in connection.execute(select(_sighting).where(_sighting.c.message_no == message["no"]))
     ]
-    if message["facts"] & Fact.COMMITTED:
-        covering = (
-            (_commit.c.lane_id == message["lane_id"])
-            & (_commit.c.first <= message["sequence"])
-            & (_commit.c.last >= message["sequence"])
-        )
-        by = _commit.c.tx == message["committed_tx"]
-        found += [_sighting_view(row) for row in connection.execute(select(_commit).where(covering, by))]
+    found += _commits_of(connection, message)
     return sorted(found, key=lambda view: (view.time, _KINDS.index(view.kind), view.block_number, view.log_index))
 
 
-_KINDS = ("sent", "committed", "executed")  # in the order of a message's life, for facts of the same second
+def _commits_of(connection: Connection, message: Any) -> list[SightingView]:
+    """The commit that counts, and those that were taken back, with what did it."""
+    widest = select(_lane.c.widest_commit).where(_lane.c.id == message["lane_id"]).scalar_subquery()
+    covering = (
+        (_commit.c.lane_id == message["lane_id"])
+        & _commit.c.first.between(message["sequence"] - widest + 1, message["sequence"])
+        & (_commit.c.last >= message["sequence"])
+    )
+    by = _commit.c.tx == message["committed_tx"]
+    taken_back = _commit.c.live & exists().where(_revoking)
+    found = [_sighting_view(row) for row in connection.execute(select(_commit).where(covering, by | taken_back))]
+    query = select(_revocation).join(_commit, _revoking).where(covering, _commit.c.live).distinct()
+    return found + [_sighting_view(row) for row in connection.execute(query)]
+
+
+_revoking = (
+    (_revocation.c.root == _commit.c.root)
+    & (_revocation.c.chain_id == _commit.c.chain_id)
+    & _revocation.c.live
+    & (
+        tuple_(_revocation.c.block_number, _revocation.c.log_index)
+        > tuple_(_commit.c.block_number, _commit.c.log_index)
+    )
+)
+
+# in the order of a message's life, for facts of the same second
+_KINDS = ("sent", "committed", "revoked", "executed")
 
 
 def _sighting_view(row: Any) -> SightingView:
@@ -327,7 +429,7 @@ def _transitions_of(connection: Connection, number: int) -> list[TransitionView]
     ]
 
 
-_TRIED = {Stage.EXECUTED.value, Stage.FAILED.value}
+_TRIED = {Stage.EXECUTED.value, Stage.RECOVERED.value, Stage.FAILED.value}
 
 
 def _lane_view(connection: Connection, lane: Lane, stages: dict[str, int]) -> LaneView:
@@ -342,12 +444,13 @@ def _lane_view(connection: Connection, lane: Lane, stages: dict[str, int]) -> La
 
     committed = (
         select(_commit.c.last)
-        .where(_commit.c.lane_id == lane.id, _commit.c.live)
+        .where(_commit.c.lane_id == lane.id, _commit.c.live, ~exists().where(_revoking))
         .order_by(_commit.c.first.desc())
         .limit(1)
     )
     names = lane.names
     return LaneView(
+        id=lane.id,
         protocol=lane.key.protocol,
         version=lane.version,
         source=lane.key.source,

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from seamark.core.ids import ChainId, Hash32
-from seamark.messages.model import Body, Evidence, Executed, Fact, MessageState, Sent, Sighting, Stage
+from seamark.messages.model import (
+    Body,
+    Committed,
+    Evidence,
+    Executed,
+    Fact,
+    MessageState,
+    Revoked,
+    Sent,
+    Sighting,
+    Stage,
+)
+from seamark.messages.rules import nonce_of
 from seamark.messages.store.lanes import Lane
 
 __all__ = [
@@ -17,6 +29,7 @@ __all__ = [
     "commit_row",
     "evidence_of",
     "message_row",
+    "revocation_row",
     "sighting_of",
     "sighting_row",
     "view_of",
@@ -69,6 +82,7 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     fee_token: str
     fee_amount: str
     fee_juels: str | None
+    nonce: int | None = None  # of an ordered message: its sender's own count
     sent_tx: str | None
     sent_block: int | None
     sent_time: int | None
@@ -110,7 +124,15 @@ def commit_row(item: Sighting, lane_id: int, last: int) -> dict[str, Any]:
     del row["message_no"]
     row["first"] = row.pop("sequence")
     row["last"] = last
+    row["root"] = item.body.details.get("root") if isinstance(item.body, Committed) else None
     return row
+
+
+def revocation_row(item: Sighting, protocol: str) -> dict[str, Any]:
+    row = sighting_row(item, 0, 0, live=True)
+    for name in ("message_no", "lane_id", "sequence"):
+        del row[name]
+    return {"protocol": protocol, **row, "root": cast(Revoked, item.body).root}
 
 
 def evidence_of(row: Any) -> Evidence:
@@ -145,6 +167,7 @@ def message_row(state: MessageState, lane_id: int, counted: int, first_seen: int
         "fee_token": told.fee_token if told else "",
         "fee_amount": told.fee_amount if told else "0",
         "fee_juels": told.fee_juels if told else None,
+        "nonce": nonce_of(told) if told else None,
         "source_chain": sent.chain_id if sent else None,
         "sent_block": sent.block_number if sent else None,
         "sent_tx": sent.transaction if sent else None,
@@ -177,6 +200,7 @@ _PLAIN = [
     "fee_token",
     "fee_amount",
     "fee_juels",
+    "nonce",
     "sent_tx",
     "sent_block",
     "sent_time",
@@ -215,12 +239,15 @@ def view_of(row: Mapping[str, Any], lane: Lane) -> MessageView:
     )
 
 
+_DELIVERED = (Stage.EXECUTED.value, Stage.RECOVERED.value)
+
+
 def _seconds(row: Mapping[str, Any]) -> Seconds:
     def span(start: int | None, end: int | None) -> int | None:
         return None if start is None or end is None else max(end - start, 0)
 
     sent, committed = row["sent_time"], row["committed_time"]
-    executed = row["executed_time"] if row["stage"] == Stage.EXECUTED else None
+    executed = row["executed_time"] if row["stage"] in _DELIVERED else None
     return Seconds(
         finality=span(sent, row["finalized_time"]),
         commit=span(sent, committed),

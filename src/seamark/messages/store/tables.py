@@ -18,7 +18,19 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, SmallInteger
 
 from seamark.storage.schema import AUTO_ID, metadata
 
-__all__ = ["chain", "commit", "contract", "lane", "message", "number", "sighting", "tally", "transition"]
+__all__ = [
+    "chain",
+    "commit",
+    "contract",
+    "lane",
+    "message",
+    "notice",
+    "number",
+    "revocation",
+    "sighting",
+    "tally",
+    "transition",
+]
 
 lane = Table(
     "message_lane",
@@ -58,6 +70,7 @@ message = Table(
     Column("fee_token", Text, nullable=False),
     Column("fee_amount", Text, nullable=False),
     Column("fee_juels", Text),
+    Column("nonce", BigInteger),  # the sender's count of an ordered message
     Column("source_chain", BigInteger),
     Column("sent_block", BigInteger),
     Column("sent_tx", Text),
@@ -82,6 +95,14 @@ message = Table(
     Index("ix_message_sender_time", "sender", "time", "no"),
     Index("ix_message_receiver_time", "receiver", "time", "no"),
     Index("ix_message_lane_sequence", "lane_id", "sequence"),
+    Index(
+        "ix_message_nonce",
+        "lane_id",
+        "sender",
+        "nonce",
+        sqlite_where=text("nonce IS NOT NULL"),
+        postgresql_where=text("nonce IS NOT NULL"),
+    ),
     Index(
         "ix_message_pending",
         "source_chain",
@@ -126,9 +147,50 @@ commit = Table(
     Column("tx", Text, nullable=False),
     Column("time", BigInteger, nullable=False),
     Column("version", Text, nullable=False),
+    Column("root", Text),  # what a revocation can take back
     Column("body", Text, nullable=False),  # JSON of `Committed`
     Index("ix_message_commit_lane", "lane_id", "first"),
     Index("ix_message_commit_tx", "tx"),
+    Index("ix_message_commit_root", "root"),
+)
+
+revocation = Table(
+    "message_revocation",
+    metadata,
+    Column("protocol", Text, primary_key=True),
+    Column("chain_id", BigInteger, primary_key=True),
+    Column("block_number", BigInteger, primary_key=True),
+    Column("block_hash", Text, primary_key=True),
+    Column("log_index", Integer, primary_key=True),
+    Column("part", SmallInteger, primary_key=True),
+    Column("live", Boolean, nullable=False),
+    Column("root", Text, nullable=False),
+    Column("tx", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("body", Text, nullable=False),  # JSON of `Revoked`
+    Index("ix_message_revocation_root", "root"),
+)
+"""Commits taken back: rare. A commit does not count while a live revocation of its root stands behind it."""
+
+notice = Table(
+    "message_notice",
+    metadata,
+    Column("protocol", Text, primary_key=True),
+    Column("chain_id", BigInteger, primary_key=True),
+    Column("block_number", BigInteger, primary_key=True),
+    Column("block_hash", Text, primary_key=True),
+    Column("log_index", Integer, primary_key=True),
+    Column("part", SmallInteger, primary_key=True),
+    Column("live", Boolean, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("contract", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("tx", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("details", Text, nullable=False),  # JSON
+    Index("ix_message_notice_kind", "protocol", "kind", "time"),
+    Index("ix_message_notice_subject", "subject"),
 )
 
 transition = Table(

@@ -1,4 +1,4 @@
-"""Messages, sightings, commits, transitions, lanes."""
+"""Messages, sightings, commits, revocations, notices, transitions, lanes."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,6 +15,7 @@ def upgrade() -> None:
     _lanes_and_chains()
     _messages()
     _facts()
+    _side_facts()
 
 
 def _lanes_and_chains() -> None:
@@ -88,6 +89,7 @@ def _messages() -> None:
         sa.Column("fee_token", sa.Text, nullable=False),
         sa.Column("fee_amount", sa.Text, nullable=False),
         sa.Column("fee_juels", sa.Text),
+        sa.Column("nonce", sa.BigInteger),
         sa.Column("source_chain", sa.BigInteger),
         sa.Column("sent_block", sa.BigInteger),
         sa.Column("sent_tx", sa.Text),
@@ -113,6 +115,13 @@ def _messages() -> None:
     op.create_index("ix_message_sender_time", "message", ["sender", "time", "no"])
     op.create_index("ix_message_receiver_time", "message", ["receiver", "time", "no"])
     op.create_index("ix_message_lane_sequence", "message", ["lane_id", "sequence"])
+    op.create_index(
+        "ix_message_nonce",
+        "message",
+        ["lane_id", "sender", "nonce"],
+        sqlite_where=sa.text("nonce IS NOT NULL"),
+        postgresql_where=sa.text("nonce IS NOT NULL"),
+    )
     op.create_index(
         "ix_message_pending",
         "message",
@@ -155,10 +164,12 @@ def _facts() -> None:
         sa.Column("tx", sa.Text, nullable=False),
         sa.Column("time", sa.BigInteger, nullable=False),
         sa.Column("version", sa.Text, nullable=False),
+        sa.Column("root", sa.Text),
         sa.Column("body", sa.Text, nullable=False),
     )
     op.create_index("ix_message_commit_lane", "message_commit", ["lane_id", "first"])
     op.create_index("ix_message_commit_tx", "message_commit", ["tx"])
+    op.create_index("ix_message_commit_root", "message_commit", ["root"])
     op.create_table(
         "message_transition",
         sa.Column("id", AUTO_ID, primary_key=True, autoincrement=True),
@@ -174,3 +185,40 @@ def _facts() -> None:
         sa.Column("log_index", sa.Integer),
     )
     op.create_index("ix_message_transition_message", "message_transition", ["message_no"])
+
+
+def _side_facts() -> None:
+    op.create_table(
+        "message_revocation",
+        sa.Column("protocol", sa.Text, primary_key=True),
+        sa.Column("chain_id", sa.BigInteger, primary_key=True),
+        sa.Column("block_number", sa.BigInteger, primary_key=True),
+        sa.Column("block_hash", sa.Text, primary_key=True),
+        sa.Column("log_index", sa.Integer, primary_key=True),
+        sa.Column("part", sa.SmallInteger, primary_key=True),
+        sa.Column("live", sa.Boolean, nullable=False),
+        sa.Column("root", sa.Text, nullable=False),
+        sa.Column("tx", sa.Text, nullable=False),
+        sa.Column("time", sa.BigInteger, nullable=False),
+        sa.Column("version", sa.Text, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+    )
+    op.create_index("ix_message_revocation_root", "message_revocation", ["root"])
+    op.create_table(
+        "message_notice",
+        sa.Column("protocol", sa.Text, primary_key=True),
+        sa.Column("chain_id", sa.BigInteger, primary_key=True),
+        sa.Column("block_number", sa.BigInteger, primary_key=True),
+        sa.Column("block_hash", sa.Text, primary_key=True),
+        sa.Column("log_index", sa.Integer, primary_key=True),
+        sa.Column("part", sa.SmallInteger, primary_key=True),
+        sa.Column("live", sa.Boolean, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("contract", sa.Text, nullable=False),
+        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("tx", sa.Text, nullable=False),
+        sa.Column("time", sa.BigInteger, nullable=False),
+        sa.Column("details", sa.Text, nullable=False),
+    )
+    op.create_index("ix_message_notice_kind", "message_notice", ["protocol", "kind", "time"])
+    op.create_index("ix_message_notice_subject", "message_notice", ["subject"])
