@@ -1,0 +1,210 @@
+"""From the ledger to values: one look at all lanes, and one study of a lane; plain functions of a connection.
+
+A look is what changes with every block: who waits where, since when. A study is what changes slowly and costs more:
+what is normal, rates, sequence numbers, oddities. `Memory` keeps what the last study of a lane found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import Connection
+
+from seamark.core.ids import ChainId
+from seamark.messages.judgement import store
+from seamark.messages.judgement.explain import WAITING, limit_of
+from seamark.messages.judgement.limits import lane_profile, learn, silence_limit
+from seamark.messages.judgement.model import (
+    BlockedSender,
+    Few,
+    JudgedLane,
+    LaneNow,
+    LaneProfile,
+    Learned,
+    Odd,
+    Rates,
+    SequenceCheck,
+    Waiting,
+)
+from seamark.messages.judgement.rules import STOPPED_MESSAGES
+from seamark.messages.judgement.settings import JudgeSettings, rule_for
+from seamark.messages.model import Stage
+from seamark.messages.protocol import Profile
+
+__all__ = ["AsOf", "Memory", "look", "remember", "study"]
+
+QUIET_SHARE = 0.5
+"""From this share of its silence limit on, a quiet lane's past pauses are looked at: before it would be called
+silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class AsOf:
+    """The time, and up to when each chain has been read; seconds since the epoch. Other chains count as read."""
+
+    now: int
+    chains: Mapping[ChainId, int] = field(default_factory=dict)
+
+    def of(self, chain_id: ChainId | None) -> int:
+        return self.now if chain_id is None else self.chains.get(chain_id, self.now)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the last study of a lane found; `studied_at` None: there was none in this process."""
+
+    lane: JudgedLane
+    profile: LaneProfile
+    rates: Rates | None = None
+    odd: Odd = field(default_factory=Odd)
+    sequences: SequenceCheck | None = None
+    studied_at: int | None = None
+
+
+def remember(lane: JudgedLane, stored: LaneProfile | None, default: Profile, settings: JudgeSettings) -> Memory:
+    """A lane before its first study: what an earlier process learned, under the present settings."""
+    if stored is None:
+        return Memory(lane, _profile(lane, default, Learned(), settings, 0))
+    return Memory(lane, _profile(lane, default, stored.learned, settings, stored.at))
+
+
+def _profile(lane: JudgedLane, default: Profile, learned: Learned, settings: JudgeSettings, at: int) -> LaneProfile:
+    rule = rule_for(settings, lane.key.protocol, lane.names)
+    return lane_profile(lane.key, default, learned, rule, settings, at=at)
+
+
+# ---- a study --------------------------------------------------------------------------------------------------------
+
+
+def study(
+    connection: Connection,
+    memory: Memory,
+    default: Profile,
+    settings: JudgeSettings,
+    as_of: AsOf,
+    *,
+    relearn: bool,
+    consecutive: bool,
+) -> Memory:
+    """Look at one lane closely; reads only.
+
+    Args:
+        default: What the protocol says is normal.
+        relearn: Also learn anew what is normal.
+        consecutive: The lane's sequence numbers have no gaps by themselves.
+    """
+    lane, profile, now = memory.lane, memory.profile, as_of.now
+    source_at = as_of.of(lane.names.source_chain)
+    read_to = min(source_at, as_of.of(lane.names.destination_chain))
+    if relearn:
+        since = now - round(settings.window)
+        slices = store.window(connection, lane.id, since, max(read_to - profile.executed.critical, since))
+        profile = _profile(lane, default, learn(slices, settings.min_messages), settings, now)
+    profile = _with_pauses(connection, lane, profile, settings, source_at)
+    since = now - round(settings.rate_window)
+    rates = None
+    if lane.names.destination_watched:
+        rates = store.rates(connection, lane.id, since, read_to - profile.executed.warn)
+    sequences = None
+    if consecutive and lane.names.source_watched:
+        sequences = store.check_sequences(connection, lane.id, memory.sequences)
+    return Memory(lane, profile, rates, store.odd_ones(connection, lane.id, since), sequences, now)
+
+
+def _with_pauses(
+    connection: Connection, lane: JudgedLane, profile: LaneProfile, settings: JudgeSettings, source_at: int
+) -> LaneProfile:
+    """The profile of a lane that has been quiet for a while, seen how long it has paused before."""
+    rule = rule_for(settings, lane.key.protocol, lane.names)
+    if profile.silence_s is None or rule.silence is not None:
+        return profile
+    last = store.last_sent(connection, lane.id)
+    if last is None or source_at - last < profile.silence_s * QUIET_SHARE:
+        return profile
+    since = source_at - round(settings.window)
+    pause = store.longest_pause(connection, lane.id, since, last + 1, round(settings.silence))
+    return msgspec.structs.replace(profile, silence_s=silence_limit(profile, pause))
+
+
+# ---- a look ---------------------------------------------------------------------------------------------------------
+
+
+def look(
+    connection: Connection,
+    protocol: str,
+    memories: Mapping[int, Memory],
+    as_of: AsOf,
+    blocked: Mapping[int, tuple[BlockedSender, ...]],
+) -> list[LaneNow]:
+    """How every remembered lane stands."""
+    held = store.waiting(connection, protocol)
+    failed = store.failed_by_reason(connection, protocol)
+    return [
+        _lane_now(
+            connection,
+            memory,
+            as_of,
+            _Told(held.get(lane_id, {}), failed.get(lane_id, {}), blocked.get(lane_id, ())),
+        )
+        for lane_id, memory in memories.items()
+    ]
+
+
+class _Told(NamedTuple):
+    """What was asked of all lanes at once."""
+
+    held: Mapping[str, Waiting]
+    failed: Mapping[str, int]
+    blocked: tuple[BlockedSender, ...]
+
+
+def _lane_now(connection: Connection, memory: Memory, as_of: AsOf, told: _Told) -> LaneNow:
+    lane, profile = memory.lane, memory.profile
+    source_at, destination_at = as_of.of(lane.names.source_chain), as_of.of(lane.names.destination_chain)
+    held: dict[str, Waiting] = {}
+    for stage in (*WAITING, Stage.FAILED):
+        if (known := told.held.get(stage)) is not None:
+            # A failed message is late like one that was not executed.
+            limit = limit_of(profile, stage) or profile.executed
+            at = source_at if stage is Stage.SENT else destination_at
+            held[stage] = store.count_late(connection, lane.id, stage, known, at - limit.warn)
+    return LaneNow(
+        lane,
+        profile,
+        source_at,
+        destination_at,
+        waiting=held,
+        failed=told.failed,
+        eligible=_eligible(connection, lane.id, held, profile, destination_at),
+        last_sent=_last_sent(connection, memory),
+        last_commit=store.last_commit(connection, lane.id) if _many_late(held, Stage.FINALIZED) else None,
+        last_delivery=store.last_delivery(connection, lane.id) if _many_late(held, Stage.COMMITTED) else None,
+        rates=memory.rates,
+        odd=memory.odd,
+        sequences=memory.sequences,
+        blocked=told.blocked,
+    )
+
+
+def _many_late(held: Mapping[str, Waiting], stage: Stage) -> bool:
+    waiting = held.get(stage)
+    return waiting is not None and waiting.late >= STOPPED_MESSAGES
+
+
+def _eligible(
+    connection: Connection, lane_id: int, held: Mapping[str, Waiting], profile: LaneProfile, destination_at: int
+) -> Few:
+    if Stage.FAILED not in held and (Stage.COMMITTED not in held or profile.manual_after_s is None):
+        return Few()
+    before = None if profile.manual_after_s is None else destination_at - profile.manual_after_s
+    return store.eligible(connection, lane_id, held, before)
+
+
+def _last_sent(connection: Connection, memory: Memory) -> int | None:
+    """Asked only where silence would mean something, and past pauses are known."""
+    if memory.profile.silence_s is None or memory.studied_at is None:
+        return None
+    return store.last_sent(connection, memory.lane.id)
