@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from seamark.core.errors import SettingsError
 from seamark.core.ids import Address, BlockRef, ChainId, Hash32, Selector
+from seamark.evm.abi import Function
 from seamark.evm.address import ZERO_ADDRESS
 from seamark.evm.ports import ChainReader
 from seamark.evm.types import Log
@@ -35,6 +36,8 @@ __all__ = [
     "RMN",
     "ROUTER_ROLE",
     "UNSUPPORTED",
+    "Count",
+    "Counts",
     "Found",
     "Generation",
     "Identified",
@@ -160,6 +163,30 @@ class Generation(Protocol):
 
     async def fee_tokens(self, reader: ChainReader, contract: Contract) -> Sequence[Address]:
         """The tokens that an OnRamp takes fees in; empty for other roles. Raises `RejectedError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A view call that tells the sequence number after the last one that was sent or committed on a lane.
+
+    `next_of` picks that number from the function's record.
+    """
+
+    lane: LaneKey
+    kind: Literal["sent", "committed"]
+    contract: Address
+    function: Function
+    arguments: tuple[Any, ...]
+    next_of: Callable[[Any], int]
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """A generation whose ramps count; optional."""
+
+    def counts(self, contract: Contract, place: Place, peers: Sequence[Selector]) -> Sequence[Count]:
+        """The counters of one contract. `peers` are the other chains that are configured."""
         ...
 
 

@@ -15,8 +15,10 @@ from seamark.evm.ports import Block, ChainReader
 from seamark.evm.settings import ChainSettings
 from seamark.evm.types import Log, LogFilter
 from seamark.messages.model import ConfigChange, Contract, Decoded, LaneKey, Malformed
-from seamark.messages.protocol import ChainRole, LaneNames, TokenInfo, Watch
+from seamark.messages.protocol import ChainRole, Counter, LaneNames, Profile, TokenInfo, Watch
 from seamark.messages.protocols.ccip import discovery
+from seamark.messages.protocols.ccip.counters import read_counters
+from seamark.messages.protocols.ccip.finality import finality_profile
 from seamark.messages.protocols.ccip.generation import PROTOCOL, UNSUPPORTED, Place, Reading, Scene
 from seamark.messages.protocols.ccip.generations import generation_of
 from seamark.messages.protocols.ccip.selectors import NamedChain, SelectorTable
@@ -135,6 +137,17 @@ class CcipProtocol:
 
     def token(self, chain_id: ChainId | None, address: str) -> TokenInfo | None:
         return None if chain_id is None else self._tokens.get((chain_id, address))
+
+    async def counters(self, reader: ChainReader, contracts: Sequence[Contract]) -> list[Counter]:
+        """What the ramps on the reader's chain count themselves (`messages.protocol.CountsByCall`)."""
+        chain_id = reader.chain_id
+        peers = [chain.selector for chain in self._chains.values() if chain.chain_id != chain_id]
+        return await read_counters(reader, contracts, self._place(chain_id), peers)
+
+    def profile(self, lane: LaneKey) -> Profile:
+        """The typical finality of the lane's source (`messages.protocol.KnowsProfiles`)."""
+        source = self._table.of_selector(lane.source)
+        return finality_profile(source.chain_id if source else None)
 
     async def _explore(
         self,

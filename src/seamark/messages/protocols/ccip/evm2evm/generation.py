@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from seamark.core.ids import Address, Hash32
+from seamark.core.ids import Address, Hash32, Selector
 from seamark.evm.abi import Abi
 from seamark.evm.contract import Contract as Reader
 from seamark.evm.ports import ChainReader
@@ -24,6 +24,7 @@ from seamark.messages.protocols.ccip.generation import (
     FEE_QUOTER,
     OFF_RAMP,
     ON_RAMP,
+    Count,
     Found,
     Identified,
     Place,
@@ -95,6 +96,15 @@ class EvmToEvm:
         registry = Address(contract.details[FEE_QUOTER])
         tokens: Sequence[Address] = await Reader(reader, registry, events.PRICE_REGISTRY).read("getFeeTokens")
         return tokens
+
+    def counts(self, contract: Contract, place: Place, peers: Sequence[Selector]) -> Sequence[Count]:  # noqa: ARG002
+        kinds: dict[str, Literal["sent", "committed"]] = {ON_RAMP: "sent", COMMIT_STORE: "committed"}
+        kind = kinds.get(contract.role)
+        if kind is None:
+            return ()
+        function = events.NEXT_SEQUENCE.function("getExpectedNextSequenceNumber")
+        lane = decode.lane_of(contract, place)
+        return (Count(lane, kind, contract.address, function, (), lambda record: int(record[0])),)
 
     def _abi(self, role: str) -> Abi:
         shape = self._shape

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from seamark.core.errors import RejectedError
-from seamark.core.ids import Address
+from seamark.core.ids import Address, Selector
 from seamark.evm.contract import Contract as Reader
 from seamark.evm.ports import ChainReader
 from seamark.messages.model import Contract
@@ -15,6 +16,7 @@ from seamark.messages.protocols.ccip.generation import (
     NONCE_MANAGER,
     OFF_RAMP,
     ON_RAMP,
+    Count,
     Found,
     Identified,
     Place,
@@ -23,7 +25,7 @@ from seamark.messages.protocols.ccip.generation import (
     identified,
 )
 from seamark.messages.protocols.ccip.v1_6 import decode, events
-from seamark.messages.protocols.ccip.v1_6.keys import account
+from seamark.messages.protocols.ccip.v1_6.keys import account, lane_key
 
 __all__ = ["GENERATION"]
 
@@ -56,6 +58,29 @@ class _Generation:
         tokens: Sequence[Address] = await Reader(reader, quoter, events.FEE_QUOTER).read("getFeeTokens")
         return tokens
 
+    def counts(self, contract: Contract, place: Place, peers: Sequence[Selector]) -> Sequence[Count]:
+        address = contract.address
+        if contract.role == ON_RAMP:
+            function = events.ON_RAMP.function("getExpectedNextSequenceNumber")
+            return [
+                Count(lane_key(place.selector, address, peer), "sent", address, function, (peer,), _first)
+                for peer in peers
+            ]
+        if contract.role == OFF_RAMP:
+            function = events.OFF_RAMP.function("getSourceChainConfig")
+            return [
+                Count(
+                    lane_key(int(source), on_ramp, place.selector),
+                    "committed",
+                    address,
+                    function,
+                    (int(source),),
+                    _min_sequence,
+                )
+                for source, on_ramp in contract.details.items()
+            ]
+        return ()
+
     async def _on_ramp(self, reader: ChainReader, found: Found, place: Place) -> Identified:
         ramp = Reader(reader, found.address, events.ON_RAMP)
         static = await ramp.read("getStaticConfig")
@@ -70,6 +95,14 @@ class _Generation:
         static = await ramp.read("getStaticConfig")
         check_selector(static.chainSelector, reader, found, place)
         return identified(reader, found, await _sources(ramp), (static.nonceManager,))
+
+
+def _first(record: Any) -> int:
+    return int(record[0])
+
+
+def _min_sequence(record: Any) -> int:
+    return int(record[0].minSeqNr)
 
 
 async def _sources(off_ramp: Reader) -> dict[str, str]:

@@ -17,7 +17,7 @@ from seamark.evm.contract import Contract as Reader
 from seamark.evm.crypto import keccak256
 from seamark.evm.types import Log
 from seamark.messages.model import Contract, LaneKey
-from seamark.messages.protocols.ccip.recovery import RampMessage, Report
+from seamark.messages.protocols.ccip.recovery import RampMessage, Report, delivers, is_cursed, override
 from seamark.messages.protocols.ccip.recovery_roots import search_commit
 from seamark.messages.protocols.ccip.v1_6 import events
 from seamark.messages.protocols.ccip.v1_6.keys import account
@@ -49,12 +49,11 @@ _OFF_RAMP = Abi.parse(
     " bool isRMNVerificationDisabled, bytes onRamp))",
 )
 _NONCES = Abi.parse("function getInboundNonce(uint64 source, bytes sender) view returns (uint64)")
-_RISK = Abi.parse("function isCursed(bytes16 subject) view returns (bool)", "function isCursed() view returns (bool)")
-_CURSED_SUBJECT, _CURSED = "isCursed(bytes16)", "isCursed()"
 
 _LEAF_DOMAIN: Final = bytes(32)
 _MESSAGE_DOMAIN: Final = keccak256(b"Any2EVMMessageHashV1")
 _TAG_BYTES = 4
+_SWITCHED_OFF = "its owner can switch it on again"
 _REPORTS_PER_CALL = 10  # a bound of ours: the OffRamp has none
 
 _decode_address = compile_decoder(parse_params("address"))
@@ -115,7 +114,9 @@ class _Ramps:
                 ("getSourceChainConfig", (source,)),
             ]
         )
-        off = "" if config.isEnabled else f"The OffRamp takes no messages from {case.source_name}: it is switched off."
+        obstacle, remedy = f"The OffRamp takes no messages from {case.source_name}: it is switched off.", _SWITCHED_OFF
+        if config.isEnabled:
+            obstacle, remedy = await delivers(destination, Address(config.router), off_ramp.address, case)
         return Standing(
             state=ExecutionState(state),
             now=head.timestamp if head else 0,
@@ -123,9 +124,9 @@ class _Ramps:
             version=off_ramp.version,
             committed_at=await _committed_at(ramp, source, root),
             open_after_s=dynamic.permissionLessExecutionThresholdSeconds,
-            cursed=await _cursed(destination, static.rmnRemote, case),
-            obstacle=off,
-            obstacle_remedy="its owner can switch it on again" if off else "",
+            cursed=await is_cursed(destination, Address(static.rmnRemote), case),
+            obstacle=obstacle,
+            obstacle_remedy=remedy,
             nonce=case.nonce or 0,
             next_nonce=await _next_nonce(destination, static.nonceManager, case),
         )
@@ -160,7 +161,7 @@ class _Ramps:
                 )
                 for report in reports
             ],
-            [[_override(message, gas) for message in report.messages] for report in reports],
+            [[override(message, gas) for message in report.messages] for report in reports],
         )
 
     def trial_call(self, message: RampMessage, gas: Gas) -> bytes:
@@ -168,7 +169,7 @@ class _Ramps:
         header, sender, data, receiver, _, tokens = message.struct
         limit = gas.receiver or message.gas_limit
         given = (header, sender, data, receiver, limit, tokens)
-        return _EXECUTE_SINGLE.encode(given, [b""] * len(tokens), _override(message, gas)[1])
+        return _EXECUTE_SINGLE.encode(given, [b""] * len(tokens), override(message, gas)[1])
 
 
 RAMPS = _Ramps()
@@ -178,13 +179,6 @@ async def _committed_at(ramp: Reader, source: int, root: CommittedRoot | None) -
     if root is None:
         return None
     return (await ramp.read("getMerkleRoot", source, bytes.fromhex(root.root[2:]))) or None
-
-
-async def _cursed(destination: ExecutionChain, risk: Address, case: Case) -> str:
-    remote = Reader(destination, risk, _RISK)
-    subject = int(case.lane.source).to_bytes(16, "big")
-    everything, lane = await remote.read_many([(_CURSED, ()), (_CURSED_SUBJECT, (subject,))])
-    return "Everything" if everything else case.source_name if lane else ""
 
 
 async def _next_nonce(destination: ExecutionChain, nonces: Address, case: Case) -> int | None:
@@ -225,10 +219,3 @@ def _token(token: Any) -> tuple[Any, ...]:
     pool = _encode_address([token.sourcePoolAddress])
     destination = _decode_address(token.destTokenAddress)[0]
     return pool, destination, _decode_uint(token.destExecData)[0], token.extraData, token.amount
-
-
-def _override(message: RampMessage, gas: Gas) -> tuple[int, list[int]]:
-    """Gas for the receiver and for each token's pool; 0 leaves a limit as it is."""
-    receiver = gas.receiver if gas.receiver is not None and gas.receiver > message.gas_limit else 0
-    tokens = [gas.tokens if gas.tokens is not None and gas.tokens > (least or 0) else 0 for least in message.token_gas]
-    return receiver, tokens
