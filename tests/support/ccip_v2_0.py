@@ -245,6 +245,20 @@ class Bed:
         (receipt,) = await side.admin.run([Tx(side.at[contract], data, label=function)], abi=artifact.abi)
         return receipt
 
+    async def replace_on_ramp(self, source: Side, destination: Side) -> None:
+        """A second OnRamp takes the first one's place on the router; the OffRamp accepts messages of both."""
+        draft = Draft(source.admin, await source.admin.nonce())
+        old, at = source.at.pop("on_ramp"), source.at
+        static = (source.selector, at["arm_proxy"], 100_000, at["registry"])
+        _add(source, draft, "on_ramp", ccip_artifact(V2, "onramp"), static, (at["quoter"], False, source.admin.address))
+        _route(source, destination, draft)
+        await draft.send()
+        accepted = [_encode_address([ramp]) for ramp in (old, source.on_ramp)]
+        accept: tuple[Any, ...] = (destination.router, source.selector, True, accepted, [destination.resolver], [])
+        await self.call(
+            destination, ccip_artifact(V2, "offramp"), "off_ramp", "applySourceChainConfigUpdates", [accept]
+        )
+
     async def deploy_receiver_v2(self, side: Side, *, allowed_finality: str = "00000000") -> Address:
         """A receiver that says which finality it accepts; needs no verifiers of its own."""
         artifact = ccip_artifact(V2, "mock_receiver_v2")
@@ -271,19 +285,19 @@ def _wallet(side: Side, role: Role) -> Wallet:
 # ---- deployment ------------------------------------------------------------------------------------------------------
 
 
-async def open_bed(sides: tuple[Side, Side], *, roles: tuple[Role, Role], route: bool = True) -> Bed:
+async def open_bed(sides: tuple[Side, Side], *, roles: tuple[Role, Role]) -> Bed:
     """Deploy on two chains and open both lanes.
 
-    What `at` holds already (router, arm_proxy, link, wrapped_native, registry) is used, the rest is deployed. With
-    `route` false the routers' OnRamps stay as they are, and the new OffRamps come beside the old ones.
+    What `at` holds already (router, arm_proxy, link, wrapped_native, registry) is used, the rest is deployed. On
+    routers that have ramps, the OnRamps are replaced and the OffRamps come beside the old ones: a migration.
     """
     drafts = [await open_draft(side.node, role) for side, role in zip(sides, roles, strict=True)]
     one, other = sides
     for side, peer, draft in ((one, other, drafts[0]), (other, one, drafts[1])):
         _add_base(side, draft)
         _add_ramps(side, peer, draft)
-    _open_lane(one, other, drafts[0], drafts[1], route)
-    _open_lane(other, one, drafts[1], drafts[0], route)
+    _open_lane(one, other, drafts[0], drafts[1])
+    _open_lane(other, one, drafts[1], drafts[0])
     for draft in drafts:
         await draft.send()
     return Bed(one, other)
@@ -333,30 +347,14 @@ def _add_ramps(side: Side, peer: Side, draft: Draft) -> None:
     _add(side, draft, "off_ramp", ccip_artifact(V2, "offramp"), limits)
 
 
-def _open_lane(source: Side, dest: Side, here: Draft, there: Draft, route: bool) -> None:
+def _open_lane(source: Side, dest: Side, here: Draft, there: Draft) -> None:
     verifier, resolver = ccip_artifact(V2, "committee_verifier"), ccip_artifact(V2, "versioned_verifier_resolver")
     to, from_ = dest.selector, source.selector
     remote = (source.router, to, False, 5, 50_000, 400)
     here.call(verifier, source.verifier, "applyRemoteChainConfigUpdates", [remote])
     here.call(resolver, source.resolver, "applyOutboundImplementationUpdates", [(to, source.verifier)])
     here.call(ccip_artifact(V2, "executor"), source.fee_executor, "applyDestChainUpdates", [], [(to, (7, True))])
-    config: tuple[Any, ...] = (
-        to,
-        source.router,
-        20,
-        False,
-        10,
-        25,
-        100_000,
-        [source.resolver],
-        [],
-        source.fee_executor,
-    )
-    off_ramp = bytes.fromhex(dest.off_ramp[2:])
-    here.call(ccip_artifact(V2, "onramp"), source.on_ramp, "applyDestChainConfigUpdates", [(*config, off_ramp)])
-    router = ccip_artifact("latest", "router")
-    if route:
-        here.call(router, source.router, "applyRampUpdates", [(to, source.on_ramp)], [], [])
+    _route(source, dest, here)
     limits = (False, 0, 0)
     pool = (to, [_encode_address([dest.pool])], _encode_address([dest.token]), limits, limits)
     here.call(ccip_artifact(V2, "burn_mint_token_pool"), source.pool, "applyChainUpdates", [], [pool])
@@ -366,7 +364,17 @@ def _open_lane(source: Side, dest: Side, here: Draft, there: Draft, route: bool)
     there.call(resolver, dest.resolver, "applyInboundImplementationUpdates", [(TAG, dest.verifier)])
     accept: tuple[Any, ...] = (dest.router, from_, True, [_encode_address([source.on_ramp])], [dest.resolver], [])
     there.call(ccip_artifact(V2, "offramp"), dest.off_ramp, "applySourceChainConfigUpdates", [accept])
+    router = ccip_artifact("latest", "router")
     there.call(router, dest.router, "applyRampUpdates", [], [], [(from_, dest.off_ramp)])
+
+
+def _route(source: Side, dest: Side, here: Draft) -> None:
+    """The OnRamp learns its destination, the router its OnRamp."""
+    to, off_ramp = dest.selector, bytes.fromhex(dest.off_ramp[2:])
+    config: tuple[Any, ...] = (to, source.router, 20, False, 10, 25, 100_000, [source.resolver], [])
+    ends = (*config, source.fee_executor, off_ramp)
+    here.call(ccip_artifact(V2, "onramp"), source.on_ramp, "applyDestChainConfigUpdates", [ends])
+    here.call(ccip_artifact("latest", "router"), source.router, "applyRampUpdates", [(to, source.on_ramp)], [], [])
 
 
 @contextlib.asynccontextmanager
