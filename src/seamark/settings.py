@@ -5,6 +5,8 @@
       besu: {chain_id: 138, selector: "…", rpc: [http://127.0.0.1:8545]}
     oracle: {signer: …, feeds: […], watch: […]}
     ccip: {chains: [{chain: besu, router: "0x…"}]}
+    hyperlane: {chains: [{chain: besu, mailbox: "0x…"}]}
+    alerts: {receivers: […], routes: […]}
     api: {port: 8400}
     metrics: {port: 8000}
     health: {port: 8080}
@@ -25,7 +27,9 @@ from seamark.api.settings import ApiSettings
 from seamark.core.errors import SettingsError
 from seamark.core.units import Seconds
 from seamark.evm.settings import ChainSettings
+from seamark.messages.protocols.hyperlane.settings import HyperlaneSettings
 from seamark.messages.settings import CcipSettings
+from seamark.monitoring.settings import AlertSettings
 from seamark.oracle.settings import OracleSettings
 from seamark.runtime.settings import Duration, Host, Port, SettingsModel, load_settings
 
@@ -70,6 +74,8 @@ class Settings(SettingsModel):
     chains: dict[str, ChainSettings] = Field(default_factory=dict)
     oracle: OracleSettings = OracleSettings()
     ccip: CcipSettings = CcipSettings()
+    hyperlane: HyperlaneSettings = HyperlaneSettings()
+    alerts: AlertSettings = AlertSettings()
     api: ApiSettings = ApiSettings()
     metrics: MetricsSettings = MetricsSettings()
     health: HealthSettings = HealthSettings()
@@ -96,4 +102,5 @@ def _references(settings: Settings) -> list[tuple[str, str]]:
         *((f"oracle.feeds[{i}].chain", feed.chain) for i, feed in enumerate(settings.oracle.feeds)),
         *((f"oracle.watch[{i}].chain", feed.chain) for i, feed in enumerate(settings.oracle.watch)),
         *((f"ccip.chains[{i}].chain", item.chain) for i, item in enumerate(settings.ccip.chains)),
+        *((f"hyperlane.chains[{i}].chain", item.chain) for i, item in enumerate(settings.hyperlane.chains)),
     ]

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+import aiohttp
 import structlog
 from prometheus_client import (
     CollectorRegistry,
@@ -28,8 +29,9 @@ from prometheus_client import (
 
 import seamark
 from seamark.api.service import ApiService
+from seamark.app.alerts import Alerts, open_alerting
 from seamark.app.chains import Chains, make_sender, open_settings_signer
-from seamark.app.monitors import ccip_monitor
+from seamark.app.monitors import MONITORS, message_monitor
 from seamark.app.naming import calling
 from seamark.app.page import build_api
 from seamark.app.patience import patiently
@@ -54,7 +56,7 @@ __all__ = ["API", "CCIP_MONITOR", "ORACLE", "SERVICES", "Application", "open_app
 ORACLE: Final = "oracle"
 CCIP_MONITOR: Final = "ccip-monitor"
 API: Final = "api"
-SERVICES: Final = (ORACLE, CCIP_MONITOR, API)
+SERVICES: Final = (ORACLE, *MONITORS, API)
 
 TRIM_EVERY_S: Final = 600.0
 
@@ -76,6 +78,7 @@ class Application:
     oracle: Oracle | None = None
     trackers: list[ChainTracker] = field(default_factory=list)
     api: ApiService | None = None
+    alerts: Alerts | None = None
 
     async def run(self) -> None:
         """Until cancelled; raises a `StopError` when only a person can help."""
@@ -146,15 +149,32 @@ async def _open(stack: AsyncExitStack, settings: Settings, wanted: Collection[st
     await chains.open(_used_chains(settings, wanted))
     for item in chains.opened.values():
         health.register(f"chain {item.name}", item.health)
+    await _add_alerts(app, session, wanted)
     if ORACLE in wanted:
         await _add_oracle(app, chains, stack)
-    if CCIP_MONITOR in wanted:
-        await _add_monitor(app, chains)
+    for name in MONITORS:
+        if name in wanted:
+            await _add_monitor(app, chains, name)
     if API in wanted:
         _add_api(app)
     app.services.append(EventTrimmer(database, clock))
     await stack.enter_async_context(probes)
     return app
+
+
+async def _add_alerts(app: Application, session: aiohttp.ClientSession, wanted: Collection[str]) -> None:
+    """First of all: whoever comes after it has somebody to report to."""
+    app.alerts = await open_alerting(
+        app.settings,
+        [name for name in wanted if name != API],
+        database=app.database,
+        session=session,
+        registry=app.registry,
+        health=app.health,
+        signal=app.signal,
+        clock=app.clock,
+    )
+    app.services += app.alerts.services
 
 
 async def _add_oracle(app: Application, chains: Chains, stack: AsyncExitStack) -> None:
@@ -186,19 +206,21 @@ async def _add_oracle(app: Application, chains: Chains, stack: AsyncExitStack) -
     app.health.register("oracle", app.oracle.health, required=False)
 
 
-async def _add_monitor(app: Application, chains: Chains) -> None:
-    if not app.settings.ccip.chains:
-        raise SettingsError("ccip.chains", "is empty", remedy="add a chain with its router")
-    app.trackers = await ccip_monitor(
-        app.settings,
+async def _add_monitor(app: Application, chains: Chains, name: str) -> None:
+    kind = MONITORS[name]
+    kind.check(app.settings)
+    trackers = await message_monitor(
+        kind.protocol(app.settings),
+        settings=app.settings,
         chains=chains,
         database=app.database,
         registry=app.registry,
         signal=app.signal,
         clock=app.clock,
     )
-    app.services += app.trackers
-    for tracker in app.trackers:
+    app.trackers += trackers
+    app.services += trackers
+    for tracker in trackers:
         app.health.register(tracker.name, tracker.health)
 
 
@@ -221,8 +243,9 @@ def _used_chains(settings: Settings, wanted: Collection[str]) -> list[str]:
     used: list[str] = []
     if ORACLE in wanted:
         used += [feed.chain for feed in settings.oracle.feeds] + [feed.chain for feed in settings.oracle.watch]
-    if CCIP_MONITOR in wanted:
-        used += [item.chain for item in settings.ccip.chains]
+    for name, kind in MONITORS.items():
+        if name in wanted:
+            used += kind.chains(settings)
     return used
 
 

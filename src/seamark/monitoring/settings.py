@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from seamark.core.findings import Severity
 from seamark.core.units import Seconds
-from seamark.monitoring.alerts.rules import DEFAULT_FOLDS, Delay, Policy
+from seamark.monitoring.alerts.rules import DEFAULT_DELAYS, DEFAULT_FOLDS, Delay, Policy
 from seamark.monitoring.notifications.rules import Escalation, Route, Timing
 from seamark.runtime.settings import Duration, SettingsModel
 
@@ -185,7 +185,7 @@ class AlertSettings(SettingsModel):
 
     def policy(self) -> Policy:
         return Policy(
-            delays=tuple(Delay(item.kind, _ms(item.by)) for item in self.delays),
+            delays=(*(Delay(item.kind, _ms(item.by)) for item in self.delays), *DEFAULT_DELAYS),
             folds=DEFAULT_FOLDS,
             flap_window_ms=_ms(self.flap_window),
             calm_ms=_ms(self.calm),

@@ -23,6 +23,8 @@ from seamark.core.findings import Finding, Severity
 from seamark.monitoring.alerts.model import RANK, Alert, Silence, Source, Standing
 
 __all__ = [
+    "DEFAULT_DELAYS",
+    "DEFAULT_FOLDS",
     "DEFAULT_POLICY",
     "Delay",
     "Fold",
@@ -70,15 +72,17 @@ class Fold:
     kinds: tuple[str, ...]
 
 
+DEFAULT_DELAYS: Final = (Delay("chain_unreachable", 60_000), Delay("service_*", 2 * 60_000))
+"""What restarts and busy hours bring by themselves; settings come before these."""
+
 DEFAULT_FOLDS: Final = (
     Fold("cursed", ("message_*", "lane_*", "nonce_*", "fee_*", "success_*", "error_*", "latency_*", "counters_*")),
     Fold(
         "chain_unreachable",
         ("message_*", "lane_*", "feed_*", "router_*", "chain_lag*", "balance_*", "native_*", "link_*", "allowance_*",
-         "runway_*", "fee_*", "rate_limit_*", "success_*", "error_*", "latency_*", "counters_*", "cursed_unknown"),
+         "runway_*", "fee_*", "rate_limit_*", "success_*", "error_*", "latency_*", "counters_*", "service_*"),
     ),
     Fold("router_unavailable", ("fee_*", "message_*", "lane_*")),
-    Fold("process_silent", ("source_silent",)),
 )  # fmt: skip
 
 
@@ -86,7 +90,7 @@ DEFAULT_FOLDS: Final = (
 class Policy:
     """All spans in milliseconds."""
 
-    delays: tuple[Delay, ...] = ()
+    delays: tuple[Delay, ...] = DEFAULT_DELAYS
     folds: tuple[Fold, ...] = DEFAULT_FOLDS
     flap_window_ms: int = 30 * 60_000
     calm_ms: int = 60_000
