@@ -43,6 +43,15 @@ class Bench:
     def new_desk(self) -> RecoveryDesk:
         return RecoveryDesk(database=self.monitor.database, protocols=[ccip_recovery()], chains=self.monitor.readers)
 
+    async def told(self, stage: str, *messages: Any) -> None:
+        """Wait until the ledger has both ends of the messages."""
+
+        async def both() -> bool:
+            known = {view.id: view for view in await self.monitor.messages() if view.sent_tx}
+            return all(item.message_id in known and known[item.message_id].stage == stage for item in messages)
+
+        await self.monitor.until(both)
+
     async def examine(self, message: Any, gas: Gas = AS_IT_IS) -> Examination:
         return await self.desk.examine(await self.desk.case(message.message_id), gas)
 
@@ -67,7 +76,7 @@ class Bench:
         await self.world.set_receiver_reverts(self.lane, True)
         messages = await self.world.send(self.lane, count=count, **options)
         await self.world.deliver(self.lane)
-        await self.monitor.stages({message.message_id: "failed" for message in messages})
+        await self.told("failed", *messages)
         return messages
 
     async def untouched(self, *, count: int = 1, **options: Any) -> list[Any]:
@@ -75,7 +84,7 @@ class Bench:
         messages = await self.world.send(self.lane, count=count, **options)
         await self.world.finalize(self.lane)
         await self.world.commit(self.lane)
-        await self.monitor.stages({message.message_id: "committed" for message in messages})
+        await self.told("committed", *messages)
         return messages
 
     async def later(self, seconds: int = MANUAL_AFTER_S + 1) -> None:
@@ -201,7 +210,7 @@ async def test_a_message_that_ran_out_of_gas_is_told_how_much_would_help(bench: 
     messages = await bench.world.send(bench.lane, data=b"\xab" * 200, gas_limit=1_000)
     await bench.world.deliver(bench.lane)
     (message,) = messages
-    await bench.monitor.stages({message.message_id: "failed"})
+    await bench.told("failed", message)
     found = await bench.examine(message)
     assert found.trial is not None
     assert found.trial.reason == "receiver_out_of_gas"
@@ -332,7 +341,7 @@ async def test_a_failure_by_the_network_for_lack_of_gas_is_recovered(bench: Benc
     bench.world.faults.add(Fault(FaultKind.FAIL, times=1))
     (message,) = await bench.world.send(bench.lane)
     await bench.world.deliver(bench.lane)
-    await bench.monitor.stages({message.message_id: "failed"})
+    await bench.told("failed", message)
     found = await bench.examine(message)
     assert found.worthwhile
     assert found.case.reason == "not_enough_gas"

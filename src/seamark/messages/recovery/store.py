@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, select
 
 from seamark.core.errors import RejectedError
 from seamark.core.ids import Hash32
@@ -22,6 +22,7 @@ SHORTEST_PREFIX = 8
 
 MOST_CASES = 500
 _SHOWN = 3
+_DONE = (Stage.EXECUTED.value, Stage.RECOVERED.value)
 _END = "\x7f"  # above every hex digit
 
 _message, _lane, _commit = tables.message, tables.lane, tables.commit
@@ -87,22 +88,22 @@ def find_cases(
 
 
 def find_head(connection: Connection, case: Case, nonce: int) -> Head | None:
-    """The message of the case's sender and lane that has this nonce."""
-    query = _on_lane(case).where(_message.c.sender == case.sender, _message.c.nonce == nonce)
-    query = query.where(_message.c.stage != Stage.RETRACTED.value)
-    row = connection.execute(query.limit(1)).first()
-    return None if row is None else Head(Hash32(row.id), row.sequence, row.nonce, Stage(row.stage))
-
-
-def _on_lane(case: Case) -> Select[Any]:
+    """The message of the case's sender, between the same chains, that has this nonce. After a migration it may be on
+    the lane of the ramps before: nonces go on.
+    """
     key = case.lane
-    lane = select(_lane.c.id).where(
-        _lane.c.protocol == key.protocol,
-        _lane.c.source == key.source,
-        _lane.c.channel == key.channel,
-        _lane.c.destination == key.destination,
+    lanes = select(_lane.c.id).where(
+        _lane.c.protocol == key.protocol, _lane.c.source == key.source, _lane.c.destination == key.destination
     )
-    return select(_message).where(_message.c.lane_id == lane.scalar_subquery())
+    query = select(_message).where(
+        _message.c.lane_id.in_(lanes),
+        _message.c.sender == case.sender,
+        _message.c.nonce == nonce,
+        _message.c.stage != Stage.RETRACTED.value,
+    )
+    # Where ramps began to count anew, the nonce was used before, by one that is done.
+    rows = [row for row in connection.execute(query) if row.stage not in _DONE]
+    return Head(Hash32(rows[0].id), rows[0].sequence, rows[0].nonce, Stage(rows[0].stage)) if rows else None
 
 
 def _case(connection: Connection, row: Any) -> Case:

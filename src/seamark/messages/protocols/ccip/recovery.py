@@ -20,7 +20,8 @@ from typing import Any, Protocol, TypeAlias
 
 from seamark.core.errors import RejectedError
 from seamark.core.ids import Address, ChainId, Hash32
-from seamark.evm.abi import DecodeError, Event, Function
+from seamark.evm.abi import Abi, DecodeError, Event, Function
+from seamark.evm.contract import Contract as Reader
 from seamark.evm.merkle import Proof, merkle_root, prove
 from seamark.evm.rpc.errors import CallReverted
 from seamark.evm.types import Log, LogFilter
@@ -39,7 +40,10 @@ __all__ = [
     "RampMessage",
     "RampRecoverer",
     "Report",
+    "delivers",
+    "is_cursed",
     "least_gas",
+    "override",
     "try_execution",
 ]
 
@@ -54,6 +58,9 @@ SMALLEST_HELPFUL_GAS, LARGEST_HELPFUL_GAS = 100_000, 12_800_000
 
 _OFF_RAMP_ROLE = "offramp"
 _OUT_OF_GAS = ("receiver_out_of_gas", "not_enough_gas")
+_RISK = Abi.parse("function isCursed(bytes16 subject) view returns (bool)", "function isCursed() view returns (bool)")
+_EVERYTHING, _SUBJECT = "isCursed()", "isCursed(bytes16)"
+_ROUTER = Abi.parse("function isOffRamp(uint64 sourceChainSelector, address offRamp) view returns (bool)")
 _SUPPORTS_INTERFACE = Function.parse("function supportsInterface(bytes4 id) view returns (bool)")
 _RECEIVER_INTERFACE = bytes.fromhex("85572ffb")  # IAny2EVMMessageReceiver, the selector of ccipReceive
 
@@ -334,6 +341,30 @@ def _by_root(cases: Sequence[Case], standings: Sequence[Standing]) -> list[list[
                 continue
         groups.append([(case, standing)])
     return groups
+
+
+def override(message: RampMessage, gas: Gas) -> tuple[int, list[int]]:
+    """Gas for the receiver and for each token's pool, as the OffRamp takes it: 0 leaves a limit as it is."""
+    receiver = gas.receiver if gas.receiver is not None and gas.receiver > message.gas_limit else 0
+    tokens = [gas.tokens if gas.tokens is not None and gas.tokens > (least or 0) else 0 for least in message.token_gas]
+    return receiver, tokens
+
+
+async def is_cursed(destination: ExecutionChain, risk: Address, case: Case) -> str:
+    """What is cursed, in words; "" for nothing. Of RMN 1.5 and RMNRemote 1.6, which also know curses of single chains
+    (the subject is the selector).
+    """
+    subject = int(case.lane.source).to_bytes(16, "big")
+    everything, lane = await Reader(destination, risk, _RISK).read_many([(_EVERYTHING, ()), (_SUBJECT, (subject,))])
+    return "Everything" if everything else case.source_name if lane else ""
+
+
+async def delivers(destination: ExecutionChain, router: Address, off_ramp: Address, case: Case) -> tuple[str, str]:
+    """Does the router still take messages and tokens from the OffRamp? If not: why not, and the remedy."""
+    if await Reader(destination, router, _ROUTER).read("isOffRamp", int(case.lane.source), off_ramp):
+        return "", ""
+    text = f"The router on {case.destination_name} no longer takes messages from OffRamp {off_ramp}."
+    return text, "its owner must add it again, for the messages that are still on their way"
 
 
 def least_gas(messages: Iterable[RampMessage], gas: Gas) -> int:
