@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import msgspec
 from sqlalchemy import Connection, select
 
 from seamark.core.errors import RejectedError
-from seamark.core.ids import Hash32
-from seamark.messages.model import Committed, Fact, Stage
+from seamark.core.ids import ChainId, Hash32
+from seamark.messages.model import Fact, LaneKey, Stage
 from seamark.messages.recovery.model import Case, CommittedRoot, Head, Place
-from seamark.messages.store import read_contracts, tables
-from seamark.messages.store.lanes import Lane, read_lanes
+from seamark.messages.store import MessageDetail, MessageView, find_message, read_contracts, tables
 
 __all__ = ["find_cases", "find_head", "load_case"]
 
@@ -25,8 +20,7 @@ _SHOWN = 3
 _DONE = (Stage.EXECUTED.value, Stage.RECOVERED.value)
 _END = "\x7f"  # above every hex digit
 
-_message, _lane, _commit = tables.message, tables.lane, tables.commit
-_read_committed = msgspec.json.Decoder(Committed).decode
+_message, _lane = tables.message, tables.lane
 
 
 def load_case(connection: Connection, message_id: str) -> Case:
@@ -38,16 +32,16 @@ def load_case(connection: Connection, message_id: str) -> Case:
     text = message_id.strip().lower()
     if not text.startswith("0x") or len(text) < SHORTEST_PREFIX:
         raise RejectedError(f"{message_id!r} is no message id", remedy="write 0x and at least 6 of its 64 digits")
-    query = select(_message).where(_message.c.id >= text, _message.c.id < text + _END).limit(_SHOWN)
-    rows = list(connection.execute(query))
-    if not rows:
+    query = select(_message.c.id).where(_message.c.id >= text, _message.c.id < text + _END).limit(_SHOWN)
+    found = list(connection.execute(query).scalars())
+    if not found:
         raise RejectedError(
             f"the ledger knows no message {text}",
             remedy="check the id; a message from before the monitor's first block must be backfilled first",
         )
-    if len(rows) > 1:
+    if len(found) > 1:
         raise RejectedError(f"several messages begin with {text}", remedy="write more of the id")
-    return _case(connection, rows[0])
+    return _case(connection, found[0])
 
 
 def find_cases(
@@ -73,7 +67,7 @@ def find_cases(
     if destination is not None:
         lanes = lanes.where((_lane.c.destination == destination) | (_lane.c.destination_name == destination))
     query = (
-        select(_message)
+        select(_message.c.id)
         .where(
             _message.c.lane_id.in_(lanes),
             _message.c.stage.in_([Stage.FAILED.value, Stage.COMMITTED.value, Stage.FINALIZED.value, Stage.SENT.value]),
@@ -84,7 +78,7 @@ def find_cases(
     )
     if sender is not None:
         query = query.where(_message.c.sender == sender.lower())
-    return [_case(connection, row) for row in connection.execute(query).all()]
+    return [_case(connection, found) for found in list(connection.execute(query).scalars())]
 
 
 def find_head(connection: Connection, case: Case, nonce: int) -> Head | None:
@@ -106,62 +100,56 @@ def find_head(connection: Connection, case: Case, nonce: int) -> Head | None:
     return Head(Hash32(rows[0].id), rows[0].sequence, rows[0].nonce, Stage(rows[0].stage)) if rows else None
 
 
-def _case(connection: Connection, row: Any) -> Case:
-    (lane,) = read_lanes(connection, select(_lane).where(_lane.c.id == row.lane_id))
-    names = lane.names
-    destination = names.destination_chain
-    root = _root(connection, lane, row)
-    contracts = () if destination is None else read_contracts(connection, lane.key.protocol, destination)
+def _case(connection: Connection, message_id: str) -> Case:
+    detail = find_message(connection, message_id)
+    assert detail is not None  # its row was just read
+    view = detail.message
+    root = _root(detail)
+    chain = None if view.destination_chain is None else ChainId(view.destination_chain)
     return Case(
-        id=Hash32(row.id),
-        lane=lane.key,
-        version=row.version,
-        sequence=row.sequence,
-        stage=Stage(row.stage),
-        source_name=names.source,
-        destination_name=names.destination,
-        source_chain=names.source_chain,
-        destination_chain=destination,
-        sender=row.sender,
-        receiver=row.receiver,
-        nonce=row.nonce,
-        sent=None if row.sent_block is None else Place(row.sent_block, Hash32(row.sent_tx)),
-        finalized=bool(row.facts & Fact.FINALIZED),
-        retracted=bool(row.facts & Fact.RETRACTED),
+        id=Hash32(view.id),
+        lane=LaneKey(view.protocol, view.source, view.channel, view.destination),
+        version=view.version,
+        sequence=view.sequence,
+        stage=Stage(view.stage),
+        source_name=view.source_name,
+        destination_name=view.destination_name,
+        source_chain=None if view.source_chain is None else ChainId(view.source_chain),
+        destination_chain=chain,
+        sender=view.sender,
+        receiver=view.receiver,
+        nonce=view.nonce,
+        sent=None if view.sent_block is None else Place(view.sent_block, Hash32(view.sent_tx or "")),
+        finalized=view.finalized,
+        retracted=view.retracted,
         root=root,
-        executed_transaction=row.executed_tx or "",
-        reason=row.reason,
-        error=row.error,
-        attempts=row.attempts,
-        contracts=tuple(contracts),
-        siblings={} if root is None else _siblings(connection, lane, root),
+        executed_transaction=view.executed_tx or "",
+        reason=view.reason,
+        error=view.error,
+        attempts=view.attempts,
+        contracts=() if chain is None else tuple(read_contracts(connection, view.protocol, chain)),
+        siblings={} if root is None else _siblings(connection, view, root),
     )
 
 
-def _root(connection: Connection, lane: Lane, row: Any) -> CommittedRoot | None:
-    """The live commit that holds the message; the ledger's own choice where there are several."""
-    query = (
-        select(_commit)
-        .where(
-            _commit.c.lane_id == lane.id,
-            _commit.c.live,
-            _commit.c.first <= row.sequence,
-            _commit.c.first >= row.sequence - lane.widest_commit,
-            _commit.c.last >= row.sequence,
-        )
-        .order_by(_commit.c.first.desc())
+def _root(detail: MessageDetail) -> CommittedRoot | None:
+    """The commit that counts, where its event names a root."""
+    for seen in detail.sightings:
+        root = seen.body.get("details", {}).get("root", "")
+        if seen.kind == "committed" and seen.live and root:
+            return CommittedRoot(seen.body["first"], seen.body["last"], root, seen.time, Hash32(seen.tx))
+    return None
+
+
+def _siblings(connection: Connection, view: MessageView, root: CommittedRoot) -> dict[int, Place]:
+    lane = select(_lane.c.id).where(
+        _lane.c.protocol == view.protocol,
+        _lane.c.source == view.source,
+        _lane.c.channel == view.channel,
+        _lane.c.destination == view.destination,
     )
-    found: Sequence[Any] = connection.execute(query).all()
-    if not found:
-        return None
-    best = next((commit for commit in found if commit.tx == row.committed_tx), found[0])
-    root = str(_read_committed(best.body).details.get("root", ""))
-    return CommittedRoot(best.first, best.last, root, best.time, Hash32(best.tx)) if root else None
-
-
-def _siblings(connection: Connection, lane: Lane, root: CommittedRoot) -> dict[int, Place]:
     query = select(_message.c.sequence, _message.c.sent_block, _message.c.sent_tx).where(
-        _message.c.lane_id == lane.id,
+        _message.c.lane_id == lane.scalar_subquery(),
         _message.c.sequence.between(root.first, root.last),
         _message.c.sent_block.is_not(None),
         _message.c.facts.op("&")(Fact.RETRACTED) == 0,
