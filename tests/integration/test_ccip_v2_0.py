@@ -18,7 +18,8 @@ from seamark.devnet.artifacts import ccip_artifact
 from seamark.devnet.ccip.model import ExecutionState
 from seamark.devnet.node_client import CallFailed, Tx, Wallet
 from seamark.evm.signers import RawKeySigner
-from seamark.messages.model import NoticeKind
+from seamark.messages.model import LaneKey, NoticeKind
+from seamark.messages.protocol import Counter
 from seamark.messages.store import list_lanes, list_notices, open_curses, read_contracts
 from seamark.runtime.health import Status
 from tests.support.ccip_v2_0 import NO_EXECUTION, Bed, Side, bed, extra_args_v3, open_bed  # noqa: F401 - a fixture
@@ -267,6 +268,17 @@ async def test_an_off_ramp_with_two_on_ramps_of_a_source(bed: Bed, tmp_path: Pat
         channels = {item.id: item.channel for item in await running.messages()}
         assert channels == {old.message_id: before, new.message_id: bed.home.on_ramp}
         assert not any(item.conflicting for item in await running.messages())
+
+
+async def test_how_far_the_on_ramp_is_by_its_own_account(bed: Bed, tmp_path: Path) -> None:
+    async with monitor(bed, tmp_path) as running:
+        sent = await bed.send(bed.home, bed.remote, count=3)
+        await bed.finalize(bed.home)
+        await running.stages({item.message_id: "finalized" for item in sent})
+        contracts = await running.database.read(lambda c: read_contracts(c, "ccip", bed.home.chain_id))
+        counters = await running.protocol.counters(running.readers[bed.home.chain_id], contracts)
+        lane = LaneKey("ccip", str(bed.home.selector), bed.home.on_ramp, str(bed.remote.selector))
+        assert counters == [Counter(lane, "sent", 3)]
 
 
 async def test_a_restart_in_the_middle_goes_on_where_it_was(bed: Bed, tmp_path: Path) -> None:

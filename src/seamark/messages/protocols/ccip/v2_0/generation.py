@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from seamark.core.errors import RejectedError
-from seamark.core.ids import Address
+from seamark.core.ids import Address, Selector
 from seamark.evm.contract import Contract as Reader
 from seamark.evm.ports import ChainReader
 from seamark.messages.model import Contract
@@ -19,6 +19,7 @@ from seamark.messages.protocols.ccip.generation import (
     FEE_QUOTER,
     OFF_RAMP,
     ON_RAMP,
+    Count,
     Found,
     Identified,
     Place,
@@ -28,7 +29,7 @@ from seamark.messages.protocols.ccip.generation import (
 )
 from seamark.messages.protocols.ccip.v2_0 import decode, events
 from seamark.messages.protocols.ccip.v2_0.decode import EXECUTOR, LINK, RESOLVER, VERIFIER
-from seamark.messages.protocols.ccip.v2_0.keys import joined
+from seamark.messages.protocols.ccip.v2_0.keys import joined, lane_key
 
 __all__ = ["GENERATION"]
 
@@ -73,6 +74,16 @@ class _Generation:
         tokens: Sequence[Address] = await Reader(reader, quoter, events.FEE_QUOTER).read("getFeeTokens")
         return tokens
 
+    def counts(self, contract: Contract, place: Place, peers: Sequence[Selector]) -> Sequence[Count]:
+        """`generation.Counts`: sends alone, nothing is committed."""
+        if contract.role != ON_RAMP:
+            return ()
+        function = events.ON_RAMP.function("getExpectedNextMessageNumber")
+        return [
+            Count(lane_key(place.selector, contract.address, peer), "sent", contract.address, function, (peer,), _first)
+            for peer in peers
+        ]
+
     async def _on_ramp(self, reader: ChainReader, found: Found, place: Place) -> Identified:
         ramp = Reader(reader, found.address, events.ON_RAMP)
         check_selector((await ramp.read("getStaticConfig")).chainSelector, reader, found, place)
@@ -94,6 +105,10 @@ class _Generation:
         }
         leads = [ccv for config in configs for ccv in (*config.defaultCCVs, *config.laneMandatedCCVs)]
         return identified(reader, found, sources, _unique(leads))
+
+
+def _first(record: Any) -> int:
+    return int(record[0])
 
 
 async def _quoter_details(reader: ChainReader, quoter: Address) -> dict[str, str]:
