@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from seamark.cli import messages_list, messages_show, messages_watch
+from seamark.cli import messages_list, messages_report, messages_show, messages_watch
 
 __all__ = ["app"]
 
@@ -19,3 +19,4 @@ app = typer.Typer(
 app.command("list", help=messages_list.HELP)(messages_list.list_)
 app.command("show", help=messages_show.HELP)(messages_show.show)
 app.command("watch", help=messages_watch.HELP)(messages_watch.watch)
+app.command("report", help=messages_report.HELP)(messages_report.report)

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.console import Console
 from sqlalchemy import Connection
 
 from seamark.cli.files import ConfigOption
@@ -22,6 +23,8 @@ from seamark.cli.output import console
 from seamark.core.errors import RejectedError
 
 __all__ = ["HELP", "show"]
+
+PIPE_WIDTH = 160  # where nobody looks at the right edge
 
 HELP = (
     "Show one message: stages with times, what is normal on its lane, fees, tokens, why it failed, the evidence on "
@@ -56,8 +59,9 @@ async def _show(config: Path | None, database: str | None, wish: _Wish) -> None:
     if wish.as_json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(found.detail), indent=2).decode() + "\n")
         return
+    wide = console if console.is_terminal else Console(width=PIPE_WIDTH, highlight=False)
     for part in tell_message(found, now_s(), evidence=wish.evidence, payload=wish.payload):
-        console.print(part)
+        wide.print(part)
 
 
 def _find(connection: Connection, *, text: str) -> Found:

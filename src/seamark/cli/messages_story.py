@@ -7,16 +7,18 @@ headline and what it means -> time line against what is normal -> what it carrie
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from seamark.cli.messages_amounts import LINK_DECIMALS, account, amount_text
 from seamark.cli.messages_find import Carried, Found
-from seamark.cli.messages_table import iso, stage_text
+from seamark.cli.messages_table import stage_text
 from seamark.cli.messages_verdict import next_steps, verdict
 from seamark.core.units import format_duration
 from seamark.messages.model import Stage
@@ -45,9 +47,9 @@ def tell_message(found: Found, now: int, *, evidence: bool = True, payload: bool
     for line in verdict(message, now):
         yield f"  {escape(line)}"
     yield ""
-    yield Padding(_time_line(found, now), _INDENT)
+    yield Padding(_time_line(found, now), _INDENT, expand=False)
     yield ""
-    yield Padding(_facts(found, payload=payload), _INDENT)
+    yield Padding(_facts(found, payload=payload), _INDENT, expand=False)
     if message.stage == Stage.FAILED:
         yield from _failure(found)
     if found.notices:
@@ -62,6 +64,11 @@ def tell_message(found: Found, now: int, *, evidence: bool = True, payload: bool
             yield f"  {escape(step)}"
 
 
+def clock(at: float) -> str:
+    """UTC to the second, for people."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
+
+
 def _headline(message: MessageView) -> str:
     lane = f"{escape(message.source_name)} → {escape(message.destination_name)}"
     kind = f"{message.protocol} {message.version}"
@@ -69,7 +76,7 @@ def _headline(message: MessageView) -> str:
 
 
 def _section(title: str, body: RenderableType) -> Iterator[RenderableType]:
-    yield Group(f"\n[bold]{title}[/]", Padding(body, _INDENT))
+    yield Group(f"\n[bold]{title}[/]", Padding(body, _INDENT, expand=False))
 
 
 def _table(*columns: str, right: Sequence[str] = ()) -> Table:
@@ -84,27 +91,27 @@ def _table(*columns: str, right: Sequence[str] = ()) -> Table:
 
 def _time_line(found: Found, now: int) -> Table:
     message = found.detail.message
-    table = _table("", "stage", "at (UTC)", "after", "usual here", "transaction", right=("after",))
+    table = _table("", "stage", "at (UTC)", "after", "usual here", right=("after",))
     start, last = message.sent_time, message.seconds
     reached = _reached(message)
-    rows: list[tuple[str, int | None, str | None, int | None, str]] = [
-        ("sent", message.sent_time, message.sent_tx, None, ""),
-        ("finalized", message.finalized_time, None, last.finality, "finality"),
-        ("committed", message.committed_time, message.committed_tx, last.commit, "commit"),
+    rows: list[tuple[str, int | None, int | None, str]] = [
+        ("sent", message.sent_time, None, ""),
+        ("finalized", message.finalized_time, last.finality, "finality"),
+        ("committed", message.committed_time, last.commit, "commit"),
     ]
     end = message.stage if message.stage in ("failed", "recovered") else "executed"
     total = last.total
     if total is None and start is not None and message.executed_time is not None:
         total = max(message.executed_time - start, 0)
-    rows.append((end, message.executed_time, message.executed_tx, total, "total"))
-    for index, (name, at, tx, after, span) in enumerate(rows):
+    rows.append((end, message.executed_time, total, "total"))
+    for index, (name, at, after, span) in enumerate(rows):
         mark, time = _mark(message, index, reached, at)
         if index == reached + 1 and message.stage not in (*_DONE, Stage.FAILED, Stage.RETRACTED):
             waited = format_duration(max(now - (start or message.time), 0))
-            table.add_row("[cyan]…[/]", f"[cyan]{name}[/]", "[cyan]waiting[/]", waited, _usual(found, span), "")
+            table.add_row("[cyan]…[/]", f"[cyan]{name}[/]", "[cyan]waiting[/]", waited, _usual(found, span))
         else:
             spent = "" if after is None else format_duration(after)
-            table.add_row(mark, name, time, spent, _usual(found, span), f"[dim]{tx or ''}[/]")
+            table.add_row(mark, name, time, spent, _usual(found, span))
     return table
 
 
@@ -122,12 +129,12 @@ def _reached(message: MessageView) -> int:
 def _mark(message: MessageView, index: int, reached: int, at: int | None) -> tuple[str, str]:
     last = index == 3  # noqa: PLR2004 - the fourth of four
     if last and message.stage == Stage.FAILED:
-        return "[red]✗[/]", iso(at) if at is not None else ""
+        return "[red]✗[/]", clock(at) if at is not None else ""
     if message.stage == Stage.RETRACTED:
         return ("[yellow]↩[/]", "left the chain") if index == 0 else ("[dim]·[/]", "")
     if index > reached:
         return "[dim]·[/]", ""
-    return "[green]✓[/]", iso(at) if at is not None else "[dim]not seen when[/]"
+    return "[green]✓[/]", clock(at) if at is not None else "[dim]not seen when[/]"
 
 
 def _usual(found: Found, span: str) -> str:
@@ -155,7 +162,7 @@ def _facts(found: Found, *, payload: bool) -> Table:
         rows += [("", f"{part}: {text}") for part, text in _parts(found, details)]
     rows += [("tokens", _token(item)) for item in details.get("tokens", ())]
     data = str(details.get("data", ""))
-    if message.sender:
+    if message.sender and (payload or found.carried is None):
         rows.append(("payload", _payload(message.size, data, whole=payload)))
     if (nonce := details.get("nonce", "0")) not in ("0", "", None):
         rows.append(("order", f"nonce {nonce}: delivered in the sender's order"))
@@ -209,7 +216,7 @@ def _payload(size: int, data: str, *, whole: bool) -> str:
 def _carried_rows(carried: Carried) -> Iterator[tuple[str, str]]:
     update = carried.update
     price = f"{update.price:f}".rstrip("0").rstrip(".")
-    yield "carries", f"{carried.feed or 'a price'} {price}, round {update.round}, observed {iso(update.observed_at)}"
+    yield "carries", f"{carried.feed or 'a price'} {price}, round {update.round}, observed {clock(update.observed_at)}"
     arrived = carried.arrived
     if arrived is not None and arrived.round:
         behind = arrived.round - update.round
@@ -243,30 +250,26 @@ def _notices(notices: Sequence[NoticeView], chains: dict[int, str]) -> Table:
     table = _table("at (UTC)", "chain", "what", "about")
     for notice in notices:
         chain = chains.get(notice.chain_id, str(notice.chain_id))
-        table.add_row(iso(notice.time), escape(chain), notice.kind.replace("_", " "), escape(notice.subject))
+        table.add_row(clock(notice.time), escape(chain), notice.kind.replace("_", " "), escape(notice.subject))
     return table
 
 
-def _evidence(sightings: Sequence[SightingView], chains: dict[int, str]) -> Table:
-    table = _table("event", "chain", "block", "log", "at (UTC)", "transaction", right=("block", "log"))
+def _evidence(sightings: Sequence[SightingView], chains: dict[int, str]) -> RenderableType:
+    """Two lines each, so that a hash fits any terminal."""
+    lines: list[str] = []
     for item in sightings:
         gone = "" if item.live else " [yellow](orphaned)[/]"
         what = item.kind if item.kind != "executed" else ("executed" if item.body.get("succeeded") else "failed")
-        table.add_row(
-            f"{what}{gone}",
-            escape(chains.get(item.chain_id, str(item.chain_id))),
-            str(item.block_number),
-            str(item.log_index),
-            iso(item.time),
-            f"[dim]{item.tx}[/]",
-        )
-    return table
+        chain = escape(chains.get(item.chain_id, f"chain {item.chain_id}"))
+        where = f"{chain}, block {item.block_number}, log {item.log_index}"
+        lines += [f"{what:<10} {where}  {clock(item.time)}{gone}", f"{'':<10} [dim]{item.tx}[/]"]
+    return Text.from_markup("\n".join(lines), overflow="fold")
 
 
 def _steps(transitions: Sequence[TransitionView]) -> Table:
-    table = _table("step", "to", "block time", "seen")
+    table = _table("step", "block time", "seen")
     for item in transitions:
-        at = "" if item.time is None else iso(item.time)
-        seen = iso(item.seen_ms / 1000)
-        table.add_row(item.step, stage_text(item.after), at, f"[dim]{seen}[/]")
+        at = "" if item.time is None else clock(item.time)
+        back = "" if item.step == item.after else f" [dim]to[/] {stage_text(item.after)}"
+        table.add_row(f"{stage_text(item.step)}{back}", at, f"[dim]{clock(item.seen_ms / 1000)}[/]")
     return table

@@ -13,8 +13,9 @@ from typing import Final
 
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from seamark.cli.messages_amounts import Tokens
+from seamark.cli.messages_amounts import LINK_DECIMALS, Tokens, amount_text
 from seamark.core.units import format_duration
 from seamark.messages.model import Stage
 from seamark.messages.store import MessageView
@@ -22,6 +23,7 @@ from seamark.messages.store import MessageView
 __all__ = ["STYLES", "iso", "messages_table", "note_of", "plain_rows", "short", "stage_text"]
 
 SHORT_ID: Final = 10
+GUTTER: Final = 2
 WIDE: Final = 110  # columns from which fee and protocol fit too
 STYLES: Final[Mapping[str, str]] = {
     "executed": "green",
@@ -73,7 +75,11 @@ def _plain_took(message: MessageView, *_: object) -> str:
 
 
 def _fee(message: MessageView, _: int, tokens: Tokens) -> str:
-    return tokens.text(message.source_chain, message.fee_token, message.fee_amount) if message.fee_token else "-"
+    if not message.fee_token:
+        return "-"
+    if message.fee_juels is not None and not tokens.knows(message.source_chain, message.fee_token):
+        return f"~{amount_text(int(message.fee_juels), LINK_DECIMALS, 'LINK')}"
+    return tokens.text(message.source_chain, message.fee_token, message.fee_amount)
 
 
 def note_of(message: MessageView) -> str:
@@ -120,19 +126,20 @@ _COLUMNS: Final = (
 
 
 def messages_table(messages: Sequence[MessageView], now: int, tokens: Tokens, width: int) -> Table:
-    """For a terminal of this many columns."""
+    """For a terminal of this many columns: the notes give way, then they are cut."""
     columns = [column for column in _COLUMNS if width >= WIDE or not column.wide]
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", width=None)
-    for column in columns:
+    rows = [[Text.from_markup(column.look(message, now, tokens)) for column in columns] for message in messages]
+    table = Table(box=None, pad_edge=False, padding=(0, GUTTER, 0, 0), header_style="dim")
+    left = width
+    for index, column in enumerate(columns):
+        needed = max([len(column.title), *(row[index].cell_len for row in rows)])
+        size = max(min(needed, left), len(column.title)) if column.elastic else needed
+        left -= size + GUTTER
         table.add_column(
-            column.title,
-            justify="right" if column.right else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            ratio=1 if column.elastic else None,
+            column.title, justify="right" if column.right else "left", no_wrap=True, overflow="ellipsis", width=size
         )
-    for message in messages:
-        table.add_row(*(column.look(message, now, tokens) for column in columns))
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

@@ -421,7 +421,7 @@ def _by_token(work: _Work, fees: Sequence[store.FeeRow]) -> dict[tuple[int, str,
 def _suggestions(work: _Work, fees: Sequence[store.FeeRow]) -> tuple[Suggestion, ...]:
     paying: Collection[int] = {row.lane_id for row in fees}
     habits = [
-        rules.Habit(work.name(row.lane_id), row.sender, row.messages, row.minutes)
+        rules.Habit(work.name(row.lane_id), row.sender, row.messages, row.spans)
         for row in store.habits(
             work.connection, work.scope, least=rules.ENOUGH, window_s=rules.BATCH_WINDOW_S, limit=HABITS
         )

@@ -44,8 +44,8 @@ ENOUGH: Final = 20  # fewer messages say nothing about a distribution's end
 OUTLIER_FACTOR: Final = 3  # interquartile ranges above the upper quartile: Tukey's "far out"
 OUTLIER_LEAST_S: Final = 30  # on a lane of seconds a few more seconds are no event
 SIZE_FACTOR: Final = 4  # so many times the usual payload, or so many times less
-BATCH_WINDOW_S: Final = 60  # sends of one sender to one receiver within a minute could have been one
-BATCH_LEAST: Final = 2.0  # messages per such minute from which it is worth the work
+BATCH_WINDOW_S: Final = 10  # sends of one sender to one receiver within ten seconds could have been one
+BATCH_LEAST: Final = 1.5  # messages per such span from which it is worth the work
 WORTH: Final = 0.05  # a saving below 5 % is not worth a change
 CORRELATED: Final = 0.5  # share of the fees' variance that the payload's size explains, below which it is no cause
 
@@ -164,12 +164,12 @@ def change_of(now: float | None, before: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Habit:
-    """How one sender uses one lane: its messages, and in how many minutes it sent any."""
+    """How one sender uses one lane: its messages, and in how many spans of ten seconds it sent any."""
 
     lane: str
     sender: str
     messages: int
-    minutes: int
+    spans: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,14 +202,14 @@ def suggest_batches(habits: Iterable[Habit]) -> list[Suggestion]:
     """Senders whose messages come in bunches."""
     found = []
     for habit in habits:
-        if habit.messages < ENOUGH or habit.messages < BATCH_LEAST * habit.minutes:
+        if habit.messages < ENOUGH or habit.messages < BATCH_LEAST * habit.spans:
             continue
-        saved = habit.messages - habit.minutes
+        saved = habit.messages - habit.spans
         found.append(
             Suggestion(
                 "Send several updates as one message",
-                f"{habit.sender} sent {habit.messages:,} messages on {habit.lane} in only {habit.minutes:,} different "
-                f"minutes. One message per minute would have been {saved:,} messages "
+                f"{habit.sender} sent {habit.messages:,} messages on {habit.lane} in only {habit.spans:,} different "
+                f"spans of {BATCH_WINDOW_S} seconds. One message for each span would have been {saved:,} messages "
                 f"({saved / habit.messages:.0%}) fewer, each with its own fixed fee.",
             )
         )

@@ -392,11 +392,11 @@ def fee_shapes(connection: Connection, scope: Scope) -> list[tuple[int, int, flo
 
 
 def habits(connection: Connection, scope: Scope, *, least: int, window_s: int, limit: int) -> list[Any]:
-    """Senders on a lane with many messages: `lane_id`, `sender`, `messages`, and `minutes` in which they sent."""
+    """Senders on a lane with many messages: `lane_id`, `sender`, `messages`, and `spans` of time in which they sent."""
     count = func.count().label("messages")
-    minutes = func.count(func.distinct(_message.c.time // literal(window_s, literal_execute=True))).label("minutes")
+    spans = func.count(func.distinct(_message.c.time // literal(window_s, literal_execute=True))).label("spans")
     query = (
-        select(_message.c.lane_id, _message.c.sender, count, minutes)
+        select(_message.c.lane_id, _message.c.sender, count, spans)
         .where(scope.where(), _message.c.sender != "")
         .group_by(_message.c.lane_id, _message.c.sender, _message.c.receiver)
         .having(count >= least)

@@ -1,0 +1,1 @@
+"""How a report looks: one document of sections and tables, shown in a terminal, as Markdown, HTML or JSON."""
