@@ -23,6 +23,7 @@ import structlog
 import yaml
 from eth_account import Account
 
+from seamark.app import SERVICES
 from seamark.cli.main import main
 from seamark.demo import PUBLISHER_KEY
 from seamark.evm.address import to_checksum
@@ -207,7 +208,7 @@ def test_a_service_that_does_not_exist(seamark: Callable[..., Ended]) -> None:
     ended = seamark("run", "orcale")
     assert (ended.code, ended.line) == (
         SETTINGS,
-        "seamark: SERVICE: there is no service 'orcale'; one of oracle, ccip-monitor, api",
+        f"seamark: SERVICE: there is no service 'orcale'; one of {', '.join(SERVICES)}",
     )
 
 

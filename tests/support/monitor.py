@@ -1,7 +1,9 @@
-"""A running CCIP monitor over any chains, and questions to its database.
+"""A running message monitor over any chains, and questions to its database.
 
     async with start_monitor(tmp_path, [Watched(chain_id, selector, "home", router, url), …]) as running:
         await running.stages({message_id: "executed"})
+
+`start_trackers` is the same for any protocol.
 
 Real trackers, log streams and SQLite; only the chains are somebody else's.
 """
@@ -9,7 +11,7 @@ Real trackers, log streams and SQLite; only the chains are somebody else's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from seamark.core.ids import Address, ChainId, Selector
 from seamark.evm.logs import LogStream, StreamSettings
 from seamark.evm.rpc import Chain
 from seamark.messages.metrics import MessageMetrics
+from seamark.messages.protocol import MessageProtocol
 from seamark.messages.protocols.ccip import CcipChain, CcipProtocol
 from seamark.messages.service import chain_trackers, load_metrics
 from seamark.messages.store import MessageDetail, MessageFilter, MessageView, find_message, list_messages
@@ -31,7 +34,7 @@ from seamark.runtime.http import make_session
 from seamark.storage.database import Database, open_database
 from seamark.storage.events import read_events
 
-__all__ = ["RunningMonitor", "Watched", "start_monitor"]
+__all__ = ["RunningMonitor", "Watched", "start_monitor", "start_trackers"]
 
 POLL_S = 0.02
 PATIENCE_S = 30.0
@@ -53,7 +56,7 @@ class RunningMonitor:
 
     def __init__(
         self,
-        protocol: CcipProtocol,
+        protocol: Any,
         readers: dict[ChainId, Chain],
         database: Database,
         registry: CollectorRegistry,
@@ -110,13 +113,22 @@ class RunningMonitor:
 
 @asynccontextmanager
 async def start_monitor(folder: Path, chains: Sequence[Watched]) -> AsyncIterator[RunningMonitor]:
-    """The monitor of these chains; the database stays in `folder`."""
-    database = await open_database(f"sqlite:///{folder / 'seamark.db'}")
-    session = make_session()
-    readers = {chain.chain_id: Chain(chain.chain_id, [chain.url], session=session) for chain in chains}
+    """The CCIP monitor of these chains; the database stays in `folder`."""
     protocol = CcipProtocol(
         [CcipChain(item.chain_id, item.selector, item.name, item.router, 0, "ccip.chains[0]") for item in chains]
     )
+    async with start_trackers(folder, protocol, {item.chain_id: item.url for item in chains}) as running:
+        yield running
+
+
+@asynccontextmanager
+async def start_trackers(
+    folder: Path, protocol: MessageProtocol, urls: Mapping[ChainId, str]
+) -> AsyncIterator[RunningMonitor]:
+    """The trackers of a protocol on the nodes of its chains; the database stays in `folder`."""
+    database = await open_database(f"sqlite:///{folder / 'seamark.db'}")
+    session = make_session()
+    readers = {chain_id: Chain(chain_id, [url], session=session) for chain_id, url in urls.items()}
 
     def open_stream(role: Any, *, name: str, wanted: Any, start_block: int, observer: Any) -> LogStream:
         return LogStream(

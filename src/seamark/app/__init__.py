@@ -2,10 +2,12 @@
 
 from seamark.app.application import API, CCIP_MONITOR, ORACLE, SERVICES, Application, open_application
 from seamark.app.environment import FoundSettings, settings_from_environment
+from seamark.app.monitors import MONITORS
 
 __all__ = [
     "API",
     "CCIP_MONITOR",
+    "MONITORS",
     "ORACLE",
     "SERVICES",
     "Application",

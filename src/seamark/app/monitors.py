@@ -1,48 +1,96 @@
-"""Message monitors: the protocol from the settings, streams from the chains, one tracker per chain."""
+"""Message monitors: a protocol from the settings, streams from the chains, one tracker per chain.
+
+A protocol that is to run as `seamark run <name>-monitor` has one line in `MONITORS`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 
 from seamark.app.chains import Chains
 from seamark.app.patience import patiently
+from seamark.core.errors import SettingsError
 from seamark.core.ids import ChainId
 from seamark.evm.logs import LogStream, StreamSettings
 from seamark.evm.settings import ChainSettings
 from seamark.evm.types import LogFilter
 from seamark.messages.metrics import ChainObserver, MessageMetrics
-from seamark.messages.protocol import ChainRole
+from seamark.messages.protocol import ChainRole, MessageProtocol
 from seamark.messages.protocols.ccip import CcipProtocol, ccip_chains
+from seamark.messages.protocols.hyperlane import HyperlaneProtocol, hyperlane_chains
 from seamark.messages.service import ChainTracker, MessageStream, chain_trackers, load_metrics
 from seamark.runtime.clock import Clock
 from seamark.runtime.events import Signal
 from seamark.settings import Settings
 from seamark.storage.database import Database
 
-__all__ = ["ccip_monitor"]
+__all__ = ["MONITORS", "MonitorKind", "message_monitor"]
 
 
-async def ccip_monitor(
-    settings: Settings,
+@dataclass(frozen=True, slots=True)
+class MonitorKind:
+    """One kind of message monitor.
+
+    `section` is its part of the settings, `needs` what each of its chains needs there besides the chain's name.
+    """
+
+    section: str
+    needs: str
+    chains: Callable[[Settings], Sequence[str]]
+    protocol: Callable[[Settings], MessageProtocol]
+
+    def check(self, settings: Settings) -> None:
+        """Whether there is anything to watch.
+
+        Raises:
+            SettingsError: No chain is listed.
+        """
+        if not self.chains(settings):
+            raise SettingsError(f"{self.section}.chains", "is empty", remedy=f"add a chain with its {self.needs}")
+
+
+MONITORS: Final[Mapping[str, MonitorKind]] = {
+    "ccip-monitor": MonitorKind(
+        section="ccip",
+        needs="router",
+        chains=lambda settings: [item.chain for item in settings.ccip.chains],
+        protocol=lambda settings: CcipProtocol(ccip_chains(settings.ccip, settings.chains)),
+    ),
+    "hyperlane-monitor": MonitorKind(
+        section="hyperlane",
+        needs="mailbox",
+        chains=lambda settings: [item.chain for item in settings.hyperlane.chains],
+        protocol=lambda settings: HyperlaneProtocol(hyperlane_chains(settings.hyperlane, settings.chains)),
+    ),
+}
+"""By the name of the service."""
+
+
+async def message_monitor(
+    protocol: MessageProtocol,
     *,
+    settings: Settings,
     chains: Chains,
     database: Database,
     registry: CollectorRegistry,
     signal: Signal,
     clock: Clock,
 ) -> list[ChainTracker]:
-    """The trackers of all configured CCIP chains, their routers checked.
+    """The trackers of all chains of a protocol, its contracts checked.
 
     Raises:
-        SettingsError: A router is none, or a chain has no selector.
+        SettingsError: The settings do not fit a chain.
     """
-    protocol = CcipProtocol(ccip_chains(settings.ccip, settings.chains))
     readers = chains.by_id()
     for role in protocol.chains:
         check = partial(protocol.check, readers[role.chain_id])
-        await patiently(check, clock=clock, limit_s=settings.start_timeout, what=f"check the router on {role.name}")
+        what = f"check the contracts of {protocol.name} on {role.name}"
+        await patiently(check, clock=clock, limit_s=settings.start_timeout, what=what)
     metrics = MessageMetrics(protocol, registry)
     await load_metrics(database, protocol, metrics)
     by_id: dict[ChainId, ChainSettings] = {

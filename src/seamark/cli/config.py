@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from seamark.app import CCIP_MONITOR, ORACLE, SERVICES, FoundSettings, open_application
+from seamark.app import MONITORS, ORACLE, SERVICES, FoundSettings, open_application
 from seamark.cli.files import ConfigOption, check_services, find_file, read_settings
 from seamark.cli.loop import run_until_stopped
 from seamark.cli.output import EXIT_SETTINGS, console, print_json, print_problems
@@ -122,7 +122,7 @@ def _counts(settings: Settings) -> dict[str, int]:
 
 def _configured(settings: Settings) -> list[str]:
     oracle = [ORACLE] if settings.oracle.feeds or settings.oracle.watch else []
-    return oracle + ([CCIP_MONITOR] if settings.ccip.chains else [])
+    return oracle + [name for name, kind in MONITORS.items() if kind.chains(settings)]
 
 
 async def _check_online(found: FoundSettings, services: Collection[str]) -> None:
