@@ -39,6 +39,7 @@ from seamark.evm.rpc.wire import (
     read_bytes,
     read_fee_history,
     read_header,
+    read_input,
     read_number,
     read_receipt,
 )
@@ -279,6 +280,14 @@ class Chain:
             return found
 
         return await self.pool.ask(read, about_head=True)
+
+    async def transaction_input(self, transaction: Hash32) -> bytes | None:
+        """The calldata with which a transaction was sent; None where no endpoint knows it."""
+
+        def read(raw: msgspec.Raw) -> bytes | None:
+            return read_input(raw, transaction)
+
+        return await self._ask_about("latest", read, "eth_getTransactionByHash", transaction)
 
     async def code(self, address: Address) -> bytes:
         """Empty where no contract lives."""

@@ -24,6 +24,7 @@ __all__ = [
     "read_bytes",
     "read_fee_history",
     "read_header",
+    "read_input",
     "read_logs",
     "read_number",
     "read_receipt",
@@ -77,6 +78,11 @@ class _Receipt(msgspec.Struct):
     contractAddress: str | None = None  # noqa: N815
 
 
+class _Transaction(msgspec.Struct):
+    hash: str
+    input: str
+
+
 class _FeeHistory(msgspec.Struct):
     baseFeePerGas: list[str] | None = None  # noqa: N815
     reward: list[list[str]] | None = None
@@ -85,6 +91,7 @@ class _FeeHistory(msgspec.Struct):
 _LOGS: Final = msgspec.json.Decoder(list[_Log])
 _HEADER: Final = msgspec.json.Decoder(_Header | None)
 _RECEIPT: Final = msgspec.json.Decoder(_Receipt | None)
+_TRANSACTION: Final = msgspec.json.Decoder(_Transaction | None)
 _FEES: Final = msgspec.json.Decoder(_FeeHistory)
 _TEXT: Final = msgspec.json.Decoder(str)
 
@@ -109,6 +116,20 @@ def read_header(raw: msgspec.Raw) -> BlockHeader | None:
 def read_receipt(raw: msgspec.Raw, transaction: Hash32) -> Receipt | None:
     """The receipt of this very transaction; None for null or while it is in no block."""
     return _checked(lambda: _receipt(_RECEIPT.decode(raw), transaction))
+
+
+def read_input(raw: msgspec.Raw, transaction: Hash32) -> bytes | None:
+    """The calldata of this very transaction; None where the node does not know it."""
+
+    def read() -> bytes | None:
+        reply = _TRANSACTION.decode(raw)
+        if reply is None:
+            return None
+        if _hash(reply.hash) != transaction:
+            raise BadReply(f"the transaction is {reply.hash}, not {transaction}")
+        return parse_data(reply.input)
+
+    return _checked(read)
 
 
 def read_logs(raw: msgspec.Raw, wanted: LogFilter, first: int, last: int) -> list[Log]:
