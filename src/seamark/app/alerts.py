@@ -145,10 +145,10 @@ def health_findings(checks: Mapping[str, Mapping[str, Any]], chains: Collection[
 
 
 def _finding(name: str, check: Mapping[str, Any], chains: Collection[str]) -> Finding:
-    kind_of_check, *_, last = _PARTS.split(name)  # "chain besu", "ccip-monitor:besu", "database"
-    chain = last if last in chains else None
+    parts = _PARTS.split(name)  # "chain besu", "ccip-monitor:besu", "database"
+    chain = parts[-1] if parts[-1] in chains else None
     is_down = check["status"] == Status.DOWN
-    if kind_of_check == "chain" and is_down:
+    if parts[0] == "chain" and is_down:
         kind, title = "chain_unreachable", f"No endpoint of {chain} answers"
         remedy = f"check the nodes under chains.{chain}.rpc, or add one; seamark config check --online asks them"
     else:
