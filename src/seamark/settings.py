@@ -28,6 +28,7 @@ from seamark.core.errors import SettingsError
 from seamark.core.units import Seconds
 from seamark.evm.settings import ChainSettings
 from seamark.messages.protocols.hyperlane.settings import HyperlaneSettings
+from seamark.messages.recovery.settings import RecoverySettings
 from seamark.messages.settings import CcipSettings
 from seamark.monitoring.settings import AlertSettings
 from seamark.oracle.settings import OracleSettings
@@ -76,6 +77,7 @@ class Settings(SettingsModel):
     ccip: CcipSettings = CcipSettings()
     hyperlane: HyperlaneSettings = HyperlaneSettings()
     alerts: AlertSettings = AlertSettings()
+    recovery: RecoverySettings = RecoverySettings()
     api: ApiSettings = ApiSettings()
     metrics: MetricsSettings = MetricsSettings()
     health: HealthSettings = HealthSettings()
@@ -102,5 +104,11 @@ def _references(settings: Settings) -> list[tuple[str, str]]:
         *((f"oracle.feeds[{i}].chain", feed.chain) for i, feed in enumerate(settings.oracle.feeds)),
         *((f"oracle.watch[{i}].chain", feed.chain) for i, feed in enumerate(settings.oracle.watch)),
         *((f"ccip.chains[{i}].chain", item.chain) for i, item in enumerate(settings.ccip.chains)),
+        *((f"recovery.policy.chains[{i}]", name) for i, name in enumerate(_allowed(settings))),
         *((f"hyperlane.chains[{i}].chain", item.chain) for i, item in enumerate(settings.hyperlane.chains)),
     ]
+
+
+def _allowed(settings: Settings) -> tuple[str, ...]:
+    policy = settings.recovery.policy
+    return () if policy is None else policy.chains

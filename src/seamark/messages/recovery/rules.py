@@ -8,13 +8,13 @@ never tried strictly in their order; nothing while cursed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from seamark.core.units import format_duration
 from seamark.messages.recovery.model import Answer, Case, ExecutionState, Gas, Head, Standing, Trial, Verdict
 
-__all__ = ["advise", "gas_limit", "in_nonce_order", "judge", "judge_together"]
+__all__ = ["advise", "gas_limit", "in_nonce_order", "judge", "judge_together", "refusal"]
 
 FLOOR_GAS = 240_000
 """No execution by hand needs less: proof, state, routing and event around a receiver that does nothing (about
@@ -149,6 +149,26 @@ def gas_limit(estimate: int | None, least: int) -> int:
     """
     margined = 0 if estimate is None else -(-estimate * ESTIMATE_MARGIN_PERCENT // 100)
     return max(margined, least, FLOOR_GAS)
+
+
+def refusal(chain: str, gas: int, sent: int, *, chains: Collection[str], max_gas: int, per_day: int) -> str:
+    """Why a transaction may not be sent without a confirmation; "" where it may.
+
+    Args:
+        chain: Where to.
+        gas: Its limit.
+        sent: How many were sent in the last 24 hours.
+        chains: Those that are allowed.
+        max_gas: The highest limit that is allowed.
+        per_day: How many are allowed.
+    """
+    if chain not in chains:
+        return f"chain {chain} is not among its chains ({', '.join(chains)})"
+    if gas > max_gas:
+        return f"{gas} gas is above its max_gas of {max_gas}"
+    if sent >= per_day:
+        return f"{sent} were sent in the last 24 hours, and its per_day is {per_day}"
+    return ""
 
 
 def advise(case: Case, trial: Trial, gas: Gas) -> str:

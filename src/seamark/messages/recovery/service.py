@@ -35,7 +35,7 @@ from seamark.messages.recovery.store import find_cases, find_head, load_case
 from seamark.storage.database import Database
 from seamark.storage.events import Event, append_events
 
-__all__ = ["Examination", "Prepared", "RecoveryDesk"]
+__all__ = ["BUILT", "SENT", "Examination", "Prepared", "RecoveryDesk"]
 
 BUILT, SENT = "recovery.built", "recovery.sent"
 """Topics of the event log."""
@@ -86,7 +86,7 @@ class RecoveryDesk:
     Args:
         database: The ledger.
         protocols: By name.
-        chains: All that the settings know, by chain id.
+        chains: Those that are open, by chain id; more may be added.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class RecoveryDesk:
     ) -> None:
         self._database = database
         self._protocols = {protocol.name: protocol for protocol in protocols}
-        self._chains = dict(chains)
+        self._chains = chains
         self._recoverers: dict[tuple[object, str], Recoverer] = {}
 
     async def case(self, message_id: str) -> Case:
@@ -165,6 +165,10 @@ class RecoveryDesk:
             calls = await self._recoverer(cases[0]).build(cases, standings, gas)
             prepared += [await self._measure(call) for call in calls]
         return prepared
+
+    async def states(self, cases: Sequence[Case]) -> dict[Hash32, ExecutionState]:
+        """What the destination says of each now."""
+        return {case.id: (await self._recoverer(case).standing(case)).state for case in cases}
 
     # ---- audit ------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,224 @@
+"""Recovery joined to what it runs on: the ledger's database, the chains that a message needs, the operator's key.
+
+async with open_recovery(settings, database, clock=clock) as office:
+    examined = await office.examine([message_id], gas)
+    prepared = await office.prepare(examined, gas)
+    results  = await office.send(prepared, examined, signer, …)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+from sqlalchemy import Connection
+
+from seamark.app.chains import Chains, OpenChain
+from seamark.app.sending import Delivery, send_once, unsigned_transaction
+from seamark.core.errors import RejectedError, SettingsError
+from seamark.core.ids import Address, ChainId, Hash32
+from seamark.evm.metrics import RpcMetrics
+from seamark.evm.ports import Intent, Signer
+from seamark.messages.protocols.ccip.recoverers import ccip_recovery
+from seamark.messages.recovery.model import Case, ExecutionState, Gas
+from seamark.messages.recovery.port import ExecutionChain
+from seamark.messages.recovery.rules import refusal
+from seamark.messages.recovery.service import BUILT, SENT, Examination, Prepared, RecoveryDesk
+from seamark.runtime.clock import Clock
+from seamark.runtime.http import make_session
+from seamark.settings import Settings
+from seamark.storage.database import Database
+from seamark.storage.events import read_events
+
+__all__ = ["Author", "RecoveryOffice", "Result", "open_recovery"]
+
+DAY_MS = 86_400_000
+PAGE = 5_000
+PROTOCOLS = (ccip_recovery(),)
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who acts, and why; goes into the event log."""
+
+    operator: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a sent transaction. `states` is by message id, as the destination says after it; empty where the
+    transaction is in no block yet.
+    """
+
+    prepared: Prepared
+    delivery: Delivery
+    states: dict[Hash32, ExecutionState]
+
+    @property
+    def succeeded(self) -> bool:
+        return bool(self.states) and all(state is ExecutionState.SUCCESS for state in self.states.values())
+
+
+class RecoveryOffice:
+    """What commands ask."""
+
+    def __init__(self, settings: Settings, database: Database, chains: Chains, clock: Clock) -> None:
+        self._settings = settings
+        self._database = database
+        self._chains = chains
+        self._clock = clock
+        self._by_id: dict[ChainId, ExecutionChain] = {}
+        self._desk = RecoveryDesk(database=database, protocols=PROTOCOLS, chains=self._by_id)
+
+    # ---- looking ----------------------------------------------------------------------------------------------------
+
+    async def examine(self, message_id: str, gas: Gas) -> Examination:
+        """One message.
+
+        Raises:
+            RejectedError: The ledger does not know it, or it cannot be dealt with from here.
+            SettingsError: A chain that it needs cannot be reached.
+        """
+        case = await self._desk.case(message_id)
+        await self._open([case])
+        return await self._desk.examine(case, gas)
+
+    async def examine_all(
+        self, gas: Gas, *, source: str | None = None, destination: str | None = None, sender: str | None = None
+    ) -> list[Examination]:
+        """All messages that are not executed, of some lane or sender, in nonce order."""
+        cases = await self._desk.cases(source=source, destination=destination, sender=sender)
+        await self._open(cases)
+        return await self._desk.examine_all(cases, gas)
+
+    # ---- making -----------------------------------------------------------------------------------------------------
+
+    async def prepare(self, examined: Sequence[Examination], gas: Gas, author: Author) -> list[Prepared]:
+        """Transactions for those, written down as built."""
+        prepared = await self._desk.prepare(examined, gas)
+        await self._desk.audit(BUILT, prepared, operator=author.operator, why=author.why)
+        return prepared
+
+    async def unsigned(self, prepared: Prepared, sender: Address | None) -> dict[str, str]:
+        """For a signer elsewhere."""
+        call = prepared.call
+        item = self._item(call.chain_id)
+        return await unsigned_transaction(
+            item, to=call.to, data=call.data, gas=prepared.gas, clock=self._clock, sender=sender
+        )
+
+    # ---- sending ----------------------------------------------------------------------------------------------------
+
+    async def check_policy(self, prepared: Sequence[Prepared]) -> None:
+        """May these be sent without a person's confirmation?
+
+        Raises:
+            SettingsError: No, and why.
+        """
+        policy = self._settings.recovery.policy
+        if policy is None:
+            raise SettingsError(
+                "--yes",
+                "nothing is sent without a confirmation, because the settings have no recovery.policy",
+                remedy="add recovery.policy with chains, max_gas and per_day, or run it in a terminal",
+            )
+        sent = await self._sent_today()
+        for number, item in enumerate(prepared):
+            chain = self._item(item.call.chain_id).name
+            problem = refusal(
+                chain,
+                item.gas,
+                sent + number,
+                chains=policy.chains,
+                max_gas=policy.max_gas,
+                per_day=policy.per_day,
+            )
+            if problem:
+                raise SettingsError("--yes", f"recovery.policy forbids it: {problem}", remedy="run it in a terminal")
+
+    async def send(
+        self,
+        prepared: Prepared,
+        examined: Sequence[Examination],
+        signer: Signer,
+        author: Author,
+        *,
+        timeout_s: float,
+    ) -> Result:
+        """Send one transaction once, and see what came of it.
+
+        Raises:
+            RejectedError: It would fail; nothing was sent.
+            TemporaryError: No node answers.
+        """
+        call = prepared.call
+        cases = [item.case for item in examined if item.case.id in call.messages]
+
+        async def still_wanted() -> bool:
+            return ExecutionState.SUCCESS not in (await self._desk.states(cases)).values()
+
+        delivery = await send_once(
+            self._item(call.chain_id),
+            signer,
+            Intent(prepared.key, call.to, call.data, 0, prepared.gas),
+            database=self._database,
+            clock=self._clock,
+            timeout_s=timeout_s,
+            still_wanted=still_wanted,
+        )
+        if delivery.wanted:
+            await self._desk.audit(
+                SENT,
+                [prepared],
+                operator=author.operator,
+                why=author.why,
+                tx=delivery.transaction,
+                signer=signer.address,
+                mined=delivery.receipt is not None,
+            )
+        done = delivery.receipt is not None or not delivery.wanted
+        return Result(prepared, delivery, await self._desk.states(cases) if done else {})
+
+    # ---- inside -----------------------------------------------------------------------------------------------------
+
+    async def _open(self, cases: Iterable[Case]) -> None:
+        """The chains at both ends, as far as the settings have them."""
+        wanted = {chain for case in cases for chain in (case.source_chain, case.destination_chain)}
+        names = [name for name, item in self._settings.chains.items() if item.chain_id in wanted]
+        await self._chains.open(names)
+        self._by_id |= self._chains.by_id()
+
+    def _item(self, chain_id: ChainId) -> OpenChain:
+        for item in self._chains.opened.values():
+            if item.chain.chain_id == chain_id:
+                return item
+        raise RejectedError(f"chain {chain_id} is not in the settings")
+
+    async def _sent_today(self) -> int:
+        """Transactions sent in the last 24 hours, by the event log."""
+        since = int(time.time() * 1000) - DAY_MS
+
+        def work(connection: Connection) -> int:
+            keys: set[str] = set()
+            after = 0
+            while page := read_events(connection, after, topics=(SENT,), limit=PAGE):
+                keys |= {str(event.payload.get("tx")) for event in page if event.at_ms >= since}
+                after = page[-1].id
+            return len(keys)
+
+        return await self._database.read(work)
+
+
+@asynccontextmanager
+async def open_recovery(settings: Settings, database: Database, *, clock: Clock) -> AsyncIterator[RecoveryOffice]:
+    """Ready to be asked; chains are opened when a message needs them."""
+    async with make_session() as session:
+        chains = Chains(settings.chains, session, clock, RpcMetrics(CollectorRegistry()), settings.start_timeout)
+        try:
+            yield RecoveryOffice(settings, database, chains, clock)
+        finally:
+            await chains.close()
