@@ -1,0 +1,112 @@
+"""Settings of the interop monitor.
+
+interop:
+  chains:
+    - {chain: op}
+    - {chain: base, activation_time: 1767225600}
+  dependency_set: {dependencies: {"10": {}, "8453": {}}}     # or the path of such a JSON file
+  message_expiry_window: 7d
+  failsafe: {trigger: true, endpoints: [http://127.0.0.1:8545]}
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from seamark.core.units import Seconds
+from seamark.evm.settings import RpcUrl
+from seamark.runtime.settings import Duration, SettingsModel
+
+__all__ = ["DEFAULT_WINDOW_S", "DependencySetSettings", "FailsafeSettings", "InteropChainSettings", "InteropSettings"]
+
+DEFAULT_WINDOW_S = 604_800.0
+"""Seven days, the protocol's own (specs, `interop/messaging.md`)."""
+
+
+class InteropChainSettings(SettingsModel):
+    """Interop on one chain. The contracts live at the same addresses everywhere."""
+
+    chain: str
+    """Key of the chain under `chains`."""
+
+    start_block: int | None = Field(None, ge=0)
+    """The first block to look at; None: the newest one at the first start."""
+
+    activation_time: int | None = Field(None, ge=0)
+    """When interop began there, in seconds since the epoch; None: from its first block on."""
+
+
+class DependencySetSettings(SettingsModel):
+    """The chains that may send to each other, in the form that OP Stack nodes read."""
+
+    dependencies: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By chain id. Empty: the chains listed under `chains`."""
+
+    overrideMessageExpiryWindow: int | None = Field(None, gt=0)  # noqa: N815 - the file's own spelling
+    """Seconds."""
+
+    @field_validator("dependencies")
+    @classmethod
+    def _chain_ids(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for key in value:
+            if not (key.isascii() and key.isdigit()):
+                raise ValueError(f"{key!r} is no chain id; write it in decimal digits and quotes")
+        return value
+
+
+class FailsafeSettings(SettingsModel):
+    """What stops interop when an invalid message is found. Off unless asked for."""
+
+    trigger: bool = False
+    """Call `admin_setFailsafeEnabled(true)` on every endpoint, once per incident."""
+
+    endpoints: tuple[RpcUrl, ...] = Field((), repr=False)
+    """Admin interfaces of supervisors and interop filters; their state is shown, also without `trigger`."""
+
+    poll_interval: Duration = Seconds(15.0)
+    """How often to ask them."""
+
+    @model_validator(mode="after")
+    def _has_somebody_to_call(self) -> Self:
+        if self.trigger and not self.endpoints:
+            raise ValueError("trigger is on, but there is no endpoint to call; add one under endpoints")
+        return self
+
+
+class InteropSettings(SettingsModel):
+    """Which chains' interop messages to follow."""
+
+    chains: tuple[InteropChainSettings, ...] = ()
+
+    dependency_set: DependencySetSettings | Path | None = None
+    """Inline, or the path of a JSON file; None: the chains listed here."""
+
+    message_expiry_window: Duration | None = None
+    """How long a message may be executed after it was sent; None: what the dependency set says, else seven days."""
+
+    expiring_share: float = Field(0.8, gt=0, lt=1)
+    """A message that is not relayed after this share of the window is about to expire."""
+
+    relay_after: Duration = Seconds(3600.0)
+    """A message that is not relayed for so long is worth a word."""
+
+    undecided_after: Duration = Seconds(600.0)
+    """An executing message without a verdict for so long is worth a word."""
+
+    check_access_lists: bool = True
+    """Look once whether each executing message was declared in its transaction's access list."""
+
+    safe_interval: Duration = Seconds(10.0)
+    """How often to look for the newest safe block."""
+
+    failsafe: FailsafeSettings = FailsafeSettings()
+
+    @model_validator(mode="after")
+    def _each_chain_once(self) -> Self:
+        names = [item.chain for item in self.chains]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"chain {twice!r} is listed twice; keep one")
+        return self
