@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from seamark.cli import messages_list, messages_report, messages_show, messages_watch
+from seamark.cli import messages_list, messages_report, messages_show, messages_watch, recover
 
 __all__ = ["app"]
 
@@ -20,3 +20,4 @@ app.command("list", help=messages_list.HELP)(messages_list.list_)
 app.command("show", help=messages_show.HELP)(messages_show.show)
 app.command("watch", help=messages_watch.HELP)(messages_watch.watch)
 app.command("report", help=messages_report.HELP)(messages_report.report)
+app.command("recover", help=recover.RECOVER_HELP)(recover.recover)
