@@ -5,6 +5,7 @@
       besu: {chain_id: 138, selector: "…", rpc: [http://127.0.0.1:8545]}
     oracle: {signer: …, feeds: […], watch: […]}
     ccip: {chains: [{chain: besu, router: "0x…"}]}
+    messages: {judge: {lanes: [{source: besu, executed: 20m}]}}
     hyperlane: {chains: [{chain: besu, mailbox: "0x…"}]}
     alerts: {receivers: […], routes: […]}
     api: {port: 8400}
@@ -27,6 +28,7 @@ from seamark.api.settings import ApiSettings
 from seamark.core.errors import SettingsError
 from seamark.core.units import Seconds
 from seamark.evm.settings import ChainSettings
+from seamark.messages.judgement.settings import MessagesSettings
 from seamark.messages.protocols.hyperlane.settings import HyperlaneSettings
 from seamark.messages.recovery.settings import RecoverySettings
 from seamark.messages.settings import CcipSettings
@@ -76,6 +78,7 @@ class Settings(SettingsModel):
     oracle: OracleSettings = OracleSettings()
     ccip: CcipSettings = CcipSettings()
     hyperlane: HyperlaneSettings = HyperlaneSettings()
+    messages: MessagesSettings = MessagesSettings()
     alerts: AlertSettings = AlertSettings()
     recovery: RecoverySettings = RecoverySettings()
     api: ApiSettings = ApiSettings()

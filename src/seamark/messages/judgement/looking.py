@@ -6,7 +6,7 @@ what is normal, rates, sequence numbers, oddities. `Memory` keeps what the last 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -87,14 +87,14 @@ def study(
     as_of: AsOf,
     *,
     relearn: bool,
-    consecutive: bool,
+    numbered: Sequence[int],
 ) -> Memory:
     """Look at one lane closely; reads only.
 
     Args:
         default: What the protocol says is normal.
         relearn: Also learn anew what is normal.
-        consecutive: The lane's sequence numbers have no gaps by themselves.
+        numbered: The lanes to look for missing sequence numbers in (`numbering.numbered_with`).
     """
     lane, profile, now = memory.lane, memory.profile, as_of.now
     source_at = as_of.of(lane.names.source_chain)
@@ -108,9 +108,7 @@ def study(
     rates = None
     if lane.names.destination_watched:
         rates = store.rates(connection, lane.id, since, read_to - profile.executed.warn)
-    sequences = None
-    if consecutive and lane.names.source_watched:
-        sequences = store.check_sequences(connection, lane.id, memory.sequences)
+    sequences = store.check_sequences(connection, numbered, memory.sequences) if numbered else None
     return Memory(lane, profile, rates, store.odd_ones(connection, lane.id, since), sequences, now)
 
 

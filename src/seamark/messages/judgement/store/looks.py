@@ -1,0 +1,164 @@
+"""What each look asks. Its cost is lanes x stages x index lookups, whatever the number of messages: nothing here walks
+over messages that are merely under way. How many are late is counted from whichever end of the stage's index is nearer,
+up to `COUNTED`; beyond that a lower bound is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from seamark.messages.judgement.model import Few, Waiting
+from seamark.messages.model import Stage
+from seamark.messages.store import tables
+
+__all__ = [
+    "COUNTED",
+    "count_late",
+    "eligible",
+    "failed_by_reason",
+    "last_commit",
+    "last_delivery",
+    "last_sent",
+    "waiting",
+]
+
+COUNTED = 2_000  # messages counted one by one at most: a millisecond
+EXAMINED = 1_000  # committed messages whose times are looked at
+
+_message, _tally, _commit, _lane = tables.message, tables.tally, tables.commit, tables.lane
+_UNDER_WAY = (Stage.SENT, Stage.FINALIZED, Stage.COMMITTED, Stage.FAILED)
+_DELIVERED = (Stage.EXECUTED.value, Stage.RECOVERED.value)
+
+
+def waiting(connection: Connection, protocol: str) -> dict[int, dict[str, Waiting]]:
+    """Messages under way by lane id and stage, with the oldest and newest send: one statement, two lookups for each
+    lane and stage that holds any.
+    """
+
+    def edge(order: Any) -> Any:
+        inner = select(_message.c.time).where(_message.c.lane_id == _tally.c.lane_id, _message.c.stage == _tally.c.name)
+        return inner.order_by(order).limit(1).correlate(_tally).scalar_subquery()
+
+    query = (
+        select(_tally.c.lane_id, _tally.c.name, _tally.c.messages, edge(_message.c.time), edge(_message.c.time.desc()))
+        .join(_lane, _lane.c.id == _tally.c.lane_id)
+        .where(
+            _lane.c.protocol == protocol,
+            _tally.c.kind == "stage",
+            _tally.c.messages > 0,
+            _tally.c.name.in_([stage.value for stage in _UNDER_WAY]),
+        )
+    )
+    found: dict[int, dict[str, Waiting]] = {}
+    for lane_id, stage, count, oldest, newest in connection.execute(query):
+        if oldest is not None:
+            found.setdefault(lane_id, {})[stage] = Waiting(count, oldest, newest)
+    return found
+
+
+def count_late(connection: Connection, lane_id: int, stage: str, known: Waiting, before: int) -> Waiting:
+    """The same with the number of those sent before a time."""
+    if known.oldest >= before:
+        return known
+    if known.newest < before:
+        return _with(known, known.count, exact=True)
+    in_stage = (_message.c.lane_id == lane_id) & (_message.c.stage == stage)
+
+    def up_to(where: Any) -> int:
+        some = select(_message.c.time).where(in_stage & where).limit(COUNTED).subquery()
+        return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
+
+    late = up_to(_message.c.time < before)
+    if late < COUNTED:
+        return _with(known, late, exact=True)
+    timely = up_to(_message.c.time >= before)
+    if timely < COUNTED:
+        return _with(known, max(known.count - timely, late), exact=True)
+    return _with(known, late, exact=False)
+
+
+def _with(known: Waiting, late: int, *, exact: bool) -> Waiting:
+    return Waiting(known.count, known.oldest, known.newest, late, exact)
+
+
+def failed_by_reason(connection: Connection, protocol: str) -> dict[int, dict[str, int]]:
+    """Failed messages that were not repaired, by lane id and reason."""
+    query = (
+        select(_tally)
+        .join(_lane, _lane.c.id == _tally.c.lane_id)
+        .where(_lane.c.protocol == protocol, _tally.c.kind == "reason", _tally.c.messages > 0)
+    )
+    found: dict[int, dict[str, int]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.lane_id, {})[row.name] = row.messages
+    return found
+
+
+def last_sent(connection: Connection, lane_id: int) -> int | None:
+    """When the newest message was sent."""
+    query = select(_message.c.time).where(_message.c.lane_id == lane_id).order_by(_message.c.time.desc()).limit(1)
+    return connection.execute(query).scalar()
+
+
+def last_commit(connection: Connection, lane_id: int) -> int | None:
+    """When the commit of the highest sequence numbers came."""
+    query = (
+        select(_commit.c.time)
+        .where(_commit.c.lane_id == lane_id, _commit.c.live)
+        .order_by(_commit.c.first.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar()
+
+
+def last_delivery(connection: Connection, lane_id: int) -> int | None:
+    """When the newest message that was delivered had been sent."""
+    times = []
+    for stage in _DELIVERED:
+        query = (
+            select(_message.c.time)
+            .where(_message.c.lane_id == lane_id, _message.c.stage == stage)
+            .order_by(_message.c.time.desc())
+            .limit(1)
+        )
+        times.append(connection.execute(query).scalar())
+    return max((time for time in times if time is not None), default=None)
+
+
+def eligible(connection: Connection, lane_id: int, held: Mapping[str, Waiting], before: int | None) -> Few:
+    """What may be executed by hand: failed ones, and those committed before a time (None: it is not known)."""
+    failed = held.get(Stage.FAILED)
+    example = _oldest_id(connection, lane_id, Stage.FAILED) if failed else ""
+    count, since, exact = (failed.count, failed.oldest, True) if failed else (0, 0, True)
+    committed = held.get(Stage.COMMITTED)
+    if committed and before is not None and committed.oldest < before:
+        query = (
+            select(_message.c.id, _message.c.time, _message.c.committed_time)
+            .where(
+                _message.c.lane_id == lane_id,
+                _message.c.stage == Stage.COMMITTED.value,
+                _message.c.time < before,
+            )
+            .order_by(_message.c.time)
+            .limit(EXAMINED)
+        )
+        rows = connection.execute(query).all()
+        ripe = [row for row in rows if row.committed_time is not None and row.committed_time < before]
+        if ripe:
+            since = min(since, ripe[0].time) if failed else ripe[0].time
+            example = example or ripe[0].id
+            count, exact = count + len(ripe), len(rows) < EXAMINED
+    return Few(count, since, example, exact)
+
+
+def _oldest_id(connection: Connection, lane_id: int, stage: Stage) -> str:
+    query = (
+        select(_message.c.id)
+        .where(_message.c.lane_id == lane_id, _message.c.stage == stage.value)
+        .order_by(_message.c.time, _message.c.no)
+        .limit(1)
+    )
+    return connection.execute(query).scalar() or ""
