@@ -209,7 +209,7 @@ async def _add_oracle(app: Application, chains: Chains, stack: AsyncExitStack) -
 async def _add_monitor(app: Application, chains: Chains, name: str) -> None:
     kind = MONITORS[name]
     kind.check(app.settings)
-    trackers = await message_monitor(
+    monitor = await message_monitor(
         kind.protocol(app.settings),
         settings=app.settings,
         chains=chains,
@@ -217,11 +217,15 @@ async def _add_monitor(app: Application, chains: Chains, name: str) -> None:
         registry=app.registry,
         signal=app.signal,
         clock=app.clock,
+        alerts=app.alerts,
     )
-    app.trackers += trackers
-    app.services += trackers
-    for tracker in trackers:
+    app.trackers += monitor.trackers
+    app.services += monitor.trackers
+    for tracker in monitor.trackers:
         app.health.register(tracker.name, tracker.health)
+    for service in (monitor.judging.judge, monitor.judging.reconciler):
+        app.services.append(service)
+        app.health.register(service.name, service.health, required=False)
 
 
 def _add_api(app: Application) -> None:

@@ -1,4 +1,4 @@
-"""Message monitors: a protocol from the settings, streams from the chains, one tracker per chain.
+"""Message monitors: a protocol from the settings, streams from the chains, one tracker per chain, a judge over all.
 
 A protocol that is to run as `seamark run <name>-monitor` has one line in `MONITORS`.
 """
@@ -12,7 +12,9 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from seamark.app.alerts import Alerts
 from seamark.app.chains import Chains
+from seamark.app.judging import Judging, open_judging
 from seamark.app.patience import patiently
 from seamark.core.errors import SettingsError
 from seamark.core.ids import ChainId
@@ -29,7 +31,7 @@ from seamark.runtime.events import Signal
 from seamark.settings import Settings
 from seamark.storage.database import Database
 
-__all__ = ["MONITORS", "MonitorKind", "message_monitor"]
+__all__ = ["MONITORS", "MessageMonitor", "MonitorKind", "message_monitor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,14 @@ MONITORS: Final[Mapping[str, MonitorKind]] = {
 """By the name of the service."""
 
 
+@dataclass(frozen=True, slots=True)
+class MessageMonitor:
+    """What runs for one protocol."""
+
+    trackers: list[ChainTracker]
+    judging: Judging
+
+
 async def message_monitor(
     protocol: MessageProtocol,
     *,
@@ -80,8 +90,9 @@ async def message_monitor(
     registry: CollectorRegistry,
     signal: Signal,
     clock: Clock,
-) -> list[ChainTracker]:
-    """The trackers of all chains of a protocol, its contracts checked.
+    alerts: Alerts | None = None,
+) -> MessageMonitor:
+    """The trackers of all chains of a protocol, its contracts checked, and their judge.
 
     Raises:
         SettingsError: The settings do not fit a chain.
@@ -117,7 +128,7 @@ async def message_monitor(
             witness=readers[role.chain_id].witness,
         )
 
-    return chain_trackers(
+    trackers = chain_trackers(
         protocol,
         readers=readers,
         open_stream=open_stream,
@@ -126,3 +137,15 @@ async def message_monitor(
         signal=signal,
         clock=clock,
     )
+    judging = open_judging(
+        protocol,
+        settings=settings.messages.judge,
+        readers=readers,
+        messages=metrics,
+        alerts=alerts,
+        database=database,
+        registry=registry,
+        signal=signal,
+        clock=clock,
+    )
+    return MessageMonitor(trackers, judging)
