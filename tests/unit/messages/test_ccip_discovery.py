@@ -2,116 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from seamark.core.errors import RejectedError, SettingsError, TemporaryError
-from seamark.core.ids import Address, ChainId, Selector
-from seamark.evm.abi import Function, compile_encoder
-from seamark.evm.types import Call
+from seamark.core.errors import SettingsError, TemporaryError
 from seamark.messages.model import ConfigChange, Contract
 from seamark.messages.protocol import TokenInfo
-from seamark.messages.protocols.ccip import CcipChain, CcipProtocol, risk
+from seamark.messages.protocols.ccip import risk
 from seamark.messages.protocols.ccip.discovery import fee_tokens
 from seamark.messages.protocols.ccip.router import ROUTER
 from seamark.messages.protocols.ccip.v1_6 import events
 from seamark.messages.protocols.ccip.v1_6.keys import lane_key
-
-HOME, PEER, STRANGER = Selector(138_000), Selector(22_000), Selector(33_000)
-CHAIN = ChainId(138)
-
-
-def address(number: int) -> Address:
-    return Address(f"0x{number:040x}")
-
-
-ROUTER_AT, ON, OFF, OLD_OFF, LEGACY, QUOTER, LINK, DUMB = (address(number) for number in range(1, 9))
-PROXY, RISK = address(9), address(10)
-REMOTE_ON = address(99)
-NONE = address(0)
-
-Answer = Callable[..., Sequence[Any]]
-TYPE = Function.parse("function typeAndVersion() view returns (string)")
-SYMBOL = Function.parse("function symbol() view returns (string)")
-DECIMALS = Function.parse("function decimals() view returns (uint8)")
-
-
-def encoded(raw: str) -> bytes:
-    return bytes(12) + bytes.fromhex(raw[2:])
-
-
-class Node:
-    """Contracts by address: a function and what it returns; everything else reverts."""
-
-    chain_id = CHAIN
-
-    def __init__(self) -> None:
-        self.down = False
-        self.code_at = {ROUTER_AT}
-        self.answers: dict[tuple[Address, bytes], tuple[Function, Answer]] = {}
-        self.on_ramps = {PEER: ON}
-        self.off_ramps = [(PEER, OFF)]
-        self.say(ROUTER_AT, TYPE, lambda: ["Router 1.2.0"])
-        self.say(ROUTER_AT, ROUTER.function("getOnRamp"), lambda selector: [self.on_ramps.get(selector, NONE)])
-        self.say(ROUTER_AT, ROUTER.function("getOffRamps"), lambda: [self.off_ramps])
-        self.on_ramp(ON)
-        self.off_ramp(OFF, {PEER: REMOTE_ON})
-        self.say(ROUTER_AT, ROUTER.function("getArmProxy"), lambda: [PROXY])
-        self.say(PROXY, TYPE, lambda: ["ARMProxy 1.0.0"])
-        self.say(PROXY, risk.PROXY.function("getARM"), lambda: [RISK])
-        self.say(RISK, TYPE, lambda: ["RMNRemote 1.6.0"])
-        self.say(QUOTER, TYPE, lambda: ["FeeQuoter 1.6.0"])
-        self.say(QUOTER, events.FEE_QUOTER.function("getFeeTokens"), lambda: [[LINK, DUMB]])
-        self.say(LINK, SYMBOL, lambda: ["LINK"])
-        self.say(LINK, DECIMALS, lambda: [18])
-
-    def say(self, at: Address, function: Function, answer: Answer) -> None:
-        self.answers[at, function.selector] = (function, answer)
-
-    def on_ramp(self, at: Address, version: str = "OnRamp 1.6.0", selector: int = HOME) -> None:
-        self.say(at, TYPE, lambda: [version])
-        self.say(at, events.ON_RAMP.function("getStaticConfig"), lambda: [(selector, NONE, NONE, NONE)])
-        self.say(at, events.ON_RAMP.function("getDynamicConfig"), lambda: [(QUOTER, False, NONE, NONE, NONE)])
-
-    def off_ramp(self, at: Address, sources: dict[Selector, Address]) -> None:
-        configs = [(ROUTER_AT, True, 1, True, encoded(ramp)) for ramp in sources.values()]
-        self.say(at, TYPE, lambda: ["OffRamp 1.6.1"])
-        self.say(at, events.OFF_RAMP.function("getStaticConfig"), lambda: [(HOME, 5000, NONE, NONE, NONE)])
-        self.say(at, events.OFF_RAMP.function("getAllSourceChainConfigs"), lambda: [list(sources), configs])
-
-    async def code(self, at: Address) -> bytes:
-        return b"\x60" if at in self.code_at else b""
-
-    async def call(self, call: Call) -> bytes:
-        (answer,) = await self.calls([call])
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async def calls(self, calls: Sequence[Call]) -> list[bytes | Exception]:
-        return [self._answer(call) for call in calls]
-
-    def _answer(self, call: Call) -> bytes | Exception:
-        if self.down:
-            return TemporaryError("no answer")
-        found = self.answers.get((call.to, call.data[:4]))
-        if found is None:
-            return RejectedError("reverted")
-        function, answer = found
-        return compile_encoder(function.outputs)(answer(*function.decode_call(call.data)))
-
-
-def make_protocol(**changes: Any) -> CcipProtocol:
-    home = CcipChain(CHAIN, HOME, "home", changes.get("router", ROUTER_AT), 0, "ccip.chains[0]")
-    return CcipProtocol([home, CcipChain(ChainId(22), PEER, "peer", address(50), 0, "ccip.chains[1]")])
-
-
-async def discover(node: Node, known: Sequence[Contract] = ()) -> dict[Address, Contract]:
-    found = await make_protocol().discover(node, known)  # type: ignore[arg-type]
-    return {item.address: item for item in found}
+from tests.unit.messages.ccip_node import (
+    CHAIN,
+    DUMB,
+    HOME,
+    LEGACY,
+    LINK,
+    NONE,
+    OFF,
+    OLD_OFF,
+    ON,
+    PEER,
+    PROXY,
+    QUOTER,
+    REMOTE_ON,
+    RISK,
+    ROUTER_AT,
+    STRANGER,
+    TYPE,
+    Node,
+    address,
+    discover,
+    make_protocol,
+)
 
 
 class TestCheck:
@@ -176,9 +102,9 @@ class TestDiscover:
     async def test_an_unsupported_generation_is_remembered_and_not_watched(self) -> None:
         node = Node()
         node.off_ramps.append((PEER, LEGACY))
-        node.say(LEGACY, TYPE, lambda: ["EVM2EVMOffRamp 1.5.0"])
+        node.say(LEGACY, TYPE, lambda: ["EVM2EVMOffRamp 1.0.0"])
         found = await discover(node)
-        assert (found[LEGACY].role, found[LEGACY].version) == ("unsupported", "EVM2EVMOffRamp 1.5.0")
+        assert (found[LEGACY].role, found[LEGACY].version) == ("unsupported", "EVM2EVMOffRamp 1.0.0")
         wanted = make_protocol().watch(CHAIN, list(found.values())).filter
         assert LEGACY not in wanted.addresses
         assert {ROUTER_AT, ON, OFF, QUOTER, PROXY, RISK} == set(wanted.addresses)
@@ -187,6 +113,41 @@ class TestDiscover:
         node = Node()
         node.off_ramps.append((PEER, DUMB))
         assert (await discover(node))[DUMB].role == "unsupported"
+
+    async def test_a_router_that_does_not_tell_its_risk_contract_stops_nothing(self) -> None:
+        node = Node()
+        del node.answers[ROUTER_AT, ROUTER.function("getArmProxy").selector]
+        with capture_logs() as lines:
+            found = await discover(node)
+        assert {ROUTER_AT, ON, OFF} <= set(found)
+        assert PROXY not in found
+        assert "router does not tell its risk contract" in {line["event"] for line in lines}
+
+    async def test_what_refuses_now_stays_what_it_was(self) -> None:
+        """One odd answer must not end the watching of a ramp."""
+        node = Node()
+        before = await discover(node)
+        del node.answers[OFF, events.OFF_RAMP.function("getStaticConfig").selector]
+        assert (await discover(node, list(before.values())))[OFF] == before[OFF]
+        assert (await discover(node))[OFF].role == "unsupported", "unless it was never known"
+
+    async def test_an_on_ramp_leads_to_its_nonce_manager_and_quoter(self) -> None:
+        node, nonces = Node(), address(80)
+        node.say(ON, events.ON_RAMP.function("getStaticConfig"), lambda: [(HOME, NONE, nonces, NONE)])
+        node.say(nonces, TYPE, lambda: ["NonceManager 1.6.0"])
+        found = await discover(node)
+        assert (found[nonces].role, found[nonces].version) == ("noncemanager", "1.6.0")
+        assert found[ON].details == {"noncemanager": nonces, "feequoter": QUOTER}
+
+    async def test_another_risk_contract_behind_the_proxy(self) -> None:
+        node, protocol = Node(), make_protocol()
+        known = await protocol.discover(node, [])  # type: ignore[arg-type]
+        other = address(81)
+        node.say(PROXY, risk.PROXY.function("getARM"), lambda: [other])
+        node.say(other, TYPE, lambda: ["RMN 2.0.0"])
+        change = ConfigChange(chain_id=CHAIN, block_number=5, event="ARMSet", addresses=(other, PROXY))
+        found = {item.address: item for item in await protocol.identify(node, [change], known)}  # type: ignore[arg-type]
+        assert (found[other].role, found[PROXY].details) == ("rmn", {"rmn": other})
 
     async def test_the_selector_is_checked_against_the_contracts(self) -> None:
         node = Node()
