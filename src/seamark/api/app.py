@@ -23,6 +23,7 @@ from seamark.api.ports import ChainStates, FeedReader, MessageReader, no_chains
 from seamark.api.problems import PROBLEM_TYPE, Problem, install_problem_handlers
 from seamark.api.routes.feeds import feed_routes
 from seamark.api.routes.health import health_routes
+from seamark.api.routes.join import JoinReader, join_routes
 from seamark.api.routes.live import live_routes
 from seamark.api.routes.messages import message_routes
 from seamark.api.sse import DEFAULT_LIMITS, StreamLimits
@@ -66,6 +67,7 @@ def create_app(
     version: str,
     web_root: Path | None,
     chains: ChainStates = no_chains,
+    join: JoinReader | None = None,
     host_names: Collection[str] | None = (),
     limits: StreamLimits = DEFAULT_LIMITS,
 ) -> FastAPI:
@@ -82,6 +84,7 @@ def create_app(
         version: Seamark's own.
         web_root: Folder of the page; None serves the API alone.
         chains: How far each chain has been read, for the header; empty where this process does not know.
+        join: Reads rounds across chains; None where no oracle's tables are.
         host_names: Further names that are answered beside loopback's; None answers any.
         limits: Of live streams.
     """
@@ -105,6 +108,8 @@ def create_app(
     app.include_router(health_routes(asked, metrics, version))
     api = APIRouter(prefix="/api", responses=_PROBLEMS, dependencies=[Depends(refuse_unknown)])
     api.include_router(feed_routes(feeds))
+    if join is not None:
+        api.include_router(join_routes(join))
     api.include_router(message_routes(messages))
     api.include_router(live_routes(hub, asked, chains, version, limits=limits))
     app.include_router(api)

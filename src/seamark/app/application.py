@@ -31,6 +31,7 @@ import seamark
 from seamark.api.service import ApiService
 from seamark.app.alerts import Alerts, open_alerting
 from seamark.app.chains import Chains, make_sender, open_settings_signer
+from seamark.app.drift import DriftMeter
 from seamark.app.monitors import MONITORS, message_monitor
 from seamark.app.naming import calling
 from seamark.app.page import build_api
@@ -202,7 +203,7 @@ async def _add_oracle(app: Application, chains: Chains, stack: AsyncExitStack) -
         registry=app.registry,
     )
     app.oracle = await patiently(build, clock=app.clock, limit_s=app.settings.start_timeout, what="check the feeds")
-    app.services += [*senders.values(), *app.oracle.services]
+    app.services += [*senders.values(), *app.oracle.services, DriftMeter(app.database, app.registry, app.clock)]
     app.health.register("oracle", app.oracle.health, required=False)
 
 

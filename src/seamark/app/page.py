@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from seamark.api.app import create_app
 from seamark.api.names import ChainName, ChainNames
 from seamark.api.page import find_web_root
-from seamark.api.readers import Observed, StoredChains, StoredFeeds, StoredMessages
+from seamark.api.readers import Observed, StoredChains, StoredFeeds, StoredJoin, StoredMessages
 from seamark.api.service import ApiService
 from seamark.core.ids import ChainId, Selector
 from seamark.evm.settings import ChainSettings
@@ -20,7 +20,7 @@ from seamark.runtime.health import HealthRegistry
 from seamark.settings import Settings
 from seamark.storage.database import Database
 
-__all__ = ["build_api"]
+__all__ = ["build_api", "chain_names"]
 
 
 def build_api(
@@ -39,7 +39,7 @@ def build_api(
     Args:
         oracle: Where publishers run in this process, their prices of the moment are shown beside the published ones.
     """
-    names = ChainNames(_name(key, chain) for key, chain in settings.chains.items())
+    names = chain_names(settings)
     app = create_app(
         database=database,
         feeds=StoredFeeds(database, names, observed=lambda: _observed(oracle), clock=clock),
@@ -51,9 +51,15 @@ def build_api(
         version=version,
         web_root=find_web_root(),
         chains=StoredChains(database, names),
+        join=StoredJoin(database, names, clock=clock),
         host_names=settings.api.allowed_hosts,
     )
     return ApiService(settings.api, app)
+
+
+def chain_names(settings: Settings) -> ChainNames:
+    """The chains of the settings, by all their names."""
+    return ChainNames(_name(key, chain) for key, chain in settings.chains.items())
 
 
 def _name(key: str, chain: ChainSettings) -> ChainName:

@@ -2,6 +2,7 @@
 
 from seamark.api.readers.chains import StoredChains
 from seamark.api.readers.feeds import Observed, StoredFeeds
+from seamark.api.readers.join import StoredJoin
 from seamark.api.readers.messages import StoredMessages
 
-__all__ = ["Observed", "StoredChains", "StoredFeeds", "StoredMessages"]
+__all__ = ["Observed", "StoredChains", "StoredFeeds", "StoredJoin", "StoredMessages"]
