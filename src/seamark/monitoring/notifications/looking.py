@@ -15,7 +15,6 @@ from typing import Final
 from sqlalchemy import Connection
 
 from seamark.core.findings import Finding, Severity
-from seamark.core.units import format_duration
 from seamark.monitoring.alerts import rules as alert_rules
 from seamark.monitoring.alerts import store as alerts
 from seamark.monitoring.alerts.model import Action, Alert, Entry, Source, Standing
@@ -139,10 +138,10 @@ def _silent_sources(connection: Connection, desk: Desk, now_ms: int) -> list[Fin
             subject=source.name,
             severity=Severity.WARNING,
             group="seamark",
-            title=f"{source.name} has not reported for {format_duration((now_ms - source.reported_ms) / _MS)}",
+            title=f"{source.name} has stopped reporting",
             text=(
-                f"Its {source.findings} findings stay as they were and may be out of date; what it would find now "
-                "stays unknown."
+                f"What it found last ({source.findings}) stays as it was and may be out of date; what it would find "
+                "now is unknown."
             ),
             remedy=f"see whether the process that runs it is up; if it is gone for good: seamark alerts forget "
             f"'{source.name}' --why '…'",
@@ -156,7 +155,7 @@ def _silent_sources(connection: Connection, desk: Desk, now_ms: int) -> list[Fin
 def _failing_receivers(connection: Connection) -> list[Finding]:
     return [
         Finding(
-            kind="receiver_failing",
+            kind=rules.RECEIVER_FAILING,
             subject=receiver,
             severity=Severity.WARNING,
             group="seamark",

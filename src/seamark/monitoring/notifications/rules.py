@@ -16,7 +16,7 @@ step, and is told ESCALATED first.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
@@ -25,8 +25,9 @@ from seamark.core.findings import Severity
 from seamark.monitoring.alerts.model import RANK, Alert, Standing
 from seamark.monitoring.notifications.model import Event
 
-__all__ = ["Escalation", "Route", "Send", "Sent", "Timing", "backoff_ms", "plan"]
+__all__ = ["RECEIVER_FAILING", "Escalation", "Route", "Send", "Sent", "Timing", "backoff_ms", "plan"]
 
+RECEIVER_FAILING: Final = "receiver_failing"
 FIRST_PAUSE_MS: Final = 5_000
 LONGEST_PAUSE_MS: Final = 10 * 60_000  # a receiver that comes back is told within this
 
@@ -156,17 +157,22 @@ def _desks(
             if not route.takes(alert):
                 continue
             speaks = how is Standing.FIRING
-            for receiver in route.to:
+            for receiver in _told(route.to, alert):
                 desks[receiver, alert.group].join(alert, route, speaks=speaks, escalated=False)
             for step in route.escalations:
                 due = speaks and now_ms - alert.opened_ms >= step.after_ms
-                for receiver in step.to:
+                for receiver in _told(step.to, alert):
                     told = known.get((receiver, alert.group))
                     if due or (told is not None and alert.id in told.alerts):
                         desks[receiver, alert.group].join(alert, route, speaks=speaks, escalated=True)
     for (_, group), item in ((place, told) for place, told in known.items()):
         _keep_what_was_told(desks, item, [alert for alert, _ in alerts if alert.group == group])
     return desks
+
+
+def _told(receivers: Sequence[str], alert: Alert) -> Iterator[str]:
+    """That one takes no notices is for the others."""
+    return (name for name in receivers if (alert.kind, alert.labels.get("receiver")) != (RECEIVER_FAILING, name))
 
 
 def _keep_what_was_told(desks: dict[tuple[str, str], _Desk], told: Sent, alerts: Sequence[Alert]) -> None:

@@ -7,12 +7,16 @@ from typing import Any
 from seamark.monitoring.alerts.model import Alert, Silence
 from seamark.storage.events import Event
 
-__all__ = ["alert_event", "silence_event"]
+__all__ = ["alert_event", "is_same_news", "silence_event"]
 
 
 def alert_event(topic: str, alert: Alert, now_ms: int) -> Event:
     """`topic` is alert.opened, alert.updated, alert.acknowledged or alert.resolved; the key is the alert's id."""
-    payload: dict[str, Any] = {
+    return Event(topic=topic, key=str(alert.id), payload=_payload(alert, now_ms), at_ms=now_ms)
+
+
+def _payload(alert: Alert, now_ms: int) -> dict[str, Any]:
+    return {
         "id": alert.id,
         "kind": alert.kind,
         "subject": alert.subject,
@@ -25,7 +29,11 @@ def alert_event(topic: str, alert: Alert, now_ms: int) -> Event:
         "acknowledged": alert.is_acknowledged(now_ms),
         "stale": alert.stale,
     }
-    return Event(topic=topic, key=str(alert.id), payload=payload, at_ms=now_ms)
+
+
+def is_same_news(before: Alert, after: Alert) -> bool:
+    """Whether a listener would see no difference; texts with a running clock in them change at every report."""
+    return _payload(before, after.updated_ms) == _payload(after, after.updated_ms)
 
 
 def silence_event(topic: str, silence: Silence, now_ms: int) -> Event:

@@ -22,7 +22,7 @@ from seamark.core.units import format_duration
 from seamark.monitoring.alerts import rules
 from seamark.monitoring.alerts.model import RANK, Action, Alert, Entry, Name, Source
 from seamark.monitoring.alerts.rules import DEFAULT_POLICY, Policy, Step
-from seamark.monitoring.alerts.store.events import alert_event
+from seamark.monitoring.alerts.store.events import alert_event, is_same_news
 from seamark.monitoring.alerts.store.tables import (
     alert_table,
     finding_source_table,
@@ -247,7 +247,8 @@ def _update(connection: Connection, finding: Finding, alert: Alert, changes: _Ch
     if difference:
         action = Action.RAISED if difference > 0 else Action.LOWERED
         changes.note(changed, action, f"{alert.severity} to {finding.severity}: {finding.title}")
-    changes.tell("alert.updated", changed)
+    if returned or not is_same_news(alert, changed):
+        changes.tell("alert.updated", changed)
 
 
 def _change(connection: Connection, alert: Alert, **values: Any) -> Alert:
