@@ -1,0 +1,380 @@
+"""One look at one chain: a handful of batches of view calls at its newest block.
+
+    router -> lanes, sources, risk proxy -> curses, fee quotes, ages of fee data -> balances, allowances, rate limits
+
+What a contract refuses to tell is left out or told in its own words; a router that does not answer is the finding
+itself. Only a node that is away ends the look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from seamark.core.errors import RejectedError, TemporaryError
+from seamark.core.ids import Address, ChainId, Selector
+from seamark.evm.abi import Function
+from seamark.evm.address import ZERO_ADDRESS
+from seamark.evm.ports import ChainReader
+from seamark.evm.rpc.errors import CallReverted
+from seamark.evm.types import Call
+from seamark.messages.model import Contract
+from seamark.messages.protocol import Counter
+from seamark.messages.protocols.ccip.checks import calls
+from seamark.messages.protocols.ccip.checks.model import (
+    Bucket,
+    ChainCheck,
+    LaneCheck,
+    PoolCheck,
+    PriceCheck,
+    Quote,
+    SenderCheck,
+    SourceCheck,
+)
+from seamark.messages.protocols.ccip.checks.settings import SenderSettings
+from seamark.messages.protocols.ccip.errors import describe_revert
+from seamark.messages.protocols.ccip.generation import FEE_QUOTER
+from seamark.messages.protocols.ccip.risk import GLOBAL_SUBJECT
+
+__all__ = ["Chain", "check_chain"]
+
+NATIVE, LINK = "native", "LINK"
+_SUBJECT_BYTES = 16
+Ask: TypeAlias = tuple[Address, Function, tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What to look at. `contracts` are those that discovery found, `peers` the watched chains by selector, `burns` what
+    each sender spent in LINK per second.
+    """
+
+    name: str
+    chain_id: ChainId
+    selector: Selector
+    router: Address
+    peers: Mapping[Selector, str]
+    contracts: Sequence[Contract] = ()
+    counters: Sequence[Counter] = ()
+    senders: Sequence[SenderSettings] = ()
+    pools: Sequence[Address] = ()
+    burns: Mapping[str, float] = field(default_factory=dict)
+
+
+async def check_chain(reader: ChainReader, chain: Chain) -> ChainCheck:
+    """Look once; never raises for what the chain or its node do."""
+    try:
+        header = await reader.header("latest")
+        if header is None:
+            raise TemporaryError("the node has no newest block")
+        return await _Look(reader, chain, header.timestamp).check()
+    except TemporaryError as error:
+        return _nothing(chain, str(error), unreachable=True)
+    except RejectedError as error:
+        return _nothing(chain, str(error))
+
+
+def _nothing(chain: Chain, problem: str, *, unreachable: bool = False, at: int = 0) -> ChainCheck:
+    return ChainCheck(
+        chain=chain.name,
+        chain_id=chain.chain_id,
+        router=chain.router,
+        at=at,
+        problem=problem,
+        unreachable=unreachable,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ramp:
+    """An OnRamp that the router names, and where its fees come from."""
+
+    peer: Selector
+    address: Address
+    version: str
+    quoter: Address | None
+    link: Address | None
+
+
+class _Look:
+    """The steps of one look."""
+
+    def __init__(self, reader: ChainReader, chain: Chain, at: int) -> None:
+        self._reader = reader
+        self._chain = chain
+        self._at = at
+        self._details = {item.address: item.details for item in chain.contracts}
+        self._sent = {(item.lane.destination, item.lane.channel): item.value for item in chain.counters if _out(item)}
+        self._committed = {item.lane.source: item.value for item in chain.counters if not _out(item)}
+
+    async def check(self) -> ChainCheck:
+        router = self._chain.router
+        said, proxy, off_ramps = await self._ask(
+            [(router, calls.ROUTER.function(name), ()) for name in ("typeAndVersion", "getArmProxy", "getOffRamps")]
+        )
+        for answer in (said, proxy, off_ramps):
+            if isinstance(answer, RejectedError):
+                raise answer
+        offs = [(Selector(item.sourceChainSelector), Address(item.offRamp)) for item in off_ramps]
+        peers = sorted({*self._chain.peers, *(source for source, _ in offs)})
+        ramps = await self._ramps(peers)
+        curses = await self._curses(Address(proxy), peers)
+        versions = await self._versions([address for _, address in offs])
+        return ChainCheck(
+            chain=self._chain.name,
+            chain_id=self._chain.chain_id,
+            router=router,
+            at=self._at,
+            cursed=curses[None],
+            lanes=await self._lanes(ramps, curses),
+            sources=tuple(
+                SourceCheck(
+                    selector=str(source),
+                    name=self._name(source),
+                    off_ramp=address,
+                    version=version,
+                    last_committed=self._committed.get(str(source)),
+                )
+                for (source, address), version in zip(offs, versions, strict=True)
+            ),
+            prices=await self._prices(ramps),
+            senders=await self._senders(ramps),
+            pools=await self._pools(peers),
+        )
+
+    # ---- lanes ------------------------------------------------------------------------------------------------------
+
+    async def _ramps(self, peers: Sequence[Selector]) -> list[_Ramp]:
+        get = calls.ROUTER.function("getOnRamp")
+        answers = await self._ask([(self._chain.router, get, (peer,)) for peer in peers])
+        addresses = [ZERO_ADDRESS if isinstance(answer, RejectedError) else Address(answer) for answer in answers]
+        versions = await self._versions([address for address in addresses if address != ZERO_ADDRESS])
+        found, rest = [], iter(versions)
+        for peer, address in zip(peers, addresses, strict=True):
+            version = next(rest) if address != ZERO_ADDRESS else ""
+            quoter = self._details.get(address, {}).get(FEE_QUOTER)
+            link = await self._link(address, version, quoter) if version else None
+            found.append(_Ramp(peer, address, version, Address(quoter) if quoter else None, link))
+        return found
+
+    async def _link(self, ramp: Address, version: str, quoter: str | None) -> Address | None:
+        """The token that fees are counted in."""
+        if _is_old(version):
+            (answer,) = await self._ask([(ramp, calls.ON_RAMP_STATIC.function("getStaticConfig"), ())])
+            return None if isinstance(answer, RejectedError) else Address(answer)
+        if quoter is None:
+            return None
+        (answer,) = await self._ask([(Address(quoter), calls.STATIC_2_0.function("getStaticConfig"), ())])
+        return None if isinstance(answer, RejectedError) else Address(answer.linkToken)
+
+    async def _lanes(self, ramps: Sequence[_Ramp], curses: Mapping[Selector | None, bool]) -> tuple[LaneCheck, ...]:
+        lanes = []
+        for ramp in ramps:
+            age, limit = await self._gas_price(ramp)
+            lanes.append(
+                LaneCheck(
+                    selector=str(ramp.peer),
+                    name=self._name(ramp.peer),
+                    on_ramp="" if ramp.address == ZERO_ADDRESS else ramp.address,
+                    version=ramp.version,
+                    cursed=curses[ramp.peer],
+                    quotes=await self._quotes(ramp),
+                    gas_price_age=age,
+                    gas_price_limit=limit,
+                    last_sent=self._sent.get((str(ramp.peer), ramp.address)),
+                )
+            )
+        return tuple(lanes)
+
+    async def _quotes(self, ramp: _Ramp) -> tuple[Quote, ...]:
+        if not ramp.version:
+            return ()
+        get = calls.ROUTER.function("getFee")
+        number = _number(ramp.version)
+        tokens: dict[str, Address | None] = {NATIVE: None} | ({LINK: ramp.link} if ramp.link else {})
+        answers = await self._ask(
+            [(self._chain.router, get, (ramp.peer, calls.canary(number, token))) for token in tokens.values()]
+        )
+        return tuple(_quote(token, answer) for token, answer in zip(tokens, answers, strict=True))
+
+    async def _curses(self, proxy: Address, peers: Sequence[Selector]) -> dict[Selector | None, bool]:
+        """By chain, and None for everything. A proxy that refuses to answer counts as no curse: fee quotes tell."""
+        one = calls.RISK.function("isCursed(bytes16)")
+        subjects = [GLOBAL_SUBJECT, *(int(peer).to_bytes(_SUBJECT_BYTES) for peer in peers)]
+        answers = await self._ask([(proxy, one, (subject,)) for subject in subjects])
+        cursed = [answer is True for answer in answers]
+        return {None: cursed[0], **dict(zip(peers, cursed[1:], strict=True))}
+
+    async def _versions(self, addresses: Sequence[Address]) -> list[str]:
+        get = calls.ROUTER.function("typeAndVersion")
+        answers = await self._ask([(address, get, ()) for address in addresses])
+        return ["unknown" if isinstance(answer, RejectedError) else str(answer) for answer in answers]
+
+    # ---- fee data ---------------------------------------------------------------------------------------------------
+
+    async def _gas_price(self, ramp: _Ramp) -> tuple[int | None, int | None]:
+        """Age and limit of the destination's gas price."""
+        if ramp.quoter is None:
+            return None, None
+        get = calls.FEE_QUOTER.function("getDestinationChainGasPrice")
+        (answer,) = await self._ask([(ramp.quoter, get, (ramp.peer,))])
+        if isinstance(answer, RejectedError) or not answer.timestamp:
+            return None, None
+        return max(self._at - answer.timestamp, 0), await self._gas_limit(ramp, ramp.quoter)
+
+    async def _gas_limit(self, ramp: _Ramp, quoter: Address) -> int | None:
+        if _is_old(ramp.version):
+            return await self._old_limit(quoter)
+        if not _number(ramp.version).startswith("1.6"):
+            return None
+        (config,) = await self._ask([(quoter, calls.STATIC_1_6.function("getDestChainConfig"), (ramp.peer,))])
+        return None if isinstance(config, RejectedError) else _limit(config.gasPriceStalenessThreshold)
+
+    async def _old_limit(self, quoter: Address) -> int | None:
+        (answer,) = await self._ask([(quoter, calls.FEE_QUOTER.function("getStalenessThreshold"), ())])
+        return None if isinstance(answer, RejectedError) else _limit(answer)
+
+    async def _prices(self, ramps: Sequence[_Ramp]) -> tuple[PriceCheck, ...]:
+        """Of LINK, which every fee is computed with; each quoter once."""
+        found = []
+        get = calls.FEE_QUOTER.function("getTokenPrice")
+        for quoter, (link, version) in {ramp.quoter: (ramp.link, ramp.version) for ramp in ramps}.items():
+            if quoter is None or link is None:
+                continue
+            (answer,) = await self._ask([(quoter, get, (link,))])
+            if not isinstance(answer, RejectedError) and answer.timestamp:
+                age = max(self._at - answer.timestamp, 0)
+                found.append(PriceCheck(LINK, age, await self._token_limit(quoter, version)))
+        return tuple(found)
+
+    async def _token_limit(self, quoter: Address, version: str) -> int | None:
+        if _is_old(version):
+            return await self._old_limit(quoter)
+        if not _number(version).startswith("1.6"):
+            return None
+        (config,) = await self._ask([(quoter, calls.STATIC_1_6.function("getStaticConfig"), ())])
+        return None if isinstance(config, RejectedError) else _limit(config.tokenPriceStalenessThreshold)
+
+    # ---- money and limits -------------------------------------------------------------------------------------------
+
+    async def _senders(self, ramps: Sequence[_Ramp]) -> tuple[SenderCheck, ...]:
+        link = next((ramp.link for ramp in ramps if ramp.link), None)
+        found = []
+        for sender in self._chain.senders:
+            asks: list[Ask] = []
+            if link is not None:
+                asks = [
+                    (link, calls.ERC20.function("balanceOf"), (sender.address,)),
+                    (link, calls.ERC20.function("allowance"), (sender.address, self._chain.router)),
+                ]
+            balance, allowance = [_or_zero(answer) for answer in await self._ask(asks)] or [0, 0]
+            found.append(
+                SenderCheck(
+                    address=sender.address,
+                    name=sender.name or sender.address,
+                    link=balance,
+                    native=await self._reader.balance(sender.address),
+                    allowance=allowance,
+                    burn=self._chain.burns.get(sender.address),
+                )
+            )
+        return tuple(found)
+
+    async def _pools(self, peers: Sequence[Selector]) -> tuple[PoolCheck, ...]:
+        found: list[PoolCheck] = []
+        for pool in self._chain.pools:
+            (token,) = await self._ask([(pool, calls.POOL.function("getToken"), ())])
+            symbol = "?" if isinstance(token, RejectedError) else await self._symbol(Address(token))
+            for peer in peers:
+                outbound, inbound = await self._buckets(pool, peer)
+                if outbound or inbound:
+                    found.append(
+                        PoolCheck(
+                            pool=pool,
+                            token=symbol,
+                            selector=str(peer),
+                            name=self._name(peer),
+                            outbound=outbound,
+                            inbound=inbound,
+                        )
+                    )
+        return tuple(found)
+
+    async def _buckets(self, pool: Address, peer: Selector) -> tuple[Bucket | None, Bucket | None]:
+        names = ("getCurrentOutboundRateLimiterState", "getCurrentInboundRateLimiterState")
+        both = await self._ask([(pool, calls.POOL.function(name), (peer,)) for name in names])
+        if all(isinstance(answer, RejectedError) for answer in both):  # 2.0 tells both at once
+            (answer,) = await self._ask([(pool, calls.POOL.function("getCurrentRateLimiterState"), (peer, False))])
+            both = [answer, answer] if isinstance(answer, RejectedError) else [answer.outbound, answer.inbound]
+        outbound, inbound = (_bucket(answer) for answer in both)
+        return outbound, inbound
+
+    async def _symbol(self, token: Address) -> str:
+        (answer,) = await self._ask([(token, calls.ERC20.function("symbol"), ())])
+        return token if isinstance(answer, RejectedError) else str(answer)[:32]
+
+    # ---- asking -----------------------------------------------------------------------------------------------------
+
+    async def _ask(self, asks: Iterable[Ask]) -> list[Any]:
+        """Each answer, or the `RejectedError` of that one call. A single output comes without its record.
+
+        Raises:
+            TemporaryError: No answer.
+        """
+        wanted = list(asks)
+        if not wanted:
+            return []
+        answers = await self._reader.calls([Call(to, function.encode(*args)) for to, function, args in wanted])
+        return [_decoded(function, answer) for (_, function, _), answer in zip(wanted, answers, strict=True)]
+
+    def _name(self, selector: Selector) -> str:
+        return self._chain.peers.get(selector, str(selector))
+
+
+def _decoded(function: Function, answer: bytes | Exception) -> Any:
+    if isinstance(answer, RejectedError):
+        return answer
+    if isinstance(answer, Exception):
+        raise answer
+    try:
+        record = function.decode_result(answer)
+    except RejectedError as error:
+        return error
+    return record[0] if len(record) == 1 else record
+
+
+def _quote(token: str, answer: Any) -> Quote:
+    if isinstance(answer, CallReverted):
+        return Quote(token, None, describe_revert(answer.data) if answer.data else str(answer))
+    if isinstance(answer, RejectedError):
+        return Quote(token, None, str(answer))
+    return Quote(token, int(answer))
+
+
+def _bucket(answer: Any) -> Bucket | None:
+    if isinstance(answer, RejectedError) or not answer.isEnabled:
+        return None
+    return Bucket(answer.tokens, answer.capacity, answer.rate)
+
+
+def _or_zero(answer: Any) -> int:
+    return 0 if isinstance(answer, RejectedError) else int(answer)
+
+
+def _limit(seconds: int) -> int | None:
+    """None where the contract never calls a price stale."""
+    return int(seconds) if 0 < seconds < calls.NO_LIMIT else None
+
+
+def _number(version: str) -> str:
+    """Of "OnRamp 1.6.0": "1.6.0"."""
+    return version.rpartition(" ")[2]
+
+
+def _is_old(version: str) -> bool:
+    return version.startswith("EVM2EVM")
+
+
+def _out(counter: Counter) -> bool:
+    return counter.kind == "sent"
