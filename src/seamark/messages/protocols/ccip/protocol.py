@@ -21,6 +21,7 @@ from seamark.messages.protocols.ccip.counters import read_counters
 from seamark.messages.protocols.ccip.finality import finality_profile
 from seamark.messages.protocols.ccip.generation import PROTOCOL, UNSUPPORTED, Place, Reading, Scene
 from seamark.messages.protocols.ccip.generations import generation_of
+from seamark.messages.protocols.ccip.pools import PoolTokens
 from seamark.messages.protocols.ccip.selectors import NamedChain, SelectorTable
 from seamark.messages.settings import CcipSettings
 
@@ -88,6 +89,7 @@ class CcipProtocol:
         self._by_selector = {str(chain.selector): chain for chain in chains}
         self._table = SelectorTable(NamedChain(chain.chain_id, chain.selector, chain.name) for chain in chains)
         self._tokens: dict[tuple[ChainId, str], TokenInfo] = {}
+        self._pools = PoolTokens()
 
     @property
     def chains(self) -> Sequence[ChainRole]:
@@ -143,6 +145,10 @@ class CcipProtocol:
         chain_id = reader.chain_id
         peers = [chain.selector for chain in self._chains.values() if chain.chain_id != chain_id]
         return await read_counters(reader, contracts, self._place(chain_id), peers)
+
+    async def pool_tokens(self, reader: ChainReader, pools: Iterable[str]) -> dict[str, Address]:
+        """The tokens of pools on the reader's chain (the `source_pool` of what a 1.6 message carries)."""
+        return await self._pools.find(reader, pools)
 
     def profile(self, lane: LaneKey) -> Profile:
         """The typical finality of the lane's source (`messages.protocol.KnowsProfiles`)."""
