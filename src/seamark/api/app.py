@@ -19,8 +19,9 @@ from seamark.api.live import EventHub
 from seamark.api.names import ChainNames
 from seamark.api.page import PageFiles
 from seamark.api.parameters import refuse_unknown
-from seamark.api.ports import ChainStates, FeedReader, MessageReader, no_chains
+from seamark.api.ports import AlertDesk, ChainStates, FeedReader, MessageReader, no_chains
 from seamark.api.problems import PROBLEM_TYPE, Problem, install_problem_handlers
+from seamark.api.routes.alerts import alert_routes
 from seamark.api.routes.feeds import feed_routes
 from seamark.api.routes.health import health_routes
 from seamark.api.routes.join import JoinReader, join_routes
@@ -37,11 +38,13 @@ __all__ = ["create_app"]
 _ABOUT = (
     "Prices that Seamark publishes, the cross-chain messages that carry them, and what happens to both, live. "
     "Selectors, sequence numbers, rounds and amounts are strings (they exceed 2**53); prices and percentages are exact "
-    "decimals as strings; times are ISO 8601 in UTC; errors are problem documents (RFC 9457). The API only reads."
+    "decimals as strings; times are ISO 8601 in UTC; errors are problem documents (RFC 9457). The API only reads, but "
+    "for who has an alert and which alerts are silenced."
 )
 _TAGS = [
     {"name": "prices", "description": "Feeds and what they published."},
     {"name": "messages", "description": "Cross-chain messages from send to final state."},
+    {"name": "alerts", "description": "What is wrong now, who has it, and what was told to whom."},
     {"name": "live", "description": "What happens, as it happens."},
     {"name": "operations", "description": "Probes and metrics."},
 ]
@@ -67,6 +70,7 @@ def create_app(
     version: str,
     web_root: Path | None,
     chains: ChainStates = no_chains,
+    alerts: AlertDesk | None = None,
     join: JoinReader | None = None,
     host_names: Collection[str] | None = (),
     limits: StreamLimits = DEFAULT_LIMITS,
@@ -85,6 +89,7 @@ def create_app(
         web_root: Folder of the page; None serves the API alone.
         chains: How far each chain has been read, for the header; empty where this process does not know.
         join: Reads rounds across chains; None where no oracle's tables are.
+        alerts: Reads alerts, and changes who has them; None leaves their routes out.
         host_names: Further names that are answered beside loopback's; None answers any.
         limits: Of live streams.
     """
@@ -111,6 +116,8 @@ def create_app(
     if join is not None:
         api.include_router(join_routes(join))
     api.include_router(message_routes(messages))
+    if alerts is not None:
+        api.include_router(alert_routes(alerts))
     api.include_router(live_routes(hub, asked, chains, version, limits=limits))
     app.include_router(api)
     if web_root is not None:

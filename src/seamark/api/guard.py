@@ -21,7 +21,7 @@ from seamark.api.problems import problem_response
 __all__ = ["Guard", "is_loopback"]
 
 MAX_QUERY_BYTES = 4096  # the longest sensible set of filters, with 50 message ids, is below this
-MAX_BODY_BYTES = 64 * 1024  # nothing here takes a body; a client library may send a small one
+MAX_BODY_BYTES = 64 * 1024  # what changes something here is some hundred bytes
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 CONTENT_POLICY = (
@@ -103,7 +103,7 @@ class Guard:
             return HTTPStatus.REQUEST_URI_TOO_LONG, f"the query is longer than {MAX_QUERY_BYTES} bytes"
         length = headers.get(b"content-length", b"0")
         if b"transfer-encoding" in headers or not length.isdigit() or int(length) > MAX_BODY_BYTES:
-            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "this API only reads: send no body"
+            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "nothing here takes so large a body"
         return None
 
 

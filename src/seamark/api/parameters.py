@@ -53,8 +53,9 @@ def _known_parameters(request: Request) -> dict[str, bool]:
     """Name -> may be repeated; an operation's id is its function's name (`seamark.api.app`)."""
     wanted = request.scope["route"].name
     for operations in request.app.openapi()["paths"].values():
-        if operations["get"]["operationId"] == wanted:
-            parameters = operations["get"].get("parameters", [])
+        found = next((item for item in operations.values() if item["operationId"] == wanted), None)
+        if found is not None:
+            parameters = found.get("parameters", [])
             return {item["name"]: _is_list(item["schema"]) for item in parameters if item["in"] == "query"}
     raise LookupError(f"{wanted} is not in the OpenAPI document")
 

@@ -4,14 +4,26 @@ stores.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from seamark.api.names import ChainName
 from seamark.api.views import Chain, ChainState, Feed, LaneState, Message, MessageDetails, StageName, Update
+from seamark.api.views_alerts import Alert, AlertDetails, HistoryEntry, Silence
+from seamark.monitoring.alerts.model import Matcher
 
-__all__ = ["ChainStates", "FeedReader", "MessageFilter", "MessageReader", "Page", "chain_view", "no_chains"]
+__all__ = [
+    "AlertDesk",
+    "AlertFilter",
+    "ChainStates",
+    "FeedReader",
+    "MessageFilter",
+    "MessageReader",
+    "Page",
+    "chain_view",
+    "no_chains",
+]
 
 T = TypeVar("T")
 ChainStates = Callable[[], Awaitable[Sequence[ChainState]]]
@@ -84,6 +96,45 @@ class MessageReader(Protocol):
     async def find(self, message_id: str) -> MessageDetails | None: ...
 
     async def lanes(self) -> list[LaneState]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFilter:
+    """Which alerts; an empty field does not filter. `since` is seconds since the epoch."""
+
+    is_open: bool | None = True
+    severities: tuple[str, ...] = ()
+    kind: str = ""
+    group: str = ""
+    since: int | None = None
+
+
+class AlertDesk(Protocol):
+    """Alerts, and what people do about them."""
+
+    async def search(self, wanted: AlertFilter, cursor: str | None, limit: int) -> Page[Alert]:
+        """Those that match.
+
+        Raises:
+            ParameterError: A cursor that no page has given.
+        """
+        ...
+
+    async def find(self, alert_id: int) -> AlertDetails | None: ...
+
+    async def history(self, since: int | None, limit: int) -> list[HistoryEntry]: ...
+
+    async def acknowledge(self, alert_id: int, who: str, why: str, seconds: int | None) -> None:
+        """Raises `NoSuchAlert`, or `RejectedError` where it is resolved; as the others."""
+        ...
+
+    async def unacknowledge(self, alert_id: int, who: str) -> None: ...
+
+    async def silences(self, *, ended: bool) -> list[Silence]: ...
+
+    async def silence(self, matchers: Iterable[Matcher], who: str, why: str, seconds: int) -> Silence: ...
+
+    async def unsilence(self, silence_id: int, who: str) -> Silence: ...
 
 
 def chain_view(chain: ChainName) -> Chain:

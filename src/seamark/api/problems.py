@@ -118,7 +118,7 @@ def _on_http(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail = f"nothing is served at {request.url.path[:_SHOWN]}; /openapi.json lists what is"
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        detail = f"{request.method[:10]} is not possible here: this API only reads"
+        detail = f"{request.method[:10]} is not possible here; /openapi.json lists what is"
     return problem_response(error.status_code, detail, headers=error.headers)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from seamark.api.app import create_app
 from seamark.api.names import ChainName, ChainNames
 from seamark.api.page import find_web_root
-from seamark.api.readers import Observed, StoredChains, StoredFeeds, StoredJoin, StoredMessages
+from seamark.api.readers import Observed, StoredAlerts, StoredChains, StoredFeeds, StoredJoin, StoredMessages
 from seamark.api.service import ApiService
 from seamark.core.ids import ChainId, Selector
 from seamark.evm.settings import ChainSettings
@@ -51,6 +51,7 @@ def build_api(
         version=version,
         web_root=find_web_root(),
         chains=StoredChains(database, names),
+        alerts=StoredAlerts(database, clock.now),
         join=StoredJoin(database, names, clock=clock),
         host_names=settings.api.allowed_hosts,
     )
