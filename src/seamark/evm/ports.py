@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, TypeAlias
@@ -14,6 +14,8 @@ from seamark.evm.types import BlockHeader, BlockTag, Call, Log, LogFilter, Recei
 
 __all__ = [
     "Block",
+    "BlockLogReader",
+    "BlockLogs",
     "ChainReader",
     "Finalized",
     "Intent",
@@ -33,6 +35,35 @@ class LogReader(Protocol):
     """The part of a `ChainReader` that a second opinion on logs needs."""
 
     async def logs(self, wanted: LogFilter, first: int, last: int, *, end: Hash32 | None = None) -> list[Log]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BlockLogs:
+    """A block's header and its logs, of one endpoint at one time; `whole`: all of them, not only some addresses'."""
+
+    header: BlockHeader
+    logs: tuple[Log, ...]
+    whole: bool
+
+
+class BlockLogReader(Protocol):
+    """The part of a chain that answers what stands at a place in a block, whatever its topics are."""
+
+    async def block_logs(
+        self, number: int, addresses: Sequence[Address] = (), *, second: bool = False
+    ) -> BlockLogs | None:
+        """All logs of a block, or those of some addresses; None where no endpoint that answered has it.
+
+        With `second` of another endpoint than the one that is asked first, where there is one.
+
+        Raises:
+            TemporaryError: No endpoint could answer.
+        """
+        ...
+
+    async def access_lists(self, transactions: Sequence[Hash32]) -> list[Mapping[str, Collection[str]] | None]:
+        """Address -> storage keys that each transaction declared (EIP-2930), lower case; None for unknown ones."""
+        ...
 
 
 class ChainReader(Protocol):

@@ -74,17 +74,27 @@ class CheckedReads:
         self._settings = settings
         self._clock = clock
         self._observer = observer
+        self._final: BlockHeader | None = None
+        self._final_read_at = 0.0
 
     async def heads(self) -> Heads:
         """The newest block, and what may be taken as final."""
         tag = self._settings.finality_tag
         if tag is None:
             latest, final = await self._latest(), None
+        elif (final := self._final_still_good()) is not None:
+            latest = await self._latest()
         else:
             latest, final = await asyncio.gather(self._latest(), self._reader.header(tag))
+            self._final, self._final_read_at = final, self._clock.monotonic()
         if final is not None:
             return Heads(latest, final.number, final)
         return Heads(latest, max(0, latest.number - self._settings.finality_depth), latest)
+
+    def _final_still_good(self) -> BlockHeader | None:
+        """The newest final block, where it was asked for lately."""
+        age = self._clock.monotonic() - self._final_read_at
+        return self._final if age < self._settings.finality_interval_s else None
 
     async def headers(self, numbers: Sequence[int]) -> list[BlockHeader]:
         """One header per number, all from one endpoint."""
@@ -179,6 +189,8 @@ class CheckedReads:
 
         With `via` the first of them must be that one.
         """
+        if via is None and latest.number == base.number + 1 and latest.parent_hash == base.hash:
+            return await self._with_logs(wanted, [latest])  # linked already; its logs are asked for by its hash
         last = min(latest.number, base.number + self._settings.head_range)
         headers = await self.headers(range(base.number, last + 1))
         if headers[0].hash != base.hash:
@@ -191,6 +203,9 @@ class CheckedReads:
             raise InconsistentReplyError(f"block {via.number} was {via.hash}, now the node says otherwise")
         if not new:
             return []
+        return await self._with_logs(wanted, new)
+
+    async def _with_logs(self, wanted: LogFilter, new: Sequence[BlockHeader]) -> list[Block]:
         logs = {group.number: group.logs for group in rules.group_by_block(await self._trusted_logs(wanted, new))}
         return [Block(header.ref, logs.get(header.number, ())) for header in new]
 

@@ -18,6 +18,7 @@ from seamark.core.errors import SeamarkError, TemporaryError
 from seamark.core.ids import Address, ChainId, Hash32
 from seamark.evm.crypto import keccak256_hex
 from seamark.evm.hexdata import to_data, to_quantity
+from seamark.evm.ports import BlockLogs
 from seamark.evm.rpc.endpoint import Endpoint, Request
 from seamark.evm.rpc.errors import (
     AlreadyKnown,
@@ -31,14 +32,16 @@ from seamark.evm.rpc.errors import (
     RpcUnavailable,
     TransactionRefused,
 )
+from seamark.evm.rpc.headers import read_headers, read_one
 from seamark.evm.rpc.observer import RpcObserver, SilentObserver
+from seamark.evm.rpc.pinned import read_access_lists, read_block_logs
 from seamark.evm.rpc.pool import MAX_LAG_BLOCKS, Member, Pool
 from seamark.evm.rpc.ranges import LogRange
 from seamark.evm.rpc.wire import (
+    AccessList,
     FeeHistory,
     read_bytes,
     read_fee_history,
-    read_header,
     read_input,
     read_number,
     read_receipt,
@@ -129,7 +132,7 @@ class Chain:
         return self._had(tag) or not all(self._lacks(member.label, tag) for member in self.pool.members)
 
     async def _head(self, endpoint: Endpoint, tag: str) -> BlockHeader:
-        header = read_header(await endpoint.ask("eth_getBlockByNumber", tag, False))
+        header = await read_one(endpoint, tag)
         if header is None:
             raise BadReply(f"{endpoint.label}: it has no {tag} block")
         if tag == "latest":
@@ -145,7 +148,7 @@ class Chain:
 
         async def read(endpoint: Endpoint) -> list[BlockHeader | None]:
             nonlocal best, answered
-            found = await _read_headers(endpoint, blocks)
+            found = await read_headers(endpoint, blocks)
             answered = True
             if found.count(None) < best.count(None):
                 best = found
@@ -195,7 +198,7 @@ class Chain:
     @staticmethod
     async def _read_tagged(endpoint: Endpoint, tag: str) -> BlockHeader | None:
         try:
-            return read_header(await endpoint.ask("eth_getBlockByNumber", tag, False))
+            return await read_one(endpoint, tag)
         except (BlockOutOfRange, RequestRefused):
             return None
         except RpcUnavailable as error:
@@ -236,6 +239,34 @@ class Chain:
                 )
         except TimeoutError as error:
             raise RpcTimeout(f"chain {self.chain_id}: no second opinion within {deadline:g} s") from error
+
+    async def block_logs(
+        self, number: int, addresses: Sequence[Address] = (), *, second: bool = False
+    ) -> BlockLogs | None:
+        """All logs of a block, or those of some addresses; None where no endpoint that answered has the block.
+
+        With `second` and several endpoints, not of the one that is asked first: `TemporaryError` where no other can.
+        """
+        lacking = False
+
+        async def read(endpoint: Endpoint) -> BlockLogs:
+            nonlocal lacking
+            try:
+                return await read_block_logs(endpoint, number, addresses)
+            except BlockOutOfRange:
+                lacking = True
+                raise
+
+        try:
+            return await self.pool.ask(read, second=second and len(self.pool.members) > 1)
+        except TemporaryError:
+            if lacking:
+                return None
+            raise
+
+    async def access_lists(self, transactions: Sequence[Hash32]) -> list[AccessList | None]:
+        """What each transaction declared (EIP-2930), all of one endpoint; None for one that it does not have."""
+        return await self.pool.ask(lambda endpoint: read_access_lists(endpoint, transactions), about_head=True)
 
     # ---- state ------------------------------------------------------------------------------------------------------
 
@@ -399,22 +430,6 @@ class Witness:
     async def logs(self, wanted: LogFilter, first: int, last: int, *, end: Hash32 | None = None) -> list[Log]:
         """As `Chain.logs`; raises `TemporaryError` where no other endpoint is of use now."""
         return await self._chain.logs(wanted, first, last, end=end, second=True)
-
-
-async def _read_headers(endpoint: Endpoint, blocks: Sequence[BlockTag]) -> list[BlockHeader | None]:
-    requests = [Request("eth_getBlockByNumber", (_block(block), False)) for block in blocks]
-    found: list[BlockHeader | None] = []
-    for block, answer in zip(blocks, await endpoint.ask_many(requests), strict=True):
-        if isinstance(answer, BlockOutOfRange):
-            found.append(None)
-            continue
-        if isinstance(answer, Exception):
-            raise answer
-        header = read_header(answer)
-        if header is not None and isinstance(block, int) and header.number != block:
-            raise BadReply(f"{endpoint.label}: block {header.number} was sent for block {block}")
-        found.append(header)
-    return found
 
 
 def _read_or_error(answer: msgspec.Raw | Exception, read: Callable[[msgspec.Raw], bytes]) -> bytes | Exception:

@@ -30,6 +30,7 @@ from seamark.evm.rpc.errors import (
     RpcTimeout,
     RpcUnavailable,
 )
+from seamark.evm.rpc.lean import Lean
 from seamark.evm.rpc.limits import FIRST_BATCH, MAX_BATCH, BlockRange, InFlight, StepLimit
 from seamark.evm.rpc.observer import RpcObserver
 from seamark.runtime.clock import Clock
@@ -107,6 +108,7 @@ class Endpoint:
         self.block_range = BlockRange(clock)
         self.batch_size = StepLimit(FIRST_BATCH, MAX_BATCH, clock)
         self.in_flight = InFlight(clock)
+        self.lean = Lean(clock)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.label})"

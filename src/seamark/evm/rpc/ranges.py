@@ -25,8 +25,9 @@ from seamark.evm.rpc.errors import (
     ResultTooLarge,
     RpcTimeout,
 )
+from seamark.evm.rpc.headers import header_request, header_result
 from seamark.evm.rpc.observer import RpcObserver
-from seamark.evm.rpc.wire import read_header, read_logs
+from seamark.evm.rpc.wire import read_logs
 from seamark.evm.types import BlockHeader, Log, LogFilter
 
 __all__ = ["LogRange"]
@@ -161,17 +162,32 @@ class LogRange:
             "address": self._wanted.addresses,
             "topics": [self._wanted.topics],
         }
-        answers = await self._endpoint.ask_together(
-            [Request("eth_getLogs", (parameters,)), Request("eth_getBlockByNumber", (to_quantity(self._last), False))]
+        if self._end is not None and first == self._last and self._endpoint.lean.known:
+            pinned = await self._ask_pinned(self._end, parameters)
+            if pinned is not None:
+                return pinned
+        logs_raw, header_raw = await self._endpoint.ask_together(
+            [Request("eth_getLogs", (parameters,)), header_request(self._endpoint, self._last)]
         )
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
-        logs_raw, header_raw = (answer for answer in answers if not isinstance(answer, Exception))
-        header = self._check_header(read_header(header_raw))
+        if isinstance(logs_raw, Exception):
+            raise logs_raw
+        header = self._check_header(header_result(self._endpoint, header_raw))
         logs = read_logs(logs_raw, self._wanted, first, last)
         if logs and logs[-1].block_number == header.number and logs[-1].block_hash != header.hash:
             raise BadReply(f"its logs of block {header.number} are of another block than its header")
+        return logs
+
+    async def _ask_pinned(self, block: Hash32, parameters: dict[str, Any]) -> list[Log] | None:
+        """One block by its hash; None where the endpoint shows no sign of that block, or cannot be asked so."""
+        wanted = {"blockHash": block, "address": parameters["address"], "topics": parameters["topics"]}
+        logs_raw, count_raw = await self._endpoint.ask_together(
+            [Request("eth_getLogs", (wanted,)), Request("eth_getBlockTransactionCountByHash", (block,))]
+        )
+        if isinstance(logs_raw, Exception) or isinstance(count_raw, Exception) or bytes(count_raw) == b"null":
+            return None
+        logs = read_logs(logs_raw, self._wanted, self._last, self._last)
+        if any(log.block_hash != block for log in logs):
+            raise BadReply(f"logs of another block than {block} were sent for it")
         return logs
 
     def _check_header(self, header: BlockHeader | None) -> BlockHeader:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -20,12 +20,15 @@ from seamark.evm.rpc.errors import BadReply
 from seamark.evm.types import BlockHeader, Log, LogFilter, Receipt
 
 __all__ = [
+    "AccessList",
     "FeeHistory",
+    "read_access_list",
     "read_bytes",
     "read_fee_history",
     "read_header",
     "read_input",
     "read_logs",
+    "read_logs_of",
     "read_number",
     "read_receipt",
 ]
@@ -83,6 +86,16 @@ class _Transaction(msgspec.Struct):
     input: str
 
 
+class _Declared(msgspec.Struct):
+    address: str
+    storageKeys: list[str]  # noqa: N815
+
+
+class _Declaring(msgspec.Struct):
+    hash: str
+    accessList: list[_Declared] | None = None  # noqa: N815
+
+
 class _FeeHistory(msgspec.Struct):
     baseFeePerGas: list[str] | None = None  # noqa: N815
     reward: list[list[str]] | None = None
@@ -93,9 +106,13 @@ _HEADER: Final = msgspec.json.Decoder(_Header | None)
 _RECEIPT: Final = msgspec.json.Decoder(_Receipt | None)
 _TRANSACTION: Final = msgspec.json.Decoder(_Transaction | None)
 _FEES: Final = msgspec.json.Decoder(_FeeHistory)
+_DECLARING: Final = msgspec.json.Decoder(_Declaring | None)
 _TEXT: Final = msgspec.json.Decoder(str)
 
 _T = TypeVar("_T")
+
+AccessList: TypeAlias = Mapping[str, Collection[str]]
+"""Address -> storage keys, all lower case (EIP-2930)."""
 
 
 def read_number(raw: msgspec.Raw) -> int:
@@ -139,6 +156,20 @@ def read_logs(raw: msgspec.Raw, wanted: LogFilter, first: int, last: int) -> lis
         BadReply: A log that was not asked for, a pending or removed one, one twice, or two hashes for one block.
     """
     return _checked(lambda: _logs(_LOGS.decode(raw), wanted, first, last))
+
+
+def read_logs_of(raw: msgspec.Raw, header: BlockHeader, addresses: Collection[Address]) -> list[Log]:
+    """All logs of one block in order, or those of some addresses (none: of all).
+
+    Raises:
+        BadReply: A log of another block, or that was not asked for.
+    """
+    return _checked(lambda: _logs_of(_LOGS.decode(raw), header, addresses))
+
+
+def read_access_list(raw: msgspec.Raw, transaction: Hash32) -> AccessList | None:
+    """What a transaction declared; empty where its kind declares nothing; None for null."""
+    return _checked(lambda: _access_list(_DECLARING.decode(raw), transaction))
 
 
 def read_fee_history(raw: msgspec.Raw) -> FeeHistory:
@@ -255,6 +286,29 @@ def _logs(replies: Sequence[_Log], wanted: LogFilter, first: int, last: int) -> 
     logs.sort(key=_position)
     _check_order(logs)
     return logs
+
+
+def _logs_of(replies: Sequence[_Log], header: BlockHeader, addresses: Collection[Address]) -> list[Log]:
+    logs = _to_logs(replies)
+    for log in logs:
+        if log.block_number != header.number or log.block_hash != header.hash:
+            raise BadReply(f"a log of block {log.block_number} {log.block_hash} was sent for {header.hash}")
+        if addresses and log.address not in addresses:
+            raise BadReply(f"a log of {log.address} was sent that does not match the filter")
+    logs.sort(key=_position)
+    _check_order(logs)
+    return logs
+
+
+def _access_list(reply: _Declaring | None, transaction: Hash32) -> AccessList | None:
+    if reply is None:
+        return None
+    if _hash(reply.hash) != transaction:
+        raise BadReply(f"the transaction is {reply.hash}, not {transaction}")
+    found: dict[str, set[str]] = {}
+    for item in reply.accessList or ():
+        found.setdefault(_address(item.address), set()).update(map(_hash, item.storageKeys))
+    return found
 
 
 def _position(log: Log) -> Any:
