@@ -245,15 +245,17 @@ class Bed:
         (receipt,) = await side.admin.run([Tx(side.at[contract], data, label=function)], abi=artifact.abi)
         return receipt
 
-    async def replace_on_ramp(self, source: Side, destination: Side) -> None:
-        """A second OnRamp takes the first one's place on the router; the OffRamp accepts messages of both."""
+    async def replace_on_ramp(self, source: Side, destination: Side, *, keep_old: bool = True) -> None:
+        """A second OnRamp takes the first one's place on the router; the OffRamp accepts messages of both, or of the
+        new one alone.
+        """
         draft = Draft(source.admin, await source.admin.nonce())
         old, at = source.at.pop("on_ramp"), source.at
         static = (source.selector, at["arm_proxy"], 100_000, at["registry"])
         _add(source, draft, "on_ramp", ccip_artifact(V2, "onramp"), static, (at["quoter"], False, source.admin.address))
         _route(source, destination, draft)
         await draft.send()
-        accepted = [_encode_address([ramp]) for ramp in (old, source.on_ramp)]
+        accepted = [_encode_address([ramp]) for ramp in ((old, source.on_ramp) if keep_old else (source.on_ramp,))]
         accept: tuple[Any, ...] = (destination.router, source.selector, True, accepted, [destination.resolver], [])
         await self.call(
             destination, ccip_artifact(V2, "offramp"), "off_ramp", "applySourceChainConfigUpdates", [accept]
