@@ -29,9 +29,9 @@ from seamark.core.errors import SettingsError
 from seamark.core.units import Seconds
 from seamark.evm.settings import ChainSettings
 from seamark.messages.judgement.settings import MessagesSettings
+from seamark.messages.protocols.ccip.settings import CcipSettings
 from seamark.messages.protocols.hyperlane.settings import HyperlaneSettings
 from seamark.messages.recovery.settings import RecoverySettings
-from seamark.messages.settings import CcipSettings
 from seamark.monitoring.settings import AlertSettings
 from seamark.oracle.settings import OracleSettings
 from seamark.runtime.settings import Duration, Host, Port, SettingsModel, load_settings

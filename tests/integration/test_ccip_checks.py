@@ -125,7 +125,7 @@ async def test_runway(world: World) -> None:
     sender = rich(world)
     async with of_world(world) as home:
         link = (await home.look([sender])).senders[0].link
-        check = await home.look([sender], burns={sender.address: link / DAY})
+        check = await home.look([sender], burns={(sender.address, world.home.link): link / DAY})
     assert check.senders[0].runway == pytest.approx(DAY)
     assert kinds(check, [sender]) == [("runway_short", "warning")]
 

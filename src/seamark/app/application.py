@@ -31,6 +31,7 @@ import seamark
 from seamark.api.service import ApiService
 from seamark.app.alerts import Alerts, open_alerting
 from seamark.app.chains import Chains, make_sender, open_settings_signer
+from seamark.app.checks import ccip_check_service
 from seamark.app.drift import DriftMeter
 from seamark.app.monitors import MONITORS, message_monitor
 from seamark.app.naming import calling
@@ -227,6 +228,21 @@ async def _add_monitor(app: Application, chains: Chains, name: str) -> None:
     for service in (monitor.judging.judge, monitor.judging.reconciler):
         app.services.append(service)
         app.health.register(service.name, service.health, required=False)
+    if name == CCIP_MONITOR:
+        _add_checks(app, chains)
+
+
+def _add_checks(app: Application, chains: Chains) -> None:
+    checks = ccip_check_service(
+        app.settings,
+        chains=chains,
+        database=app.database,
+        registry=app.registry,
+        alerts=app.alerts,
+        clock=app.clock,
+    )
+    app.services.append(checks)
+    app.health.register(checks.name, checks.health, required=False)
 
 
 def _add_api(app: Application) -> None:

@@ -23,7 +23,7 @@ from seamark.evm.rpc import SilentObserver
 from seamark.evm.rpc.endpoint import Endpoint
 from seamark.evm.rpc.wire import read_number
 from seamark.evm.settings import ChainSettings
-from seamark.messages.settings import ccip_from_environment
+from seamark.messages.protocols.ccip.settings import ccip_from_environment
 from seamark.oracle.settings import ENVIRONMENT_CHAIN
 from seamark.oracle.settings import from_environment as oracle_from_environment
 from seamark.runtime.clock import Clock, SystemClock

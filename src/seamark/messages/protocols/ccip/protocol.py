@@ -23,7 +23,7 @@ from seamark.messages.protocols.ccip.generation import PROTOCOL, UNSUPPORTED, Pl
 from seamark.messages.protocols.ccip.generations import generation_of
 from seamark.messages.protocols.ccip.pools import PoolTokens
 from seamark.messages.protocols.ccip.selectors import NamedChain, SelectorTable
-from seamark.messages.settings import CcipSettings
+from seamark.messages.protocols.ccip.settings import CcipSettings
 
 __all__ = ["CcipChain", "CcipProtocol", "ccip_chains"]
 

@@ -75,7 +75,7 @@ class HyperlaneProtocol:
     """
 
     name = PROTOCOL
-    sequence_scope: Final = "channel"
+    numbering: Final = "source"
 
     def __init__(self, chains: Sequence[HyperlaneChain]) -> None:
         self._chains = {chain.chain_id: chain for chain in chains}

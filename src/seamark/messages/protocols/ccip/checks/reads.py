@@ -47,7 +47,7 @@ Ask: TypeAlias = tuple[Address, Function, tuple[Any, ...]]
 @dataclass(frozen=True, slots=True)
 class Chain:
     """What to look at. `contracts` are those that discovery found, `peers` the watched chains by selector, `burns` what
-    each sender spent in LINK per second.
+    a sender spends of a fee token per second.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Chain:
     counters: Sequence[Counter] = ()
     senders: Sequence[SenderSettings] = ()
     pools: Sequence[Address] = ()
-    burns: Mapping[str, float] = field(default_factory=dict)
+    burns: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
 async def check_chain(reader: ChainReader, chain: Chain) -> ChainCheck:
@@ -276,7 +276,7 @@ class _Look:
                     link=balance,
                     native=await self._reader.balance(sender.address),
                     allowance=allowance,
-                    burn=self._chain.burns.get(sender.address),
+                    burn=self._chain.burns.get((sender.address, link or "")),
                 )
             )
         return tuple(found)

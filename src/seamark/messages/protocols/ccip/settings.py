@@ -1,4 +1,4 @@
-"""Settings of the message monitors."""
+"""Settings of the CCIP monitor."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from seamark.core.ids import Address, ChainId
 from seamark.core.units import Seconds, parse_duration
 from seamark.evm.address import AddressError, parse_address
 from seamark.evm.settings import AddressText, ChainSettings, RpcUrl, SelectorText
+from seamark.messages.protocols.ccip.checks.settings import ChecksSettings
 from seamark.runtime.settings import SettingsModel, parse_environment
 
 __all__ = ["CcipChainSettings", "CcipSettings", "ccip_from_environment"]
@@ -33,6 +34,7 @@ class CcipSettings(SettingsModel):
     """Which chains' CCIP messages to follow. A lane is seen whole when both of its ends are listed."""
 
     chains: tuple[CcipChainSettings, ...] = ()
+    checks: ChecksSettings = ChecksSettings()
 
     @model_validator(mode="after")
     def _each_chain_once(self) -> Self:

@@ -9,7 +9,7 @@ from seamark.core.ids import ChainId
 from seamark.evm.settings import ChainSettings
 from seamark.messages.protocols.ccip import ccip_chains
 from seamark.messages.protocols.ccip.selectors import NamedChain, SelectorTable, published_selectors
-from seamark.messages.settings import CcipSettings, ccip_from_environment
+from seamark.messages.protocols.ccip.settings import CcipSettings, ccip_from_environment
 from seamark.runtime.settings import validate_settings
 
 ROUTER = "0x80226fc0Ee2b096224EeAc085Bb9a8cba1146f7D"
