@@ -386,7 +386,7 @@ def _subject(source: Selector | None) -> bytes:
 # ---- deployment ------------------------------------------------------------------------------------------------------
 
 
-async def open_bed(sides: tuple[Side, Side], version: str = "1.5") -> Bed:
+async def open_bed(sides: tuple[Side, Side], version: str = "1.5", *, route: bool = True) -> Bed:
     """Deploy on two chains and open both lanes. What `at` holds already (router, link, wrapped_native, registry) is
     used, the rest is deployed.
     """
@@ -399,11 +399,15 @@ async def open_bed(sides: tuple[Side, Side], version: str = "1.5") -> Bed:
         _connect_pools(side, peer, draft)
         await draft.send()
     one, other = sides
-    return Bed(await open_lane(one, other, version), await open_lane(other, one, version))
+    return Bed(
+        await open_lane(one, other, version, route=route),
+        await open_lane(other, one, version, route=route),
+    )
 
 
-async def beside(world: World, version: str = "1.5") -> Bed:
-    """The same lanes on the routers of a world, whose own ramps are of 1.6: the routers send through the new ones.
+async def beside(world: World, version: str = "1.5", *, route: bool = True) -> Bed:
+    """The same lanes on the routers of a world, whose own ramps are of 1.6: the routers send through the new ones,
+    unless `route` is false.
 
     The chains get an RMNRemote with RMN 1.5 behind it, and the proxy is told so.
     """
@@ -415,7 +419,7 @@ async def beside(world: World, version: str = "1.5") -> Bed:
         at["registry"] = chain.token_admin_registry
         wallet = world.wallet(role, remote=bool(index))
         sides.append(Side(chain.name, chain.selector, node, wallet, world.devnet.anvils[index], role, at))
-    return await open_bed((sides[0], sides[1]), version)
+    return await open_bed((sides[0], sides[1]), version, route=route)
 
 
 async def open_lane(
