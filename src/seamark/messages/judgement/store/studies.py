@@ -29,8 +29,11 @@ _SENT_AND_FINAL = Fact.SENT | Fact.FINALIZED
 
 
 def window(connection: Connection, lane_id: int, since: int, until: int) -> list[Slice]:
-    """The first messages of each part of a span of time, for `limits.learn`."""
-    bounds = [since + (until - since) * part // SLICES for part in range(SLICES + 1)]
+    """The first messages of each part of a span of time, for `limits.learn`; a younger lane's parts are shorter."""
+    begin = _edge_time(connection, lane_id, since, until, newest=False)
+    if begin is None:
+        return []
+    bounds = [begin + (until - begin) * part // SLICES for part in range(SLICES + 1)]
     return [_slice(connection, lane_id, first, last) for first, last in itertools.pairwise(bounds)]
 
 
