@@ -12,6 +12,7 @@ from typing import Any
 
 from seamark.api.app import create_app
 from seamark.api.page import find_web_root
+from seamark.api.ports import AlertDesk
 from seamark.api.service import ApiService
 from seamark.api.settings import ApiSettings
 from seamark.api.sse import StreamLimits
@@ -66,7 +67,12 @@ async def opened_story(path: Path) -> AsyncIterator[Story]:
 
 @asynccontextmanager
 async def serving(
-    story: Story, *, port: int = 0, limits: StreamLimits | None = None, settings: dict[str, Any] | None = None
+    story: Story,
+    *,
+    port: int = 0,
+    limits: StreamLimits | None = None,
+    settings: dict[str, Any] | None = None,
+    alerts: AlertDesk | None = None,
 ) -> AsyncIterator[ServedApi]:
     """The API on 127.0.0.1 until the block ends."""
     health = HealthRegistry()
@@ -86,6 +92,7 @@ async def serving(
         version="0.0.0",
         web_root=find_web_root(),
         chains=story.chains,
+        alerts=alerts,
         limits=limits or StreamLimits(),
     )
     service = ApiService(ApiSettings.model_validate({"port": port, **(settings or {})}), app)
