@@ -28,6 +28,17 @@ from tests.unit.messages.ccip_v2_0.golden import ENCODED, HOME, IDS, REMOTE
 EMPTY = MessageV1(1, 2, 3, 4, 5, bytes(4), bytes(32), b"", b"", b"", b"")
 NARROW, WIDE = 255, 65_535
 
+PRE_RELEASE = bytes.fromhex(
+    "01304611b6affba76a8f90b8876dee6538000000000000000d00058490000000000000fc76ef6af690994784894d58b10eecf323c6140cf609"
+    "ff501c1052b935fefa0520000000000000000000000000639c66c134293be91bc2263cc96f59fe5b2a143b143039886f3e597dfd3171aa6397"
+    "b709a4f68956ac200000000000000000000000009d087fc03ae39b088326b67fa3c788236645b717149d087fc03ae39b088326b67fa3c78823"
+    "6645b717000000af0100000000000000000000000000000000000000000000000000000000000003e820000000000000000000000000c012c4"
+    "cb0acb2a859e10a0ed04ffacac60ac2b2c20000000000000000000000000dd39c3e7ebaec7739a55250275ddb44b1b37230f14c82ee0dac12f"
+    "2d9460d2ae0edc0789a92ac2e674149d087fc03ae39b088326b67fa3c788236645b71700200000000000000000000000000000000000000000"
+    "0000000000000000000000120000"
+)
+"""From a test network, before the release: its finality has two bytes."""
+
 shorts = st.binary(max_size=40)
 transfers = st.builds(
     TokenTransferV1,
@@ -172,6 +183,25 @@ class TestStrict:
     def test_only_bare_addresses_are_hashed(self) -> None:
         with pytest.raises(MessageError):
             ccv_and_executor_hash([bytes(32)], bytes(20))
+
+
+class TestPreRelease:
+    """Contracts of test networks wrote the finality in two bytes before 2.0.0 was released."""
+
+    def test_its_id_is_made_the_same_way(self) -> None:
+        assert message_id(PRE_RELEASE) == "0x985661989074adde4b0c45fdfa4de9c5bc4a6c1c553e93e9303b150bc514fc51"
+
+    def test_it_is_refused_and_not_misread(self) -> None:
+        with pytest.raises(MessageError):
+            decode_message(PRE_RELEASE)
+
+    def test_with_two_bytes_more_it_is_a_message_of_today(self) -> None:
+        at = 1 + 8 + 8 + 8 + 4 + 4
+        message = decode_message(PRE_RELEASE[:at] + bytes(2) + PRE_RELEASE[at:])
+        assert message.number == 13
+        assert message.on_ramp[12:].hex() == "639c66c134293be91bc2263cc96f59fe5b2a143b"
+        assert message.transfer is not None
+        assert (message.transfer.amount, message.transfer.extra_data[-1]) == (1000, 18)
 
 
 class TestFinality:

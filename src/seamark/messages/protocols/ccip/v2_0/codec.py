@@ -8,8 +8,9 @@ id. The format is packed, big-endian, without padding:
     | u16+token transfer | u16+data
 
 Addresses of the source side are padded to the chain's own form (32 bytes on EVM), those of the destination are bare (20
-bytes on EVM). Reading is strict: any byte string that is read is written back as it was. Source: `MessageV1Codec.sol`
-and `FinalityCodec.sol` of @chainlink/contracts-ccip 2.0.0.
+bytes on EVM). Reading is strict: any byte string that is read is written back as it was. Contracts that ran on test
+networks before 2.0.0 wrote the finality in two bytes under the same version number; their messages are refused.
+Source: `MessageV1Codec.sol` and `FinalityCodec.sol` of @chainlink/contracts-ccip 2.0.0.
 """
 
 from __future__ import annotations
