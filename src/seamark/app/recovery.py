@@ -23,12 +23,14 @@ from seamark.core.ids import Address, ChainId, Hash32
 from seamark.evm.metrics import RpcMetrics
 from seamark.evm.ports import Intent, Signer
 from seamark.messages.protocols.ccip.recoverers import ccip_recovery
+from seamark.messages.protocols.ccip.v2_0.proofs import IndexerProofs, ProofSource
 from seamark.messages.recovery.model import Case, ExecutionState, Gas
 from seamark.messages.recovery.port import ExecutionChain
 from seamark.messages.recovery.rules import refusal
 from seamark.messages.recovery.service import BUILT, SENT, Examination, Prepared, RecoveryDesk
 from seamark.runtime.clock import Clock
 from seamark.runtime.http import make_session
+from seamark.runtime.http_get import get_bytes
 from seamark.settings import Settings
 from seamark.storage.database import Database
 from seamark.storage.events import read_events
@@ -37,7 +39,7 @@ __all__ = ["Author", "RecoveryOffice", "Result", "open_recovery"]
 
 DAY_MS = 86_400_000
 PAGE = 5_000
-PROTOCOLS = (ccip_recovery(),)
+MAX_PROOF_BYTES = 1_000_000  # of an indexer's answer: some results of a few kilobytes, and the message
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,15 @@ class Result:
 class RecoveryOffice:
     """What commands ask."""
 
-    def __init__(self, settings: Settings, database: Database, chains: Chains, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, chains: Chains, clock: Clock, proofs: Sequence[ProofSource] = ()
+    ) -> None:
         self._settings = settings
         self._database = database
         self._chains = chains
         self._clock = clock
         self._by_id: dict[ChainId, ExecutionChain] = {}
-        self._desk = RecoveryDesk(database=database, protocols=PROTOCOLS, chains=self._by_id)
+        self._desk = RecoveryDesk(database=database, protocols=[ccip_recovery(proofs)], chains=self._by_id)
 
     # ---- looking ----------------------------------------------------------------------------------------------------
 
@@ -214,11 +218,31 @@ class RecoveryOffice:
 
 
 @asynccontextmanager
-async def open_recovery(settings: Settings, database: Database, *, clock: Clock) -> AsyncIterator[RecoveryOffice]:
-    """Ready to be asked; chains are opened when a message needs them."""
+async def open_recovery(
+    settings: Settings,
+    database: Database,
+    *,
+    clock: Clock,
+    proofs: Sequence[ProofSource] = (),
+    indexers: Sequence[str] = (),
+) -> AsyncIterator[RecoveryOffice]:
+    """Ready to be asked; chains are opened when a message needs them.
+
+    Args:
+        settings: With the chains.
+        database: The ledger's.
+        clock: For the chains.
+        proofs: What is known of verifier results already.
+        indexers: Base addresses to ask for verifier results, after `proofs`.
+    """
     async with make_session() as session:
+
+        async def get(url: str) -> bytes | None:
+            return await get_bytes(session, url, limit=MAX_PROOF_BYTES)
+
         chains = Chains(settings.chains, session, clock, RpcMetrics(CollectorRegistry()), settings.start_timeout)
+        sources = [*proofs, *(IndexerProofs(url, get) for url in indexers)]
         try:
-            yield RecoveryOffice(settings, database, chains, clock)
+            yield RecoveryOffice(settings, database, chains, clock, sources)
         finally:
             await chains.close()

@@ -33,6 +33,7 @@ from seamark.core.ids import Address
 from seamark.core.units import parse_duration
 from seamark.evm.address import AddressError, parse_address
 from seamark.messages.model import Stage
+from seamark.messages.protocols.ccip.v2_0.proofs import GivenProofs, ProofSource, read_proofs
 from seamark.messages.recovery.model import Gas
 from seamark.messages.recovery.service import Examination, Prepared
 from seamark.messages.recovery.view import examination_view, prepared_view
@@ -55,6 +56,8 @@ RECOVER_HELP = (
     "Without --send nothing is signed. --out writes the unsigned transaction, --calldata prints its data alone. "
     "--send signs with recovery.signer of the settings after you have typed the first digits of the message id; --yes "
     "spares that where recovery.policy of the settings allows it.\n\n"
+    "What verifiers said of a CCIP 2.0 message comes from an earlier attempt, from --verifier-results or from "
+    "--indexer.\n\n"
     "--all-of home:remote and --sender 0x… take all that failed or wait, in the order in which they must go.\n\n"
     "Exit codes: 0 possible, built or recovered; 1 failed; 2 wrong settings or arguments; 3 not now."
 )
@@ -80,6 +83,8 @@ class Wish:
     operator: str
     timeout_s: float
     as_json: bool
+    proofs: Sequence[ProofSource] = ()
+    indexers: Sequence[str] = ()
 
 
 def recover(
@@ -98,6 +103,16 @@ def recover(
     token_gas: Annotated[
         int | None,
         typer.Option("--token-gas", min=1, help="Gas for the pool of each token.", rich_help_panel=HOW),
+    ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--verifier-results", metavar="FILE", help="CCIP 2.0: an indexer's answer, saved.", rich_help_panel=HOW
+        ),
+    ] = None,
+    indexer: Annotated[
+        list[str] | None,
+        typer.Option("--indexer", metavar="URL", help="CCIP 2.0: ask it for verifier results.", rich_help_panel=HOW),
     ] = None,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Build it although a trial failed.", rich_help_panel=HOW)
@@ -143,6 +158,8 @@ def recover(
         operator=by or operator_name(),
         timeout_s=_timeout(timeout),
         as_json=as_json,
+        proofs=() if results is None else (_read_results(results),),
+        indexers=indexer or (),
     )
     _check(wish)
     configure_logs(level="error")
@@ -169,7 +186,9 @@ def _check(wish: Wish) -> None:
 async def _recover(config: Path | None, database: str | None, wish: Wish, end: Callable[[int], None]) -> None:
     async with (
         open_ledger(config, database) as ledger,
-        open_recovery(ledger.settings, ledger.database, clock=SystemClock()) as office,
+        open_recovery(
+            ledger.settings, ledger.database, clock=SystemClock(), proofs=wish.proofs, indexers=wish.indexers
+        ) as office,
     ):
         end(await _Session(ledger, office, wish).run())
 
@@ -372,6 +391,16 @@ def _write(path: Path, unsigned: Sequence[dict[str, str]]) -> None:
         raise SettingsError(
             "--out", f"{path} cannot be written ({error.strerror})", remedy="name another file"
         ) from error
+
+
+def _read_results(path: Path) -> ProofSource:
+    try:
+        return GivenProofs(read_proofs(path.read_bytes()))
+    except OSError as error:
+        problem = f"{path} cannot be read ({error.strerror})"
+        raise SettingsError("--verifier-results", problem, remedy="name a file that is there") from error
+    except RejectedError as error:
+        raise SettingsError("--verifier-results", error.message, remedy=error.remedy) from error
 
 
 def _address(option: str, text: str) -> Address:

@@ -19,13 +19,14 @@ from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
-from seamark.core.errors import RejectedError
+from seamark.core.errors import RejectedError, TemporaryError
 from seamark.core.ids import Address, Hash32
 from seamark.evm.abi import DecodeError
 from seamark.evm.address import parse_address
 from seamark.evm.hexdata import hash32, parse_data
 from seamark.messages.protocols.ccip.v2_0 import events
 from seamark.messages.protocols.ccip.v2_0.codec import message_id
+from seamark.runtime.logs import redact_url
 
 __all__ = ["Attempt", "GivenProofs", "IndexerProofs", "Proof", "ProofSource", "attempts_in", "read_proofs"]
 
@@ -190,6 +191,9 @@ class IndexerProofs:
     get: Get
 
     async def find(self, name: Hash32) -> Sequence[Proof]:
-        body = await self.get(f"{self.url.rstrip('/')}/v1/verifierresults/{name}")
+        try:
+            body = await self.get(f"{self.url.rstrip('/')}/v1/verifierresults/{name}")
+        except TemporaryError as error:
+            raise TemporaryError(f"the indexer at {redact_url(self.url)} does not answer: {error.message}") from error
         found = {} if body is None else read_proofs(body)
         return [found[name]] if name in found else []
