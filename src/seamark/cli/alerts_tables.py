@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -20,7 +21,8 @@ _SECONDS: Final = len("2026-11-21T07:30:00")
 
 def print_table(table: Table) -> None:
     """As wide as the terminal; in a pipe, wide."""
-    console.print(table, soft_wrap=False, width=None if console.is_terminal else PIPE_WIDTH)
+    target = console if console.is_terminal else Console(file=console.file, width=PIPE_WIDTH, highlight=False)
+    target.print(table, soft_wrap=False)
 
 
 def alerts_table(alerts: Sequence[Alert]) -> Table:
