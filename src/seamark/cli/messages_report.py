@@ -34,7 +34,7 @@ from seamark.messages.reports.render.html import to_html
 from seamark.messages.reports.render.markdown import to_markdown
 from seamark.messages.reports.render.terminal import to_terminal
 from seamark.messages.reports.rules import period_of
-from seamark.messages.reports.store import chain_ends, scope_lanes
+from seamark.messages.reports.store import PAYLOADS_AT_MOST, chain_ends, scope_lanes
 from seamark.oracle.payload import read_price_update
 
 __all__ = ["HELP", "Format", "report"]
@@ -66,6 +66,7 @@ class _Wish:
     form: Format
     out: Path | None
     compare: bool
+    payloads: int
     now: int
 
 
@@ -83,13 +84,16 @@ def report(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write it here instead of printing it.")] = None,
     compare: Annotated[bool, typer.Option("--compare/--no-compare", help="With the period before.")] = True,
+    payloads: Annotated[
+        int, typer.Option("--payloads", min=0, help="Compare so many of the newest payloads for replays.")
+    ] = PAYLOADS_AT_MOST,
     as_json: Annotated[bool, typer.Option("--json", help="As --format json.")] = False,
     config: ConfigOption = None,
     database: DatabaseOption = None,
 ) -> None:
     now = now_s()
     period = _period({"daily": daily, "weekly": weekly, "monthly": monthly}, start, end, now)
-    wish = _Wish(period, lane, Format.JSON if as_json else _format(form, out), out, compare, now)
+    wish = _Wish(period, lane, Format.JSON if as_json else _format(form, out), out, compare, payloads, now)
     run_until_stopped(_report(config, database, wish))
 
 
@@ -132,6 +136,7 @@ def _build(connection: Connection, *, ledger: Ledger, wish: _Wish, told: Callabl
         identify=_round,
         told=told,
         compare=wish.compare,
+        payloads=wish.payloads,
     )
     return build_report(connection, question)
 

@@ -39,6 +39,7 @@ ERRORS: Final = 20
 EXAMPLES: Final = 3
 PARTIES: Final = 10
 TWICE: Final = 20
+SIZES: Final = 12
 HABITS: Final = 5
 STEPS: Final = 9
 
@@ -61,6 +62,7 @@ class Question:
         lanes: Numbers of the lanes; None: all.
         lanes_chosen: The same in words, for the title.
         identify: What a payload is a round of; None for what is no price update.
+        payloads: How many of the newest payloads to compare with each other.
         told: Hears what is being counted, and how much of all is done (0 to 1).
     """
 
@@ -71,6 +73,7 @@ class Question:
     identify: Callable[[str], str | None] = _no_update
     told: Callable[[str, float], None] = _silent
     compare: bool = True
+    payloads: int = store.PAYLOADS_AT_MOST
 
 
 @dataclass(slots=True)
@@ -115,20 +118,19 @@ def build_report(connection: Connection, question: Question) -> Report:
     fees_before = store.sum_fees(connection, scope.before, question.period.length) if question.compare else []
     work.begin("throughput")
     hours = store.count_steps(connection, scope, rules.HOUR_S)
-    buckets = _buckets(work, fees)
+    buckets = _buckets(work, fees, hours)
     work.begin("outliers and errors")
     more, outliers = _outliers(work)
     errors = _errors(work)
     work.begin("who")
-    in_all = {side: store.count_parties(connection, scope, side) for side in ("sender", "receiver")}
-    known = {
-        side: store.parties(connection, scope, side, in_all=count, limit=PARTIES) for side, count in in_all.items()
-    }
+    senders_in_all, senders = store.parties(connection, scope, "sender", PARTIES)
+    receivers_in_all, receivers = store.parties(connection, scope, "receiver", PARTIES)
     changes = access.list_changes(connection, scope)
     work.begin("payloads")
-    formats, suggestions = _formats(work), _suggestions(work, fees)
-    replays = _replays(work, sum(item.sent for item in by_lane.values()))
+    sizes = store.count_sizes(connection, scope)
+    formats, suggestions = _formats(work, sizes), _suggestions(work, fees, sizes)
     whole = _sum(by_lane.values())
+    replays = _replays(work, whole)
     report = Report(
         made=question.now,
         period=question.period,
@@ -151,10 +153,10 @@ def build_report(connection: Connection, question: Question) -> Report:
         access_more=changes.more,
         access_watched=changes.watched,
         contracts=tuple(store.access_contracts(connection)),
-        senders=tuple(known["sender"]),
-        receivers=tuple(known["receiver"]),
-        senders_in_all=in_all["sender"],
-        receivers_in_all=in_all["receiver"],
+        senders=tuple(senders),
+        receivers=tuple(receivers),
+        senders_in_all=senders_in_all,
+        receivers_in_all=receivers_in_all,
         formats=formats,
         replays=replays,
         suggestions=suggestions,
@@ -252,13 +254,15 @@ def _before(work: _Work, earlier: Distributions, fees: Sequence[store.FeeRow]) -
 # ---- time -----------------------------------------------------------------------------------------------------------
 
 
-def _buckets(work: _Work, fees: Sequence[store.FeeRow]) -> tuple[Bucket, ...]:
+def _buckets(work: _Work, fees: Sequence[store.FeeRow], hours: Sequence[tuple[int, str, int]]) -> tuple[Bucket, ...]:
     """Every step of the period, also empty ones."""
     period = work.question.period
     step_s = period.bucket_s
     counts: dict[int, Counter[str]] = defaultdict(Counter)
-    for start, stage, messages in store.count_steps(work.connection, work.scope, step_s):
-        counts[start][_kind(stage)] += messages
+    whole_hours = step_s % rules.HOUR_S == 0
+    steps = hours if whole_hours else store.count_steps(work.connection, work.scope, step_s)
+    for start, stage, messages in steps:
+        counts[start // step_s * step_s][_kind(stage)] += messages
     spent = store.latencies_by_step(work.connection, work.scope, step_s)
     juels: Counter[int] = Counter()
     for row in fees:
@@ -336,41 +340,55 @@ def _errors(work: _Work) -> tuple[ErrorKind, ...]:
     return tuple(found)
 
 
-def _formats(work: _Work) -> Formats:
-    sizes = []
-    for lane_id, counts in store.count_sizes(work.connection, work.scope).items():
-        usual, odd = rules.unusual_sizes(counts)
-        names = work.lanes[lane_id].names
-        for size in odd[:TWICE]:
-            ids = store.examples(work.connection, work.scope, {"lane_id": lane_id, "size": size}, EXAMPLES)
-            sizes.append(
-                SizeAnomaly(
-                    source=names.source,
-                    destination=names.destination,
-                    size=size,
-                    usual=usual,
-                    messages=counts[size],
-                    examples=ids,
-                )
-            )
+def _formats(work: _Work, rows: Sequence[store.SizeRow]) -> Formats:
+    by_lane: dict[int, Counter[int]] = defaultdict(Counter)
+    for row in rows:
+        by_lane[row.lane_id][row.size] += row.messages
+    odd: list[tuple[int, int, int, int]] = []  # lane, size, usual, messages
+    for lane_id, counts in by_lane.items():
+        usual, sizes = rules.unusual_sizes(counts)
+        odd += [(lane_id, size, usual, counts[size]) for size in sizes]
+    odd.sort(key=lambda item: (-item[1], item[0]))  # the largest first: those that cost
     contracts = store.access_contracts(work.connection)
     return Formats(
-        sizes=tuple(sizes),
+        sizes=tuple(_size(work, *item) for item in odd[:SIZES]),
+        sizes_more=max(len(odd) - SIZES, 0),
         conflicting=store.examples(work.connection, work.scope, {"conflicting": True}, TWICE),
         unsupported=tuple(item for item in contracts if item.role == "unsupported"),
         malformed_ever=store.malformed_ever(work.connection),
     )
 
 
-def _replays(work: _Work, sent: int) -> Replays:
-    def told(read: int) -> None:
-        work.question.told(f"payloads: {read:,} of {sent:,}", (STEPS - 1 + min(read / max(sent, 1), 1)) / STEPS)
+def _size(work: _Work, lane_id: int, size: int, usual: int, messages: int) -> SizeAnomaly:
+    names = work.lanes[lane_id].names
+    ids = store.examples(work.connection, work.scope, {"lane_id": lane_id, "size": size}, EXAMPLES)
+    return SizeAnomaly(
+        source=names.source,
+        destination=names.destination,
+        size=size,
+        usual=usual,
+        messages=messages,
+        examples=ids,
+    )
 
-    found = store.payloads(work.connection, work.scope, work.question.identify, told=told, limit=TWICE)
-    retried = sum(row.retried for row in store.count_stages(work.connection, work.scope))
+
+def _replays(work: _Work, whole: Totals) -> Replays:
+    compared = min(whole.sent, work.question.payloads)
+
+    def told(read: int) -> None:
+        work.question.told(f"payloads: {read:,} of {compared:,}", (STEPS - 1 + min(read / max(compared, 1), 1)) / STEPS)
+
+    found = store.payloads(
+        work.connection,
+        work.scope,
+        work.question.identify,
+        told=told,
+        newest=work.question.payloads,
+        limit=TWICE,
+    )
     return Replays(
-        checked=sent,
-        attempts=retried,
+        checked=whole.sent,
+        attempts=whole.retried,
         twice=store.delivered_twice(work.connection, work.scope, TWICE),
         updates=found.updates,
         same_payload=found.same,
@@ -418,7 +436,7 @@ def _by_token(work: _Work, fees: Sequence[store.FeeRow]) -> dict[tuple[int, str,
     return sums
 
 
-def _suggestions(work: _Work, fees: Sequence[store.FeeRow]) -> tuple[Suggestion, ...]:
+def _suggestions(work: _Work, fees: Sequence[store.FeeRow], sizes: Sequence[store.SizeRow]) -> tuple[Suggestion, ...]:
     paying: Collection[int] = {row.lane_id for row in fees}
     habits = [
         rules.Habit(work.name(row.lane_id), row.sender, row.messages, row.spans)
@@ -427,9 +445,7 @@ def _suggestions(work: _Work, fees: Sequence[store.FeeRow]) -> tuple[Suggestion,
         )
         if row.lane_id in paying
     ]
-    shapes = [
-        rules.FeeShape(work.name(lane), n, *sums) for lane, n, *sums in store.fee_shapes(work.connection, work.scope)
-    ]
+    shapes = _shapes(work, sizes)
     names = store.token_names(work.connection)
     paid: dict[tuple[int, str], tuple[int, int]] = {}
     for row in fees:
@@ -446,3 +462,19 @@ def _suggestions(work: _Work, fees: Sequence[store.FeeRow]) -> tuple[Suggestion,
         if juels
     ]
     return (*rules.suggest_batches(habits), *rules.suggest_payloads(shapes), *rules.suggest_tokens(prices))
+
+
+def _shapes(work: _Work, rows: Sequence[store.SizeRow]) -> list[rules.FeeShape]:
+    """Sums by lane; a size's fees stand for the messages that tell one."""
+    sums: dict[int, list[float]] = defaultdict(lambda: [0.0] * 6)
+    for row in rows:
+        parts = (
+            row.priced,
+            row.size * row.priced,
+            row.fees,
+            row.size**2 * row.priced,
+            row.size * row.fees,
+            row.squares,
+        )
+        sums[row.lane_id] = [known + part for known, part in zip(sums[row.lane_id], parts, strict=True)]
+    return [rules.FeeShape(work.name(lane), int(n), *rest) for lane, (n, *rest) in sums.items()]

@@ -211,6 +211,7 @@ class Formats(msgspec.Struct, frozen=True, kw_only=True):
     """What does not look as expected. `malformed_ever` counts since the database was begun, by protocol."""
 
     sizes: tuple[SizeAnomaly, ...]
+    sizes_more: int
     conflicting: tuple[str, ...]
     unsupported: tuple[Contract, ...]
     malformed_ever: int

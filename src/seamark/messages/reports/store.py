@@ -2,7 +2,7 @@
 
 Sums and counts are made by the database; what comes back is as small as the number of lanes, hours and different
 seconds, however many messages there are. Fees are text of up to 78 digits, which no database of ours adds exactly: they
-are cut into limbs of nine digits, added as integers, and put together here.
+are cut into limbs of a few digits, added as integers, and put together here.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from seamark.storage.totals import read_totals
 __all__ = [
     "DELIVERED",
     "OPEN",
+    "PAYLOADS_AT_MOST",
     "FeeRow",
     "Payloads",
     "Scope",
+    "SizeRow",
     "StageRow",
     "access_contracts",
     "chain_ends",
     "count_failures",
-    "count_parties",
     "count_sizes",
     "count_stages",
     "count_steps",
     "data_from",
     "delivered_twice",
     "examples",
-    "fee_shapes",
     "habits",
     "latencies",
     "latencies_by_step",
@@ -58,12 +58,12 @@ __all__ = [
 
 DELIVERED: Final = ("executed", "recovered")
 OPEN: Final = tuple(stage.value for stage in (Stage.SENT, Stage.FINALIZED, Stage.COMMITTED))
-LIMB_DIGITS: Final = 9
-LIMBS: Final = 4  # 36 digits: more than any fee that somebody has paid; longer ones are left out as forged
+LIMB_DIGITS: Final = 11  # the sum over ten million messages still fits 63 bits
+LIMBS: Final = 3  # 33 digits: more than any fee that somebody has paid; longer ones are left out as forged
 TOKEN_ROLES: Final = ("fee_token", "token")
 NEW_AMONG: Final = 5_000  # accounts that are looked up one by one to tell new ones; beyond, it is not told
 RECENT: Final = 1_000  # deliveries that tell what is usual on a lane
-PAYLOADS_AT_MOST: Final = 2_000_000  # compared with each other; each costs 16 bytes and some microseconds
+PAYLOADS_AT_MOST: Final = 100_000  # the newest are compared with each other: each is a row of a kilobyte to read
 _FETCH: Final = 20_000
 
 _message, _lane, _sighting, _contract = tables.message, tables.lane, tables.sighting, tables.contract
@@ -105,6 +105,17 @@ class FeeRow(NamedTuple):
     messages: int
     amount: int
     juels: int
+
+
+class SizeRow(NamedTuple):
+    """Messages of a lane with a payload of some size; how many tell a fee in LINK, the fees' sum and sum of squares."""
+
+    lane_id: int
+    size: int
+    messages: int
+    priced: int
+    fees: float
+    squares: float
 
 
 class Payloads(NamedTuple):
@@ -200,17 +211,22 @@ def count_steps(connection: Connection, scope: Scope, step_s: int) -> list[tuple
     return [(int(row[0]) * step_s, row[1], row[2]) for row in connection.execute(query)]
 
 
-def count_sizes(connection: Connection, scope: Scope) -> dict[int, Counter[int]]:
-    """Payload sizes by lane, of messages whose send was seen."""
+def count_sizes(connection: Connection, scope: Scope) -> list[SizeRow]:
+    """Payload sizes by lane with their fees in LINK, of messages whose send was seen."""
+    fee = cast(_message.c.fee_juels, Float) / literal(1e18)
     query = (
-        select(_message.c.lane_id, _message.c.size, func.count())
+        select(
+            _message.c.lane_id,
+            _message.c.size,
+            func.count(),
+            func.count(_message.c.fee_juels),
+            func.coalesce(func.sum(fee), 0.0),
+            func.coalesce(func.sum(fee * fee), 0.0),
+        )
         .where(scope.where(), _message.c.sent_tx.is_not(None))
         .group_by(_message.c.lane_id, _message.c.size)
     )
-    found: dict[int, Counter[int]] = defaultdict(Counter)
-    for lane, size, messages in connection.execute(query):
-        found[lane][size] = messages
-    return found
+    return [SizeRow(row[0], row[1], row[2], row[3], float(row[4]), float(row[5])) for row in connection.execute(query)]
 
 
 # ---- latencies ------------------------------------------------------------------------------------------------------
@@ -371,26 +387,6 @@ def sum_fees(connection: Connection, scope: Scope, step_s: int) -> list[FeeRow]:
     ]
 
 
-def fee_shapes(connection: Connection, scope: Scope) -> list[tuple[int, int, float, float, float, float, float]]:
-    """(lane, n, sum x, sum y, sum xx, sum xy, sum yy): x the payload's bytes, y the fee in LINK."""
-    x = cast(_message.c.size, Float)
-    y = cast(_message.c.fee_juels, Float) / literal(1e18)
-    query = (
-        select(
-            _message.c.lane_id,
-            func.count(),
-            func.sum(x),
-            func.sum(y),
-            func.sum(x * x),
-            func.sum(x * y),
-            func.sum(y * y),
-        )
-        .where(scope.where(), _message.c.fee_juels.is_not(None))
-        .group_by(_message.c.lane_id)
-    )
-    return [(row[0], row[1], *(float(value or 0) for value in row[2:])) for row in connection.execute(query)]
-
-
 def habits(connection: Connection, scope: Scope, *, least: int, window_s: int, limit: int) -> list[Any]:
     """Senders on a lane with many messages: `lane_id`, `sender`, `messages`, and `spans` of time in which they sent."""
     count = func.count().label("messages")
@@ -409,27 +405,30 @@ def habits(connection: Connection, scope: Scope, *, least: int, window_s: int, l
 # ---- who ------------------------------------------------------------------------------------------------------------
 
 
-def count_parties(connection: Connection, scope: Scope, column: str) -> int:
-    """Different senders or receivers."""
-    of = _message.c[column]
-    query = select(func.count(func.distinct(of))).where(scope.where(), of != "")
-    return connection.execute(query).scalar_one()
-
-
-def parties(connection: Connection, scope: Scope, column: str, *, in_all: int, limit: int) -> list[Party]:
-    """The busiest senders or receivers, new ones first."""
+def parties(connection: Connection, scope: Scope, column: str, limit: int) -> tuple[int, list[Party]]:
+    """How many different senders or receivers there are, and the busiest of them, new ones first."""
     of = _message.c[column]
     count = func.count().label("messages")
-    query = select(of.label("account"), count).where(scope.where(), of != "").group_by(of).order_by(count.desc(), of)
-    if in_all > NEW_AMONG:
-        return [Party(row.account, row.messages, None) for row in connection.execute(query.limit(limit))]
-    earlier = _message.alias("earlier")
-    groups = query.subquery()
-    seen = exists().where(earlier.c[column] == groups.c.account, earlier.c.time < scope.period.start)
-    rows = connection.execute(select(groups.c.account, groups.c.messages, seen.label("known")))
-    found = [Party(row.account, row.messages, not row.known) for row in rows]
+    groups = select(of.label("account"), count).where(scope.where(), of != "").group_by(of)
+    rows = connection.execute(groups.order_by(count.desc(), of).limit(NEW_AMONG + 1)).all()
+    if len(rows) > NEW_AMONG:
+        in_all = connection.execute(select(func.count()).select_from(groups.subquery())).scalar_one()
+        return in_all, [Party(row.account, row.messages, None) for row in rows[:limit]]
+    known = _seen_before(connection, column, [row.account for row in rows], scope.period.start)
+    found = [Party(row.account, row.messages, row.account not in known) for row in rows]
     found.sort(key=lambda item: (not item.new, -item.messages, item.account))
-    return found[:limit]
+    return len(found), found[:limit]
+
+
+def _seen_before(connection: Connection, column: str, accounts: Sequence[str], start: int) -> set[str]:
+    """Those of the accounts that a message before `start` names: one look into an index each."""
+    of = _message.c[column]
+    known: set[str] = set()
+    for some in chunks(list(accounts)):
+        names = select(of).distinct().where(of.in_(some)).subquery("names")
+        earlier = exists().where(of == names.c[column], _message.c.time < start)
+        known.update(connection.execute(select(names.c[column]).where(earlier)).scalars())
+    return known
 
 
 def malformed_ever(connection: Connection) -> int:
@@ -472,19 +471,22 @@ class _Sent(msgspec.Struct):
 _read_sent = msgspec.json.Decoder(_Sent).decode
 
 
-def _sends(connection: Connection, scope: Scope) -> Iterator[Any]:
-    """(id, stage, receiver, sender, destination lane, payload) of every send in the period, in no order."""
-    query: Select[Any] = (
+def _sends(connection: Connection, scope: Scope, limit: int) -> Iterator[Any]:
+    """Id, stage, accounts, lane and body of the newest sends in the period."""
+    newest = (
         select(
-            _message.c.id,
-            _message.c.stage,
-            _message.c.sender,
-            _message.c.receiver,
-            _message.c.lane_id,
-            _sighting.c.body,
+            _message.c.no, _message.c.id, _message.c.stage, _message.c.sender, _message.c.receiver, _message.c.lane_id
         )
-        .join(_sighting, _sighting.c.message_no == _message.c.no)
-        .where(scope.where(), _sighting.c.live, _sighting.c.tx == _message.c.sent_tx)
+        .add_columns(_message.c.sent_tx)
+        .where(scope.where(), _message.c.sent_tx.is_not(None))
+        .order_by(_message.c.time.desc(), _message.c.no.desc())
+        .limit(limit)
+        .subquery("newest")
+    )
+    query: Select[Any] = (
+        select(newest, _sighting.c.body)
+        .join(_sighting, (_sighting.c.message_no == newest.c.no) & (_sighting.c.tx == newest.c.sent_tx))
+        .where(_sighting.c.live)
         .execution_options(yield_per=_FETCH)
     )
     return iter(connection.execute(query))
@@ -496,9 +498,10 @@ def payloads(
     identify: Callable[[str], str | None],
     *,
     told: Callable[[int], None] = lambda _: None,
+    newest: int = PAYLOADS_AT_MOST,
     limit: int = 20,
 ) -> Payloads:
-    """Compare payloads with each other.
+    """Compare the newest payloads with each other.
 
     Args:
         identify: What a payload is a round of ("feed and round"), None for what is no price update.
@@ -508,9 +511,9 @@ def payloads(
     groups: Counter[bytes] = Counter()
     updates: dict[tuple[str, str], list[str]] = {}
     known = 0
-    for row in _sends(connection, scope):
+    for row in _sends(connection, scope, newest):
         data = _read_sent(row.body).details.data
-        if not data or known >= PAYLOADS_AT_MOST:
+        if not data:
             continue
         known += 1
         if known % _FETCH == 0:

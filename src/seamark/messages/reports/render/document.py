@@ -434,7 +434,8 @@ def _formats(report: Report) -> Section:
             )
             for item in formats.sizes
         )
-        sheets.append(Sheet(columns, rows, "Payloads far from their lane's usual size"))
+        more = f"; {number(formats.sizes_more)} more sizes" if formats.sizes_more else ""
+        sheets.append(Sheet(columns, rows, f"Payloads far from their lane's usual size{more}"))
     else:
         sentences.append("No payload is far from its lane's usual size.")
     if formats.conflicting:
@@ -464,11 +465,12 @@ def _replays(report: Report) -> Section:
             f"None of {count(found.checked, 'message')} was delivered more than once: an id is stored once, and none "
             f"has two successful executions ({count(found.attempts, 'message')} had more than one attempt)."
         )
+    newest = f"Of the newest {count(found.payloads_known, 'payload')}: " if found.payloads_known < found.checked else ""
     if found.updates:
         groups = "; ".join(", ".join(ids) for ids in found.updates)
-        sentences.append(f"The same price round reached the same receiver in different messages: {groups}.")
+        sentences.append(f"{newest}The same price round reached the same receiver in different messages: {groups}.")
     else:
-        sentences.append("No price round reached the same receiver twice.")
+        sentences.append(f"{newest}No price round reached the same receiver twice.")
     if found.same_payload:
         sentences.append(
             f"{count(found.same_payload, 'group')} of messages with the same sender, receiver and payload, the largest "

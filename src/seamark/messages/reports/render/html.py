@@ -20,6 +20,8 @@ LEGEND: Final = (("ok", "delivered"), ("open", "on their way"), ("bad", "failed"
 SPANS: Final = (("p50", "half within"), ("p95", "95 % within"))
 OPEN_SHEETS: Final = {"lanes", "outliers", "errors", "fees", "formats", "access", "latency"}
 JUELS: Final = 10**18
+ACCOUNT: Final = 42  # characters of an address
+SHOWN_HEX: Final = 18
 
 
 def to_html(document: Document, report: Report, version: str) -> str:
@@ -143,7 +145,13 @@ def _sheet(sheet: Sheet, *, folded: bool) -> str:
 def _cells(row: tuple[str, ...], columns: tuple[Column, ...]) -> Iterator[str]:
     for text, column in zip(row, columns, strict=True):
         if column.kind == "id":
-            parts = "<br>".join(f"<code>{escape(part)}</code>" for part in text.split())
-            yield f'<td class="id">{parts}</td>'
+            yield f'<td class="id">{"<br>".join(_hex(part) for part in text.split())}</td>'
         else:
             yield f'<td class="{column.kind}">{escape(text)}</td>'
+
+
+def _hex(text: str) -> str:
+    """Accounts whole; of hashes the beginning, which finds them, and the rest to whoever rests on it."""
+    if len(text) <= ACCOUNT:
+        return f"<code>{escape(text)}</code>"
+    return f'<code title="{escape(text)}">{escape(text[:SHOWN_HEX])}…</code>'
