@@ -4,15 +4,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from seamark.core.errors import RejectedError
 from seamark.core.ids import ChainId, Hash32
+from seamark.devnet.accounts import Role, account
 from seamark.devnet.ccip.model import ExecutionState
 from seamark.devnet.node_client import Tx
 from seamark.messages.protocols.ccip.recovery import CcipRecovery
@@ -27,6 +33,7 @@ pytestmark = pytest.mark.integration
 
 AS_IT_IS = Gas()
 LITTLE_GAS = 250_000
+COMMAND_S = 60
 
 
 class Bench:
@@ -289,3 +296,65 @@ async def test_several_messages_are_one_transaction_each(bench: Bench) -> None:
     for item in prepared:
         await bench.send(item)
     assert [await bench.bed.state(item) for item in messages] == [ExecutionState.SUCCESS] * 3
+
+
+# ---- the command -----------------------------------------------------------------------------------------------------
+
+
+async def command(bench: Bench, folder: Path, *arguments: str) -> tuple[int, Any]:
+    """`seamark messages recover … --json` beside the running monitor: exit code and document."""
+    bed, file = bench.bed, folder / "seamark.yaml"
+    sides = (bed.home, bed.remote)
+    settings = {
+        "database": f"sqlite:///{folder / 'seamark.db'}",
+        "chains": {
+            side.name: {"chain_id": side.chain_id, "selector": str(side.selector), "rpc": [side.url]} for side in sides
+        },
+        "ccip": {"chains": [{"chain": side.name, "router": side.router} for side in sides]},
+        "recovery": {"signer": {"private_key_env": "RECOVERY_KEY"}, "policy": {"chains": ["remote"]}},
+    }
+    file.write_text(json.dumps(settings))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "seamark", "messages", "recover", *arguments, "--json", "--config", str(file)),
+        cwd=folder,
+        env={**os.environ, "RECOVERY_KEY": account(Role.USER).private_key},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(COMMAND_S):
+        out, err = await process.communicate()
+    return process.returncode or 0, json.loads(out) if out else err.decode()
+
+
+async def test_the_command_takes_verifier_results_from_a_file(bench: Bench, tmp_path: Path) -> None:
+    message = await bench.sent()
+    results = tmp_path / "results.json"
+    results.write_bytes(await indexed(bench.bed, message))
+    send = ("--verifier-results", str(results), "--send", "--yes", "--why", "nobody else executes it")
+    code, told = await command(bench, tmp_path, message.message_id, *send)
+    assert code == 0, told
+    assert told["results"][0]["succeeded"] is True
+    assert await bench.bed.state(message) is ExecutionState.SUCCESS
+
+
+async def test_the_command_asks_an_indexer(bench: Bench, tmp_path: Path) -> None:
+    message = await bench.sent()
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.match_info["name"] != message.message_id:
+            return web.Response(status=404)
+        return web.Response(body=await indexed(bench.bed, message), content_type="application/json")
+
+    application = web.Application()
+    application.router.add_get("/v1/verifierresults/{name}", answer)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        code, told = await command(bench, tmp_path, message.message_id, "--indexer", url)
+    finally:
+        await runner.cleanup()
+    assert code == 0, told
+    assert told["messages"][0]["trial"]["succeeds"] is True

@@ -141,5 +141,8 @@ class TestSources:
         async def get(_: str) -> bytes | None:
             raise TemporaryError("no answer")
 
-        with pytest.raises(TemporaryError):
-            await IndexerProofs("http://127.0.0.1", get).find(NAME)
+        with pytest.raises(
+            TemporaryError, match=r"the indexer at http://127\.0\.0\.1.* does not answer: no answer"
+        ) as caught:
+            await IndexerProofs("http://user:secret@127.0.0.1/key", get).find(NAME)
+        assert "secret" not in str(caught.value)
