@@ -94,7 +94,8 @@ async def open_alerting(
     alerts = Alerts(policy, clock, [notifier])
     if not wanted:
         return alerts
-    watch = HealthWatch(wanted, alerts, health=health, chains=settings.chains, database=database, clock=clock)
+    chains = {name: chain.chain_id for name, chain in settings.chains.items()}
+    watch = HealthWatch(wanted, alerts, health=health, chains=chains, database=database, clock=clock)
     return Alerts(policy, clock, [notifier, watch])
 
 
@@ -115,7 +116,7 @@ class HealthWatch:
         alerts: Alerts,
         *,
         health: HealthRegistry,
-        chains: Collection[str],
+        chains: Mapping[str, int],
         database: Database,
         clock: Clock,
     ) -> None:
@@ -139,16 +140,18 @@ class HealthWatch:
         await self._database.write(tell)
 
 
-def health_findings(checks: Mapping[str, Mapping[str, Any]], chains: Collection[str]) -> list[Finding]:
-    """What the checks of one process say, as findings."""
+def health_findings(checks: Mapping[str, Mapping[str, Any]], chains: Mapping[str, int]) -> list[Finding]:
+    """What the checks of one process say, as findings. `chains`: name -> chain id."""
     return [_finding(name, check, chains) for name, check in checks.items() if check["status"] != Status.OK]
 
 
-def _finding(name: str, check: Mapping[str, Any], chains: Collection[str]) -> Finding:
+def _finding(name: str, check: Mapping[str, Any], chains: Mapping[str, int]) -> Finding:
     parts = _PARTS.split(name)  # "chain besu", "ccip-monitor:besu", "database"
     chain = parts[-1] if parts[-1] in chains else None
     is_down = check["status"] == Status.DOWN
-    if parts[0] == "chain" and is_down:
+    subject = name
+    if chain is not None and parts[0] == "chain" and is_down:
+        subject = str(chains[chain])  # as the judge names it, so that both are one alert
         kind, title = "chain_unreachable", f"No endpoint of {chain} answers"
         remedy = f"check the nodes under chains.{chain}.rpc, or add one; seamark config check --online asks them"
     else:
@@ -157,9 +160,9 @@ def _finding(name: str, check: Mapping[str, Any], chains: Collection[str]) -> Fi
         remedy = "see /health and the log of the process"
     return Finding(
         kind=kind,
-        subject=name,
+        subject=subject,
         severity=Severity.CRITICAL if is_down and check["required"] else Severity.WARNING,
-        group=chain or "seamark",
+        group="seamark" if chain is None else f"chain {chain}",
         title=title,
         text=str(check["detail"]),
         remedy=remedy,

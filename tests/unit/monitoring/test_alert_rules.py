@@ -179,6 +179,13 @@ def test_a_curse_of_one_lane_leaves_the_others_alone() -> None:
     assert fold([upper, late(2), late(3, "other", "anvil")], POLICY) == {2: 1}
 
 
+def test_a_curse_of_a_part_of_a_chain_explains_what_its_producer_puts_into_its_group() -> None:
+    upper = cursed(subject="138/777", group="curse of besu")
+    assert fold([upper, late(2), late(3, group="curse of besu")], POLICY) == {3: 1}
+    whole = cursed(subject="138/*", group="curse of besu")
+    assert fold([whole, late(2), late(3, group="curse of besu")], POLICY) == {2: 1, 3: 1}
+
+
 def test_what_names_no_chain_explains_its_own_group() -> None:
     upper = cursed(labels={}, group="g")
     assert fold([upper, late(2, group="g"), late(3)], POLICY) == {2: 1}

@@ -75,15 +75,14 @@ class Fold:
 DEFAULT_DELAYS: Final = (Delay("chain_unreachable", 60_000), Delay("service_*", 2 * 60_000))
 """What restarts and busy hours bring by themselves; settings come before these."""
 
+_STANDSTILL: Final = ("message_stuck", "sent_not_committed", "committed_not_executed", "lane_silent", "latency_high")
+
 DEFAULT_FOLDS: Final = (
-    Fold("cursed", ("message_*", "lane_*", "nonce_*", "fee_*", "success_*", "error_*", "latency_*", "counters_*")),
-    Fold(
-        "chain_unreachable",
-        ("message_*", "lane_*", "feed_*", "router_*", "chain_lag*", "balance_*", "native_*", "link_*", "allowance_*",
-         "runway_*", "fee_*", "rate_limit_*", "success_*", "error_*", "latency_*", "counters_*", "service_*"),
-    ),
-    Fold("router_unavailable", ("fee_*", "message_*", "lane_*")),
-)  # fmt: skip
+    Fold("cursed", (*_STANDSTILL, "nonce_blocked", "lane_disabled", "fee_*")),
+    Fold("chain_unreachable", (*_STANDSTILL, "chain_behind", "feed_*", "router_unavailable", "fee_*", "service_*")),
+    Fold("router_unavailable", ("lane_disabled", "fee_*")),
+)
+"""What explains what; kinds as producers name them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,23 +195,25 @@ def _is_below(alert: Alert, rule: Fold) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Reach:
-    """Which findings an upper one explains: those of a lane, of a chain, or of its group where it names neither."""
+    """Which findings an upper one explains: those of its lane, or of its chain, and in any case those of its group."""
 
-    lane: tuple[str, str] | None = None
-    chain: str | None = None
-    group: str = ""
+    group: str
+    lane: tuple[str, str] | None
+    chain: str | None
 
     def covers(self, alert: Alert) -> bool:
+        if alert.group == self.group:
+            return True
         if self.lane is not None:
             return _lane_of(alert.labels) == self.lane
-        if self.chain is not None:
-            return self.chain in (alert.group, *(alert.labels.get(label) for label in _CHAIN_LABELS))
-        return alert.group == self.group
+        return self.chain is not None and self.chain in (alert.labels.get(label) for label in _CHAIN_LABELS)
 
 
 def _reach(upper: Alert) -> _Reach:
-    lane = _lane_of(upper.labels)
-    return _Reach(lane=lane, chain=upper.labels.get("chain"), group=upper.group)
+    """A subject "CHAIN/PART" is about a part of the chain, "CHAIN/*" and "CHAIN" are about all of it."""
+    _, is_part, part = upper.subject.partition("/")
+    whole = not is_part or part == "*"
+    return _Reach(upper.group, _lane_of(upper.labels), upper.labels.get("chain") if whole else None)
 
 
 def _lane_of(labels: Mapping[str, str]) -> tuple[str, str] | None:

@@ -86,7 +86,13 @@ def report(
 
 
 def forget_source(
-    connection: Connection, source: str, who: str, now_ms: int, *, policy: Policy = DEFAULT_POLICY
+    connection: Connection,
+    source: str,
+    who: str,
+    now_ms: int,
+    *,
+    why: str = "",
+    policy: Policy = DEFAULT_POLICY,
 ) -> int:
     """Drop a producer that will not come back, with all that it reported; how many findings those were.
 
@@ -98,7 +104,7 @@ def forget_source(
         raise LookupError(source)
     report(connection, source, (), now_ms, policy=policy)
     connection.execute(delete(finding_source_table).where(finding_source_table.c.name == source))
-    text = f"source {source} with {known.findings} findings"
+    text = f"source {source} with {known.findings} findings" + (f": {why}" if why else "")
     record(connection, [Entry(now_ms, Action.FORGOTTEN, None, who, text)])
     return int(known.findings)
 
