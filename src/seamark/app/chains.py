@@ -57,13 +57,17 @@ class Chains:
         Raises:
             SettingsError: A node does not answer or serves another chain; names the setting.
         """
+        await asyncio.gather(*(self._check(self.opened[name]) for name in self.add(wanted)))
+
+    def add(self, wanted: Iterable[str]) -> list[str]:
+        """Open without asking a node; the names that are new."""
         new = [name for name in dict.fromkeys(wanted) if name not in self.opened]
         for name in new:
             item = self.settings[name]
             observer = self.rpc_metrics.of(name)
             chain = Chain(ChainId(item.chain_id), item.rpc, session=self.session, clock=self.clock, observer=observer)
             self.opened[name] = OpenChain(name, item, chain)
-        await asyncio.gather(*(self._check(self.opened[name]) for name in new))
+        return new
 
     async def close(self) -> None:
         for item in self.opened.values():

@@ -170,17 +170,22 @@ def _limits(check: ChainCheck, settings: ChecksSettings) -> Iterator[Finding]:
         for way, bucket in ways:
             if bucket is None or bucket.headroom * WHOLE >= settings.limit_warning:
                 continue
-            wait = f"; full again in {format_duration((bucket.capacity - bucket.tokens) / bucket.rate)}"
             yield Finding(
                 kind="rate_limit_low",
                 subject=f"{check.chain_id}/{pool.pool}/{way}/{pool.selector}",
                 severity=Severity.CRITICAL if bucket.tokens == 0 else Severity.WARNING,
                 group=check.chain,
                 title=f"{pool.token} {way} {pool.name} on {check.chain}: {bucket.headroom:.0%} of the rate limit left",
-                text=f"{bucket.tokens} of {bucket.capacity} base units{wait if bucket.rate else ''}",
+                text=f"{bucket.tokens} of {bucket.capacity} base units{_refill(bucket)}",
                 remedy="larger transfers fail until it has refilled; the pool's owner can raise the limit",
                 labels={"chain": check.chain, "token": pool.token},
             )
+
+
+def _refill(bucket: Bucket) -> str:
+    if not bucket.rate:
+        return ""
+    return f"; full again in {format_duration((bucket.capacity - bucket.tokens) / bucket.rate)}"
 
 
 def _units(amount: int) -> Decimal:

@@ -194,14 +194,17 @@ def open_checks(
         SettingsError: A sender or a pool on a chain that is not watched.
     """
     known = {key for key, _ in chains}
-    for kind, items in (("senders", settings.senders), ("pools", settings.pools)):
-        for index, item in enumerate(items):
-            if item.chain not in known:
-                raise SettingsError(
-                    f"ccip.checks.{kind}[{index}].chain",
-                    f"{item.chain!r} is not among ccip.chains",
-                    remedy=f"one of {', '.join(sorted(known)) or 'none'}",
-                )
+    wanted = [
+        *((f"senders[{index}]", item.chain) for index, item in enumerate(settings.senders)),
+        *((f"pools[{index}]", item.chain) for index, item in enumerate(settings.pools)),
+    ]
+    for setting, name in wanted:
+        if name not in known:
+            raise SettingsError(
+                f"ccip.checks.{setting}.chain",
+                f"{name!r} is not among ccip.chains",
+                remedy=f"one of {', '.join(sorted(known)) or 'none'}",
+            )
     watched = [
         _Watched(
             chain,
