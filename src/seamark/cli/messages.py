@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from seamark.cli import messages_list, messages_report, messages_show, messages_watch, recover
+from seamark.cli import messages_list, messages_report, messages_show, messages_watch, recover, resend
 
 __all__ = ["app"]
 
@@ -21,3 +21,4 @@ app.command("show", help=messages_show.HELP)(messages_show.show)
 app.command("watch", help=messages_watch.HELP)(messages_watch.watch)
 app.command("report", help=messages_report.HELP)(messages_report.report)
 app.command("recover", help=recover.RECOVER_HELP)(recover.recover)
+app.command("resend", help=resend.RESEND_HELP)(resend.resend)

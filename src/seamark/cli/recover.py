@@ -7,8 +7,6 @@ settings or arguments; 3 not now: it may not be executed, would fail, or is in n
 from __future__ import annotations
 
 import asyncio
-import getpass
-import json
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -28,10 +26,16 @@ from seamark.cli.messages_filters import find_chain
 from seamark.cli.messages_find import find_id
 from seamark.cli.output import EXIT_FAILED, aside, console, print_json
 from seamark.cli.recover_show import tell_examined, tell_many, tell_prepared, tell_result
+from seamark.cli.signing import (
+    EXIT_NOT_NOW,
+    confirm,
+    operator_name,
+    parse_account,
+    parse_wait,
+    write_unsigned,
+)
 from seamark.core.errors import RejectedError, SettingsError
 from seamark.core.ids import Address
-from seamark.core.units import parse_duration
-from seamark.evm.address import AddressError, parse_address
 from seamark.messages.model import Stage
 from seamark.messages.protocols.ccip.v2_0.proofs import GivenProofs, ProofSource, read_proofs
 from seamark.messages.recovery.model import Gas
@@ -42,10 +46,8 @@ from seamark.messages.store import find_message
 from seamark.runtime.clock import SystemClock
 from seamark.runtime.logs import configure_logs
 
-__all__ = ["EXIT_NOT_NOW", "RECOVER_HELP", "confirm", "operator_name", "recover"]
+__all__ = ["RECOVER_HELP", "recover"]
 
-EXIT_NOT_NOW: Final = 3
-CONFIRM_DIGITS: Final = 6
 LEDGER_WAIT_S: Final = 15.0  # for the monitor to see what was sent; it looks every second or so
 LEDGER_POLL_S: Final = 0.25
 _LANE = re.compile(r"\s*(.+?)\s*(?:->|→|:)\s*(.+?)\s*")
@@ -146,17 +148,17 @@ def recover(
     wish = Wish(
         id=id,
         all_of=all_of,
-        sender=None if sender is None else _address("--sender", sender),
+        sender=None if sender is None else parse_account("--sender", sender),
         gas=Gas(gas_limit, token_gas),
         out=out,
         calldata=calldata,
         send=send,
         yes=yes,
         anyway=anyway,
-        from_=None if from_ is None else _address("--from", from_),
+        from_=None if from_ is None else parse_account("--from", from_),
         why=why.strip(),
         operator=by or operator_name(),
-        timeout_s=_timeout(timeout),
+        timeout_s=parse_wait(timeout),
         as_json=as_json,
         proofs=() if results is None else (_read_results(results),),
         indexers=indexer or (),
@@ -268,7 +270,7 @@ class _Session:
             return
         unsigned = [await self._office.unsigned(item, wish.from_) for item in prepared]
         if wish.out is not None:
-            _write(wish.out, unsigned)
+            write_unsigned(wish.out, unsigned)
             if not self._quiet:
                 console.print(f"written to {wish.out}", markup=False)
         if wish.as_json:
@@ -357,42 +359,6 @@ def _result_view(result: Result) -> dict[str, Any]:
     }
 
 
-def confirm(name: str, what: str) -> None:
-    """Have a person type the beginning of a name.
-
-    Raises:
-        SettingsError: There is no person, or something else was typed.
-    """
-    if not sys.stdin.isatty():
-        remedy = "run it in a terminal, or use --yes with recovery.policy in the settings"
-        raise SettingsError("--send", "nobody is there to confirm it", remedy=remedy)
-    wanted = name.removeprefix("0x")[:CONFIRM_DIGITS]
-    typed = typer.prompt(f"To send {what}, type {wanted} (the beginning of {name})", default="", show_default=False)
-    if typed.strip().lower().removeprefix("0x") != wanted:
-        raise SettingsError("--send", "not confirmed, nothing was sent", remedy=f"type {wanted}")
-
-
-def operator_name() -> str:
-    """The account's name on this machine."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # an account without a name, as in containers
-        return "unknown"
-
-
-def _write(path: Path, unsigned: Sequence[dict[str, str]]) -> None:
-    text = json.dumps(unsigned[0] if len(unsigned) == 1 else list(unsigned), indent=2) + "\n"
-    if str(path) == "-":
-        sys.stdout.write(text)
-        return
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise SettingsError(
-            "--out", f"{path} cannot be written ({error.strerror})", remedy="name another file"
-        ) from error
-
-
 def _read_results(path: Path) -> ProofSource:
     try:
         return GivenProofs(read_proofs(path.read_bytes()))
@@ -401,17 +367,3 @@ def _read_results(path: Path) -> ProofSource:
         raise SettingsError("--verifier-results", problem, remedy="name a file that is there") from error
     except RejectedError as error:
         raise SettingsError("--verifier-results", error.message, remedy=error.remedy) from error
-
-
-def _address(option: str, text: str) -> Address:
-    try:
-        return parse_address(text)
-    except AddressError as error:
-        raise SettingsError(option, error.message, remedy=error.remedy) from None
-
-
-def _timeout(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise SettingsError("--timeout", str(error)) from None
