@@ -17,6 +17,7 @@ from seamark.messages.protocols.ccip.v1_6 import events
 from seamark.messages.protocols.ccip.v1_6.keys import lane_key
 from tests.unit.messages.ccip_node import (
     CHAIN,
+    DECIMALS,
     DUMB,
     HOME,
     LEGACY,
@@ -32,6 +33,7 @@ from tests.unit.messages.ccip_node import (
     RISK,
     ROUTER_AT,
     STRANGER,
+    SYMBOL,
     TYPE,
     Node,
     address,
@@ -79,6 +81,7 @@ class TestDiscover:
             QUOTER: ("feequoter", "1.6.0"),
             PROXY: ("armproxy", "1.0.0"),
             RISK: ("rmn", "1.6.0"),
+            LINK: ("fee_token", ""),
         }
         assert found[OFF].details == {str(PEER): REMOTE_ON}
 
@@ -113,6 +116,42 @@ class TestDiscover:
         node = Node()
         node.off_ramps.append((PEER, DUMB))
         assert (await discover(node))[DUMB].role == "unsupported"
+
+    async def test_fee_tokens_are_kept_with_their_names_and_asked_once(self) -> None:
+        node = Node()
+        before = await discover(node)
+        assert before[LINK].details == {"symbol": "LINK", "decimals": "18"}
+        assert LINK not in make_protocol().watch(CHAIN, list(before.values())).filter.addresses
+        node.say(LINK, SYMBOL, lambda: ["OTHER"])
+        protocol = make_protocol()
+        again = {item.address: item for item in await protocol.discover(node, before.values())}  # type: ignore[arg-type]
+        assert again[LINK] == before[LINK]
+        assert protocol.token(CHAIN, LINK) == TokenInfo("LINK", 18)
+
+    async def test_a_new_fee_token_is_learned_from_its_quoter(self) -> None:
+        node, protocol, other = Node(), make_protocol(), address(82)
+        known = await protocol.discover(node, [])  # type: ignore[arg-type]
+        node.say(QUOTER, events.FEE_QUOTER.function("getFeeTokens"), lambda: [[LINK, other]])
+        node.say(other, SYMBOL, lambda: ["USDC"])
+        node.say(other, DECIMALS, lambda: [6])
+        change = ConfigChange(chain_id=CHAIN, block_number=5, event="FeeTokenAdded", addresses=(QUOTER,))
+        (found,) = await protocol.identify(node, [change], known)  # type: ignore[arg-type]
+        assert (found.address, found.role) == (other, "fee_token")
+        assert protocol.token(CHAIN, other) == TokenInfo("USDC", 6)
+
+    async def test_when_anybody_may_execute(self) -> None:
+        node, protocol = Node(), make_protocol()
+        node.say(OFF, events.OFF_RAMP.function("getDynamicConfig"), lambda: [(QUOTER, 28_800, NONE)])
+        found = {item.address: item for item in await protocol.discover(node, [])}  # type: ignore[arg-type]
+        assert found[OFF].details == {str(PEER): REMOTE_ON, "manual_after": "28800"}
+        inbound = protocol.profile(lane_key(PEER, REMOTE_ON, HOME))
+        assert (inbound.manual_after_s, inbound.commits) == (28_800, True)
+        assert protocol.profile(lane_key(PEER, address(98), HOME)).manual_after_s is None, "another ramp's messages"
+        assert protocol.profile(lane_key(STRANGER, REMOTE_ON, HOME)).manual_after_s is None
+        node.say(OFF, events.OFF_RAMP.function("getDynamicConfig"), lambda: [(QUOTER, 60, NONE)])
+        change = ConfigChange(chain_id=CHAIN, block_number=5, event="DynamicConfigSet", addresses=(OFF,))
+        await protocol.identify(node, [change], found.values())  # type: ignore[arg-type]
+        assert protocol.profile(lane_key(PEER, REMOTE_ON, HOME)).manual_after_s == 60
 
     async def test_a_router_that_does_not_tell_its_risk_contract_stops_nothing(self) -> None:
         node = Node()

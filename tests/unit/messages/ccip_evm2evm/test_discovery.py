@@ -15,6 +15,8 @@ from seamark.messages.protocols.ccip.finality import INSTANT_S, finality_profile
 from seamark.messages.protocols.ccip.generation import lane_key
 from seamark.messages.protocols.ccip.generations import GENERATIONS, generation_of, generation_of_type
 from seamark.messages.protocols.ccip.selectors import published_selectors
+from seamark.messages.protocols.ccip.v1_2 import events as v1_2
+from seamark.messages.protocols.ccip.v1_5 import events as v1_5
 from seamark.messages.protocols.ccip.v1_6 import events as v1_6
 from tests.unit.messages.ccip_node import (
     CHAIN,
@@ -239,6 +241,25 @@ class TestFinality:
         profile = finality_profile(chain_id)
         assert (profile.finality_s, profile.instant) == (seconds, instant)
         assert INSTANT_S == 10
+
+    async def test_when_anybody_may_execute(self) -> None:
+        """The OffRamps of 1.2 and 1.5 have it at different places of their configurations."""
+        for version, config in (("1.5", (3_600, 0, 0, ON, ON)), ("1.2", (3_600, ON, ON, 0, 0, 0))):
+            node, protocol = make_node(version), make_protocol()
+            abi = {"1.2": v1_2, "1.5": v1_5}[version].OFF_RAMP
+            node.say(OLD_OFF, abi.function("getDynamicConfig"), lambda config=config: [config])
+            node.off_ramps = [(PEER, OLD_OFF)]
+            await protocol.discover(node, [])  # type: ignore[arg-type]
+            profile = protocol.profile(lane_key(PEER, REMOTE_ON, HOME))
+            assert (profile.manual_after_s, profile.commits) == (3_600, True)
+            assert protocol.profile(lane_key(PEER, ON, HOME)).manual_after_s is None
+
+    def test_a_lane_without_commits(self) -> None:
+        protocol = make_protocol()
+        ramp = Contract(chain_id=CHAIN, address=ON, role="onramp", version="2.0.0")
+        protocol._found[CHAIN, ON] = ramp
+        assert not protocol.profile(lane_key(HOME, ON, PEER)).commits
+        assert protocol.profile(lane_key(HOME, OLD_ON, PEER)).commits
 
     def test_of_a_lane_its_source_counts(self) -> None:
         protocol = make_protocol()

@@ -147,8 +147,10 @@ def _version(kind: TypeAndVersion | None) -> str:
     return f"{kind.type} {kind.version}" if kind else "unknown"
 
 
-async def fee_tokens(reader: ChainReader, contracts: Iterable[Contract]) -> dict[str, TokenInfo]:
-    """Symbol and decimals of the tokens in which fees are paid; who does not tell is left out.
+async def fee_tokens(
+    reader: ChainReader, contracts: Iterable[Contract], known: Collection[str] = ()
+) -> dict[Address, TokenInfo]:
+    """Symbol and decimals of the tokens in which fees are paid, but for known ones; who does not tell is left out.
 
     They only serve for display: a ramp, a quoter or a token that refuses must not stop the tracking.
     """
@@ -163,8 +165,8 @@ async def fee_tokens(reader: ChainReader, contracts: Iterable[Contract]) -> dict
             log.warning(
                 "ramp does not tell its fee tokens", chain=reader.chain_id, address=contract.address, error=str(error)
             )
-    found: dict[str, TokenInfo] = {}
-    for token in sorted(tokens):
+    found: dict[Address, TokenInfo] = {}
+    for token in sorted(tokens.difference(known)):
         try:
             symbol, decimals = await Reader(reader, token, _TOKEN).read_many([("symbol", ()), ("decimals", ())])
         except RejectedError as error:

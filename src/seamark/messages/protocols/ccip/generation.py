@@ -29,6 +29,8 @@ __all__ = [
     "ARM_PROXY",
     "COMMIT_STORE",
     "FEE_QUOTER",
+    "FEE_TOKEN",
+    "MANUAL_AFTER",
     "NONCE_MANAGER",
     "OFF_RAMP",
     "ON_RAMP",
@@ -58,7 +60,11 @@ PROTOCOL = "ccip"
 ROUTER_ROLE, ON_RAMP, OFF_RAMP = "router", "onramp", "offramp"
 COMMIT_STORE, NONCE_MANAGER, FEE_QUOTER = "commitstore", "noncemanager", "feequoter"
 ARM_PROXY, RMN = "armproxy", "rmn"
+FEE_TOKEN = "fee_token"  # noqa: S105 - a role; not watched, kept for its symbol and decimals
 UNSUPPORTED = "unsupported"
+
+MANUAL_AFTER = "manual_after"
+"""A detail of an OffRamp: seconds after a commit from which on anybody may execute."""
 
 _WORD, _ADDRESS = 32, 20
 _PADDING = bytes(_WORD - _ADDRESS)
@@ -162,7 +168,9 @@ class Generation(Protocol):
         ...
 
     async def fee_tokens(self, reader: ChainReader, contract: Contract) -> Sequence[Address]:
-        """The tokens that an OnRamp takes fees in; empty for other roles. Raises `RejectedError`."""
+        """The tokens that an OnRamp, or what prices for it, takes fees in; empty for other roles. Raises
+        `RejectedError`.
+        """
         ...
 
 

@@ -6,7 +6,7 @@ Each generation is a folder with the same file names; a contract's `typeAndVersi
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seamark.core.errors import SettingsError
 from seamark.core.ids import Address, ChainId, Selector
@@ -18,14 +18,28 @@ from seamark.messages.model import ConfigChange, Contract, Decoded, LaneKey, Mal
 from seamark.messages.protocol import ChainRole, Counter, LaneNames, Profile, TokenInfo, Watch
 from seamark.messages.protocols.ccip import discovery
 from seamark.messages.protocols.ccip.counters import read_counters
+from seamark.messages.protocols.ccip.evm2evm.decode import SOURCE, SOURCE_RAMP
 from seamark.messages.protocols.ccip.finality import finality_profile
-from seamark.messages.protocols.ccip.generation import PROTOCOL, UNSUPPORTED, Place, Reading, Scene
+from seamark.messages.protocols.ccip.generation import (
+    FEE_TOKEN,
+    MANUAL_AFTER,
+    OFF_RAMP,
+    ON_RAMP,
+    PROTOCOL,
+    UNSUPPORTED,
+    Place,
+    Reading,
+    Scene,
+)
 from seamark.messages.protocols.ccip.generations import generation_of
 from seamark.messages.protocols.ccip.pools import PoolTokens
 from seamark.messages.protocols.ccip.selectors import NamedChain, SelectorTable
 from seamark.messages.protocols.ccip.settings import CcipSettings
 
 __all__ = ["CcipChain", "CcipProtocol", "ccip_chains"]
+
+WITHOUT_COMMITS = "2."
+"""Versions of ramps that execute what their verifiers signed, with no commit on chain before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +104,8 @@ class CcipProtocol:
         self._table = SelectorTable(NamedChain(chain.chain_id, chain.selector, chain.name) for chain in chains)
         self._tokens: dict[tuple[ChainId, str], TokenInfo] = {}
         self._pools = PoolTokens()
+        self._found: dict[tuple[ChainId, Address], Contract] = {}
+        self._profiles: dict[LaneKey, Profile] = {}
 
     @property
     def chains(self) -> Sequence[ChainRole]:
@@ -104,9 +120,11 @@ class CcipProtocol:
         before = {item.address: item for item in known}
         peers = [other.selector for other in self._chains.values() if other is not chain]
         # Contracts known from before are asked again: their sources may have changed while nobody was looking.
-        addresses = [chain.router, *before, *await discovery.find_ramps(reader, chain.router, peers)]
+        asked = [address for address, item in before.items() if item.role != FEE_TOKEN]
+        addresses = [chain.router, *asked, *await discovery.find_ramps(reader, chain.router, peers)]
         refused = {address for address, item in before.items() if item.role == UNSUPPORTED}
-        return await self._explore(reader, addresses, before, lenient=refused)
+        found = {item.address: item for item in await self._explore(reader, addresses, before, lenient=refused)}
+        return list({**before, **found}.values())
 
     async def identify(
         self, reader: ChainReader, changes: Sequence[ConfigChange], known: Iterable[Contract]
@@ -151,9 +169,31 @@ class CcipProtocol:
         return await self._pools.find(reader, pools)
 
     def profile(self, lane: LaneKey) -> Profile:
-        """The typical finality of the lane's source (`messages.protocol.KnowsProfiles`)."""
+        """The typical finality of the lane's source, and how its ramps work (`messages.protocol.KnowsProfiles`)."""
+        found = self._profiles.get(lane)
+        if found is None:
+            found = self._profiles[lane] = self._profile(lane)
+        return found
+
+    def _profile(self, lane: LaneKey) -> Profile:
         source = self._table.of_selector(lane.source)
-        return finality_profile(source.chain_id if source else None)
+        ramps = [item for item in self._found.values() if self._serves(item, lane)]
+        waits = [int(item.details[MANUAL_AFTER]) for item in ramps if MANUAL_AFTER in item.details]
+        return replace(
+            finality_profile(source.chain_id if source else None),
+            manual_after_s=max(waits, default=None),
+            commits=not any(item.version.startswith(WITHOUT_COMMITS) for item in ramps),
+        )
+
+    def _serves(self, contract: Contract, lane: LaneKey) -> bool:
+        """Is it the lane's OnRamp, or an OffRamp that takes its messages?"""
+        if contract.role == ON_RAMP:
+            return contract.address == lane.channel
+        if contract.role != OFF_RAMP or str(self._chains[contract.chain_id].selector) != lane.destination:
+            return False
+        if contract.details.get(SOURCE) == lane.source:
+            return contract.details[SOURCE_RAMP] == lane.channel
+        return bool(lane.channel) and lane.channel in contract.details.get(lane.source, "")
 
     async def _explore(
         self,
@@ -163,11 +203,16 @@ class CcipProtocol:
         *,
         lenient: Collection[Address],
     ) -> list[Contract]:
-        place = self._place(reader.chain_id)
+        """The contracts, and the fee tokens that they name."""
+        chain_id, place = reader.chain_id, self._place(reader.chain_id)
         found = await discovery.explore(reader, addresses, place, known=known, lenient=lenient)
-        for address, token in (await discovery.fee_tokens(reader, found)).items():
-            self._tokens[reader.chain_id, address] = token
-        return found
+        tokens = {address: _token_info(item) for address, item in known.items() if item.role == FEE_TOKEN}
+        tokens |= await discovery.fee_tokens(reader, found, tokens)
+        self._tokens.update({(chain_id, address): token for address, token in tokens.items()})
+        self._found.update({(chain_id, item.address): item for item in found})
+        self._profiles.clear()
+        new = [address for address in tokens if address not in known]
+        return [*found, *(_token_contract(chain_id, address, tokens[address]) for address in new)]
 
     def _place(self, chain_id: ChainId) -> Place:
         chain = self._chains[chain_id]
@@ -207,6 +252,16 @@ class _BlockReader:
 
 
 _NOTHING = Decoded()
+
+
+def _token_contract(chain_id: ChainId, address: Address, token: TokenInfo) -> Contract:
+    """A fee token as it is stored, so that its name is known to whoever reads the database."""
+    details = {"symbol": token.symbol, "decimals": str(token.decimals)}
+    return Contract(chain_id=chain_id, address=address, role=FEE_TOKEN, details=details)
+
+
+def _token_info(contract: Contract) -> TokenInfo:
+    return TokenInfo(contract.details["symbol"], int(contract.details["decimals"]))
 
 
 def _malformed(log: Log, error: Exception) -> Malformed:

@@ -9,9 +9,11 @@ Previous ramps may still have messages on their way, so they are watched with th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from seamark.core.errors import RejectedError
 from seamark.core.ids import Address, Hash32, Selector
 from seamark.evm.abi import Abi
 from seamark.evm.contract import Contract as Reader
@@ -22,6 +24,7 @@ from seamark.messages.protocols.ccip.evm2evm.decode import DESTINATION, SOURCE, 
 from seamark.messages.protocols.ccip.generation import (
     COMMIT_STORE,
     FEE_QUOTER,
+    MANUAL_AFTER,
     OFF_RAMP,
     ON_RAMP,
     Count,
@@ -76,6 +79,10 @@ class EvmToEvm:
         if found.role == ON_RAMP:
             details[FEE_QUOTER] = str((await ramp.read("getDynamicConfig")).priceRegistry)
             leads = (*leads, details[FEE_QUOTER])
+        if found.role == OFF_RAMP:
+            with suppress(RejectedError):  # only tells what to wait for
+                after = (await ramp.read("getDynamicConfig")).permissionLessExecutionThresholdSeconds
+                details[MANUAL_AFTER] = str(after)
         return identified(reader, found, details, leads)
 
     def reading(self, contract: Contract, place: Place) -> Reading:
@@ -91,9 +98,9 @@ class EvmToEvm:
         return Reading(dict((*shape.registry_events, *OWNERSHIP)))
 
     async def fee_tokens(self, reader: ChainReader, contract: Contract) -> Sequence[Address]:
-        if contract.role != ON_RAMP:
+        if contract.role not in (ON_RAMP, FEE_QUOTER):
             return ()
-        registry = Address(contract.details[FEE_QUOTER])
+        registry = Address(contract.details.get(FEE_QUOTER, contract.address))
         tokens: Sequence[Address] = await Reader(reader, registry, events.PRICE_REGISTRY).read("getFeeTokens")
         return tokens
 

@@ -32,7 +32,7 @@ GENERATION = EvmToEvm(
         off_ramp_events=(configured(events.OFF_RAMP_CONFIG_SET, look=own), *_POOLS),
         # Prices are not among them: they change with every commit.
         registry_events=(
-            configured(events.FEE_TOKEN_ADDED),
+            configured(events.FEE_TOKEN_ADDED, look=own),
             configured(events.FEE_TOKEN_REMOVED),
             role_changed(events.PRICE_UPDATER_SET),
             role_changed(events.PRICE_UPDATER_REMOVED),

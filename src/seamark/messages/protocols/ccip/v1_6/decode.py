@@ -250,7 +250,7 @@ _ON_RAMP: dict[Hash32, Take] = dict(
 _OFF_RAMP: dict[Hash32, Take] = dict(
     (
         configured(events.STATIC_CONFIG_SET),
-        configured(events.DYNAMIC_CONFIG_SET),
+        configured(events.DYNAMIC_CONFIG_SET, look=own),
         configured(events.SOURCE_CHAIN_SELECTOR_ADDED, subject=_source),
         configured(events.SOURCE_CHAIN_CONFIG_SET, subject=_source, look=own),
         role_changed(events.OCR_CONFIG_SET, subject=lambda record: record.ocrPluginType),
@@ -272,7 +272,7 @@ _NONCE_MANAGER: dict[Hash32, Take] = dict(
 # Prices are not among them: they change with every commit, and are asked for when somebody wants to know their age.
 _FEE_QUOTER: dict[Hash32, Take] = dict(
     (
-        configured(events.FEE_TOKEN_ADDED),
+        configured(events.FEE_TOKEN_ADDED, look=own),
         configured(events.FEE_TOKEN_REMOVED),
         configured(events.PREMIUM_UPDATED),
         configured(events.TRANSFER_FEE_UPDATED, subject=_dest),

@@ -157,6 +157,8 @@ OFF_RAMP = Abi.parse(
     " address tokenAdminRegistry, address nonceManager))",
     "function getSourceChainConfig(uint64 sourceChainSelector) view returns ((address router, bool isEnabled,"
     " uint64 minSeqNr, bool isRMNVerificationDisabled, bytes onRamp))",
+    "function getDynamicConfig() view returns ((address feeQuoter, uint32 permissionLessExecutionThresholdSeconds,"
+    " address messageInterceptor))",
     "function getAllSourceChainConfigs() view returns (uint64[] selectors, (address router, bool isEnabled,"
     " uint64 minSeqNr, bool isRMNVerificationDisabled, bytes onRamp)[] configs)",
 )

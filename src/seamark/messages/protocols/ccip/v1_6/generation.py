@@ -13,6 +13,7 @@ from seamark.evm.ports import ChainReader
 from seamark.messages.model import Contract
 from seamark.messages.protocols.ccip.generation import (
     FEE_QUOTER,
+    MANUAL_AFTER,
     NONCE_MANAGER,
     OFF_RAMP,
     ON_RAMP,
@@ -52,9 +53,11 @@ class _Generation:
         return decode.reading(contract, place)
 
     async def fee_tokens(self, reader: ChainReader, contract: Contract) -> Sequence[Address]:
-        if contract.role != ON_RAMP:
+        quoter = contract.address
+        if contract.role == ON_RAMP:
+            quoter = (await Reader(reader, contract.address, events.ON_RAMP).read("getDynamicConfig")).feeQuoter
+        elif contract.role != FEE_QUOTER:
             return ()
-        quoter = (await Reader(reader, contract.address, events.ON_RAMP).read("getDynamicConfig")).feeQuoter
         tokens: Sequence[Address] = await Reader(reader, quoter, events.FEE_QUOTER).read("getFeeTokens")
         return tokens
 
@@ -78,6 +81,7 @@ class _Generation:
                     _min_sequence,
                 )
                 for source, on_ramp in contract.details.items()
+                if source.isdecimal()
             ]
         return ()
 
@@ -94,7 +98,11 @@ class _Generation:
         ramp = Reader(reader, found.address, events.OFF_RAMP)
         static = await ramp.read("getStaticConfig")
         check_selector(static.chainSelector, reader, found, place)
-        return identified(reader, found, await _sources(ramp), (static.nonceManager,))
+        details = await _sources(ramp)
+        with suppress(RejectedError):  # only tells what to wait for
+            after = (await ramp.read("getDynamicConfig")).permissionLessExecutionThresholdSeconds
+            details[MANUAL_AFTER] = str(after)
+        return identified(reader, found, details, (static.nonceManager,))
 
 
 def _first(record: Any) -> int:
