@@ -22,6 +22,7 @@ from seamark.core.ids import ChainId
 from seamark.evm.ports import Block, LogEvent, Reorg
 from seamark.messages.model import STAGES, Counted, Fact, LaneKey
 from seamark.messages.store import tables
+from seamark.messages.store.blocks import block_no_of, log_index_of
 from seamark.storage.totals import read_totals
 from tests.unit.messages.history import BACK, OUT, A, B, Told, World, committed, executed, final, sent
 
@@ -29,7 +30,7 @@ LENGTH = 10  # canonical blocks on each chain
 FINAL = 7  # the height that is final in the end
 
 # Columns that depend on when something was told, not on what is true.
-OF_THE_TELLING = {"no", "counted", "finalized_time"}
+OF_THE_TELLING = {"no", "counted", "finalized_time", "steps"}
 
 
 @dataclass
@@ -157,8 +158,12 @@ def truth(world: World) -> dict[str, Any]:
         return [{**row, "lane_id": lanes[row["lane_id"]]} for row in found]
 
     messages = {row["no"]: row for row in rows(tables.message)}
+    blocks = {row.no: (row.chain_id, row.hash) for row in world.connection.execute(select(tables.block))}
     facts = {
-        (row["chain_id"], row["block_hash"], row["log_index"]): (messages[row["message_no"]]["id"], row["body"])
+        (*blocks[block_no_of(row["place"])], log_index_of(row["place"])): (
+            messages[row["message_no"]]["id"],
+            row["body"],
+        )
         for row in rows(tables.sighting)
         if row["live"]
     }
@@ -212,6 +217,7 @@ def check_books(world: World) -> None:
 
     assert totals["messages_sent_total", ""] == having(Counted.SENT)
     assert totals["messages_received_total", "success"] == having(Counted.SUCCESS)
+    assert totals["messages_recovered_total", ""] == having(Counted.RECOVERED)
     assert totals["messages_received_total", "failure"] == having(Counted.FAILURE)
     assert totals["fees_total", ""] == 5 * having(Counted.SENT)
     assert totals["message_latency_seconds_bucket", "total"] == having(Counted.TOTAL_TIME)

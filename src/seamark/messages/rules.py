@@ -8,6 +8,7 @@ result. `transitions` and `count` compare a state with what was known before and
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple, cast
 
 import msgspec
@@ -114,8 +115,10 @@ def revoking(commits: Iterable[CommitRange], sequence: int) -> Evidence | None:
     return max(found, key=_place, default=None)
 
 
-def revoked_by(commit: Evidence, revocations: Iterable[Evidence]) -> Evidence | None:
+def revoked_by(commit: Evidence, revocations: Sequence[Evidence]) -> Evidence | None:
     """The first revocation of a commit's root that came after the commit, on the same chain."""
+    if not revocations:
+        return None
     later = [item for item in revocations if _place(item) > _place(commit)]
     return min(later, key=_place, default=None)
 
@@ -157,7 +160,7 @@ def fold(
     if send is None and orphaned:
         send = _first_send(orphaned)
         retracted = send is not None
-    seen = _runs(live)
+    seen = _runs(live) if len(live) > 1 or send is None or retracted else []
     runs = [run for run in seen if _agrees(run, send)] if send and seen else seen
     said = send or speaker(live, orphaned)
     # A commit covers whoever holds the sequence number on the canonical chain: a retracted send holds nothing.
@@ -265,16 +268,23 @@ def transitions(before: int | None, state: MessageState, orphans: Sequence[Sight
     if gained & Fact.RETRACTED:
         mask |= Fact.RETRACTED
         stage = _step_back(steps, Step.RETRACTED, stage, mask, [item for item in orphans if type(item.body) is Sent])
+    for kind, after, field in _gains(mask, gained):
+        evidence: Evidence | None = getattr(state, field) if field else None
+        steps.append(Transition(kind, stage, after, evidence, evidence.time if evidence else state.finalized_time))
+        stage = after
+    return steps
+
+
+@cache
+def _gains(mask: int, gained: int) -> tuple[tuple[Step, Stage, str], ...]:
+    """The steps forward: kind, stage after it, and the field of the state that shows it."""
+    found = []
     for fact, kind, field in _MILESTONES:
         if gained & fact:
             mask |= fact
-            if fact == Fact.EXECUTED and gained & Fact.RECOVERED:
-                continue
-            evidence: Evidence | None = getattr(state, field) if field else None
-            time = evidence.time if evidence else state.finalized_time
-            steps.append(Transition(kind, stage, STAGES[mask], evidence, time))
-            stage = STAGES[mask]
-    return steps
+            if fact != Fact.EXECUTED or not gained & Fact.RECOVERED:
+                found.append((kind, STAGES[mask], field))
+    return tuple(found)
 
 
 def _step_back(

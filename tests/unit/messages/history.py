@@ -38,6 +38,7 @@ from seamark.storage.schema import metadata
 A, B = ChainId(1), ChainId(2)
 OUT = LaneKey("ccip", "11", "0x" + "a1" * 20, "22")
 BACK = LaneKey("ccip", "22", "0x" + "b2" * 20, "11")
+SENDER, RECEIVER = "0x" + "5e" * 20, "0x" + "4e" * 20
 FEE_TOKEN = "0x" + "fe" * 20
 CONTRACT = Address("0x" + "c0" * 20)
 GENESIS_TIME = 1_700_000_000
@@ -60,10 +61,20 @@ class Told:
     tx: str = ""
 
 
-def sent(sequence: int, lane: LaneKey = OUT, *, variant: str = "", fee: int = 5, size: int = 3, tx: str = "") -> Told:
+def sent(
+    sequence: int,
+    lane: LaneKey = OUT,
+    *,
+    variant: str = "",
+    fee: int = 5,
+    size: int = 3,
+    tx: str = "",
+    sender: str = SENDER,
+    receiver: str = RECEIVER,
+) -> Told:
     body = Sent(
-        sender="0x" + "5e" * 20,
-        receiver="0x" + "4e" * 20,
+        sender=sender,
+        receiver=receiver,
         fee_token=FEE_TOKEN,
         fee_amount=str(fee),
         fee_juels=str(fee * 2),

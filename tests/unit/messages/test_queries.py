@@ -14,6 +14,8 @@ from sqlalchemy import event
 from seamark.core.errors import RejectedError
 from seamark.messages.model import Stage
 from seamark.messages.store import (
+    Flag,
+    LateRange,
     MessageFilter,
     MessageView,
     count_by_stage,
@@ -22,7 +24,7 @@ from seamark.messages.store import (
     list_messages,
     refresh_lanes,
 )
-from seamark.messages.store.queries import MAX_LIMIT
+from seamark.messages.store.lists import MAX_LIMIT
 from tests.unit.messages.history import (
     BACK,
     OUT,
@@ -178,17 +180,30 @@ class TestPlans:
 
     def test_a_rare_stage_of_a_long_lane_is_a_range(self, world: World) -> None:
         plans = plans_of(world, source="alpha", destination="beta", stage=[Stage.FAILED])
-        (plan,) = [plan for plan in plans if plan.startswith("SEARCH message ")]
-        assert "ix_message_lane_stage_time (lane_id=? AND stage=?)" in plan
+        ranges = [plan for plan in plans if plan.startswith("SEARCH message ") and "INDEX" in plan]
+        assert ranges == ["SEARCH message USING COVERING INDEX ix_message_lane (lane_id=? AND stage=? AND time<?)"]
         assert not any("B-TREE" in plan for plan in plans), "nothing is sorted"
 
-    def test_each_of_several_stages_is_a_range(self, world: World) -> None:
-        plans = plans_of(world, source="alpha", destination="beta", stage=[Stage.FAILED, Stage.EXECUTED])
-        ranges = [plan for plan in plans if plan.startswith("SEARCH message ")]
-        assert len(ranges) == 2
-        assert all("ix_message_lane_stage_time (lane_id=? AND stage=?)" in plan for plan in ranges)
-        plans = plans_of(world, stage=[Stage.FAILED, Stage.EXECUTED])
-        assert sum("ix_message_stage_time (stage=?)" in plan for plan in plans) == 2
+    @pytest.mark.parametrize(
+        ("wanted", "index"),
+        [
+            ({"source": "alpha", "destination": "beta"}, "ix_message_lane (lane_id=?"),
+            ({"stage": [Stage.FAILED, Stage.EXECUTED]}, "ix_message_lane (lane_id=?"),
+            ({"sender": "0x" + "5e" * 20}, "ix_message_sender (sender=? AND lane_id=?"),
+            ({"receiver": "0x" + "4e" * 20}, "ix_message_receiver (receiver=? AND lane_id=?"),
+            ({"late": [LateRange(1, Stage.SENT, 10**10)]}, "ix_message_lane (lane_id=? AND stage=? AND time<?)"),
+        ],
+        ids=str,
+    )
+    def test_lanes_and_stages_are_ranges_of_one_index(self, world: World, wanted: dict[str, Any], index: str) -> None:
+        ranges = [plan for plan in plans_of(world, **wanted) if plan.startswith("SEARCH message ")]
+        assert all(index in plan or "PRIMARY KEY" in plan for plan in ranges), ranges
+        assert any(index in plan for plan in ranges)
+
+    @pytest.mark.parametrize("flag", Flag)
+    def test_a_flag_is_a_small_index(self, world: World, flag: Flag) -> None:
+        plans = plans_of(world, flags=[flag])
+        assert any(f"ix_message_{flag}" in plan for plan in plans), plans
 
 
 def plans_of(world: World, **wanted: Any) -> list[str]:

@@ -11,15 +11,12 @@ from seamark.messages.store.chains import (
 )
 from seamark.messages.store.lanes import Lane, all_lanes, lane_labels, refresh_lanes
 from seamark.messages.store.ledger import Finality, Ledger, take_turn
+from seamark.messages.store.lists import Flag, LateRange, MessageFilter, MessagePage, list_messages
 from seamark.messages.store.notices import NoticeView, list_notices, open_curses
 from seamark.messages.store.queries import (
-    Flag,
     LaneView,
     Late,
-    LateRange,
     MessageDetail,
-    MessageFilter,
-    MessagePage,
     SightingView,
     TallyRow,
     TransitionView,
@@ -27,7 +24,6 @@ from seamark.messages.store.queries import (
     find_message,
     late,
     list_lanes,
-    list_messages,
     read_tallies,
 )
 from seamark.messages.store.rows import MessageView, Seconds

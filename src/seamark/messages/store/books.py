@@ -6,8 +6,9 @@ costs a few statements here.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -15,12 +16,12 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select, tuple_
 
-from seamark.messages.model import Increment, MessageState, Stage, Step, Transition
+from seamark.messages.model import Increment, Stage, Step, Transition
 from seamark.messages.store import tables
-from seamark.messages.store.bulk import insert_rows
+from seamark.messages.store.bulk import insert_tuples
 from seamark.messages.store.lanes import Lane, Lanes, lane_labels
 from seamark.messages.store.notices import NEWS_S
-from seamark.messages.store.rows import view_of
+from seamark.messages.store.rows import MESSAGE_COLUMNS, view_of
 from seamark.storage.bulk import chunks, upsert
 from seamark.storage.events import Event, append_events
 from seamark.storage.totals import TotalKey, add_totals, total_key
@@ -53,14 +54,15 @@ class Books:
         self._lanes = lanes
         self._now_ms = now_ms
         self._news_from = now_ms // 1000 - NEWS_S
-        self._transitions: list[dict[str, Any]] = []
+        self._transitions: list[tuple[Any, ...]] = []
         self._events: list[Event] = []
-        self._added: Counter[tuple[int, str, str]] = Counter()
+        self._added: defaultdict[tuple[int, str, str], int] = defaultdict(int)
+        self._tallies: defaultdict[TallyKey, int] = defaultdict(int)
         self._changes = Changes()
 
     def close(self) -> Changes:
         """Write all of it."""
-        insert_rows(self._connection, tables.transition, self._transitions)
+        insert_tuples(self._connection, tables.transition, _TRANSITION_COLUMNS, self._transitions)
         append_events(self._connection, self._events)
         self._close_totals()
         self._close_tallies()
@@ -70,47 +72,50 @@ class Books:
         self._events.extend(events)
 
     def count(self, lane: Lane, increments: Iterable[Increment]) -> None:
+        added, lane_id = self._added, lane.id
         for metric, label, amount in increments:
             if metric == "message_latency_seconds":
-                bucket = next((str(bound) for bound in LATENCY_BUCKETS_S if amount <= bound), "+Inf")
-                self._added[lane.id, f"{metric}_bucket", f"{label}|{bucket}"] += 1
-                self._added[lane.id, f"{metric}_sum", label] += amount
+                added[lane_id, "message_latency_seconds_bucket", f"{label}|{_bucket(amount)}"] += 1
+                added[lane_id, "message_latency_seconds_sum", label] += amount
             else:
-                self._added[lane.id, metric, label] += amount
+                added[lane_id, metric, label] += amount
 
-    def tally(self, known: Any, row: Mapping[str, Any], state: MessageState) -> None:
-        if known is not None:
-            self._changes.tallies[known.lane_id, "stage", known.stage] -= 1
-            if known.stage == Stage.FAILED:
-                self._changes.tallies[known.lane_id, "reason", known.reason] -= 1
-        self._changes.tallies[row["lane_id"], "stage", row["stage"]] += 1
-        if state.stage is Stage.FAILED:
-            self._changes.tallies[row["lane_id"], "reason", row["reason"]] += 1
+    def tally(self, lane_id: int, stage: str, reason: str, change: int) -> None:
+        """Messages of a lane that are in a stage now; failed ones also by reason."""
+        self._tallies[lane_id, "stage", stage] += change
+        if stage == _FAILED:
+            self._tallies[lane_id, "reason", reason] += change
 
-    def tell(self, no: int, steps: Sequence[Transition], row: Mapping[str, Any], lane: Lane) -> None:
-        payload: dict[str, Any] | None = None
-        for step in steps:
-            at = step.evidence
+    def tell(self, no: int, taken: int, steps: Sequence[Transition], values: Sequence[Any], lane: Lane) -> None:
+        """The steps of a message that has `taken` some before; `values` is its row."""
+        for number, step in enumerate(steps, taken):
+            at, kind = step.evidence, _STEPS[step.step]
             back = step.step in _BACK
-            self._transitions.append(
-                {
-                    "message_no": no,
-                    "step": step.step.value,
-                    "before": step.before.value if step.before else None,
-                    "after": step.after.value,
-                    "time": step.time,
-                    "seen_ms": self._now_ms,
-                    "chain_id": at.chain_id if at else None,
-                    "block_number": at.block_number if at else None,
-                    "block_hash": at.block_hash if at and back else None,
-                    "log_index": at.log_index if at else None,
-                }
-            )
-            self._changes.steps[step.step.value] += 1
-            if back or (step.time or row["time"]) >= self._news_from:
-                payload = payload or msgspec.to_builtins(view_of(row, lane))
-                told = {"step": step.step.value, "before": step.before.value if step.before else None, **payload}
-                self._events.append(Event(f"message.{step.step}", row["id"], told, at_ms=self._now_ms))
+            before = None if step.before is None else _STAGES[step.before]
+            if number >> tables.STEP_BITS == 0:
+                self._transitions.append(
+                    (
+                        no << tables.STEP_BITS | number,
+                        kind,
+                        before,
+                        _STAGES[step.after],
+                        step.time,
+                        self._now_ms,
+                        *(
+                            (at.chain_id, at.block_number, at.block_hash if back else None, at.log_index)
+                            if at
+                            else _NOWHERE
+                        ),
+                    )
+                )
+            self._changes.steps[kind] += 1
+            if back or (step.time or values[_TIME]) >= self._news_from:
+                self._announce(kind, before, values, lane)
+
+    def _announce(self, kind: str, before: str | None, values: Sequence[Any], lane: Lane) -> None:
+        shown = msgspec.to_builtins(view_of(dict(zip(MESSAGE_COLUMNS, values, strict=True)), lane))
+        told = {"step": kind, "before": before, **shown}
+        self._events.append(Event(f"message.{kind}", shown["id"], told, at_ms=self._now_ms))
 
     def _close_totals(self) -> None:
         self._lanes.fetch({lane_id for lane_id, _, _ in self._added})
@@ -121,7 +126,7 @@ class Books:
         add_totals(self._connection, {key: Decimal(amount) for key, amount in self._changes.totals.items()})
 
     def _close_tallies(self) -> None:
-        tallies = self._changes.tallies = Counter({key: delta for key, delta in self._changes.tallies.items() if delta})
+        tallies = self._changes.tallies = Counter({key: delta for key, delta in self._tallies.items() if delta})
         self._lanes.fetch({lane_id for lane_id, _, _ in tallies})
         self._changes.lanes = {lane_id: self._lanes.number(lane_id) for lane_id, _, _ in tallies}
         table = tables.tally
@@ -140,6 +145,31 @@ class Books:
 
 
 _BACK = (Step.RETRACTED, Step.REORGED, Step.REVOKED)
+
+# Plain text: drivers take longer over an enum.
+_STEPS = {step: step.value for step in Step}
+_STAGES = {stage: stage.value for stage in Stage}
+_FAILED = Stage.FAILED.value
+_TIME = MESSAGE_COLUMNS.index("time")
+_NOWHERE = (None, None, None, None)
+_TRANSITION_COLUMNS = (
+    "id",
+    "step",
+    "before",
+    "after",
+    "time",
+    "seen_ms",
+    "chain_id",
+    "block_number",
+    "block_hash",
+    "log_index",
+)
+
+
+def _bucket(seconds: int) -> str:
+    at = bisect_left(LATENCY_BUCKETS_S, seconds)
+    return str(LATENCY_BUCKETS_S[at]) if at < len(LATENCY_BUCKETS_S) else "+Inf"
+
 
 _LABEL_OF = {
     "messages_received_total": "state",

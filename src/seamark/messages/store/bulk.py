@@ -16,50 +16,66 @@ from sqlalchemy import Connection, Table, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
-__all__ = ["insert_rows", "update_rows"]
+__all__ = ["insert_rows", "insert_tuples", "update_tuples"]
 
 KEY = "key_of_row"  # names the key's parameter in an update, where its column may not be named
 
 Row = Mapping[str, Any]
+Order = tuple[int, ...]
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Row], *, update: tuple[str, ...] = ()) -> None:
     """Insert rows of the same columns; where the key exists, overwrite `update` (none given: that is an error)."""
     if rows:
-        text, names = _insert(table, tuple(rows[0]), update, connection.dialect)
-        _execute(connection, text, names, rows)
+        insert_tuples(connection, table, tuple(rows[0]), [tuple(row.values()) for row in rows], update=update)
 
 
-def update_rows(connection: Connection, table: Table, key: str, rows: Sequence[Row], columns: Sequence[str]) -> None:
-    """Overwrite columns of existing rows."""
+def insert_tuples(
+    connection: Connection,
+    table: Table,
+    columns: tuple[str, ...],
+    rows: Sequence[tuple[Any, ...]],
+    *,
+    update: tuple[str, ...] = (),
+) -> None:
+    """As `insert_rows`, with values in the order of `columns`."""
     if rows:
-        text, names = _update(table, key, tuple(columns), connection.dialect)
-        _execute(connection, text, tuple(key if name == KEY else name for name in names), rows)
+        text, order = _insert(table, columns, update, connection.dialect)
+        _execute(connection, text, order, rows)
 
 
-def _execute(connection: Connection, text: str, names: tuple[str, ...], rows: Sequence[Row]) -> None:
-    connection.exec_driver_sql(text, list(map(itemgetter(*names), rows)))
+def update_tuples(
+    connection: Connection, table: Table, key: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Overwrite columns of existing rows; the values of a row are its key's and those of `columns`."""
+    if rows:
+        text, order = _update(table, key, columns, connection.dialect)
+        _execute(connection, text, order, rows)
+
+
+def _execute(connection: Connection, text: str, order: Order, rows: Sequence[tuple[Any, ...]]) -> None:
+    in_order = order == tuple(range(len(order)))
+    connection.exec_driver_sql(text, list(rows) if in_order else list(map(itemgetter(*order), rows)))
 
 
 @lru_cache(maxsize=64)
-def _insert(
-    table: Table, columns: tuple[str, ...], update: tuple[str, ...], dialect: Dialect
-) -> tuple[str, tuple[str, ...]]:
+def _insert(table: Table, columns: tuple[str, ...], update: tuple[str, ...], dialect: Dialect) -> tuple[str, Order]:
     insert = (postgresql if dialect.name == "postgresql" else sqlite).insert(table)
     statement = insert.values({name: bindparam(name) for name in columns})
     if update:
         keys = [column.name for column in table.primary_key]
         changes = {name: insert.excluded[name] for name in update}
         statement = statement.on_conflict_do_update(index_elements=keys, set_=changes)
-    return _compiled(statement, dialect)
+    return _compiled(statement, dialect, columns)
 
 
 @lru_cache(maxsize=64)
-def _update(table: Table, key: str, columns: tuple[str, ...], dialect: Dialect) -> tuple[str, tuple[str, ...]]:
+def _update(table: Table, key: str, columns: tuple[str, ...], dialect: Dialect) -> tuple[str, Order]:
     statement = table.update().where(table.c[key] == bindparam(KEY)).values({name: bindparam(name) for name in columns})
-    return _compiled(statement, dialect)
+    return _compiled(statement, dialect, (KEY, *columns))
 
 
-def _compiled(statement: Any, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
+def _compiled(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> tuple[str, Order]:
+    """The statement's text, and for each of its parameters which value of a row it is."""
     compiled = statement.compile(dialect=dialect)
-    return str(compiled), tuple(compiled.positiontup)
+    return str(compiled), tuple(names.index(name) for name in compiled.positiontup)

@@ -13,23 +13,29 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, select
 
-from seamark.core.ids import BlockRef, ChainId
-from seamark.messages.model import Committed, Fact, LaneKey, MessageState, Notice, Revoked, Sighting
+from seamark.core.ids import BlockRef, ChainId, Hash32
+from seamark.messages.model import Committed, Evidence, Fact, LaneKey, MessageState, Notice, Revoked, Sighting
 from seamark.messages.protocol import LaneNames
 from seamark.messages.rules import CommitRange, completed, count, fold, speaker, transitions
 from seamark.messages.store import tables
+from seamark.messages.store.blocks import Blocks, block_no_of, places_in
 from seamark.messages.store.books import Books, Changes
-from seamark.messages.store.bulk import insert_rows, update_rows
+from seamark.messages.store.bulk import insert_tuples, update_tuples
 from seamark.messages.store.commits import Commits, Span, merged
-from seamark.messages.store.lanes import Lanes
+from seamark.messages.store.lanes import Lane, Lanes
 from seamark.messages.store.notices import orphan_notices, record_notices
-from seamark.messages.store.rows import message_row, sighting_of, sighting_row
+from seamark.messages.store.rows import (
+    MESSAGE_COLUMNS,
+    SIGHTING_COLUMNS,
+    decode_body,
+    message_values,
+    sighting_values,
+)
 from seamark.storage.bulk import chunks, insert_new
 
 __all__ = ["Finality", "Ledger", "take_turn"]
@@ -37,20 +43,36 @@ __all__ = ["Finality", "Ledger", "take_turn"]
 PROMOTED_AT_ONCE = 2000  # messages folded together when a finalized block covers many: bounds memory
 
 _message, _sighting = tables.message, tables.sighting
-_COLUMNS = tuple(column.name for column in _message.columns)
-_KNOWN = (
-    _message.c.no,
-    _message.c.id,
-    _message.c.lane_id,
-    _message.c.facts,
-    _message.c.counted,
-    _message.c.stage,
-    _message.c.reason,
-    _message.c.time,
-    _message.c.finalized_time,
-)
+
+
+class Finality(NamedTuple):
+    """A chain's final height grew: sends above `after` became final at `time` (None: nobody saw when)."""
+
+    chain_id: ChainId
+    after: int
+    time: int | None
+
+
+class Known(NamedTuple):
+    """What is stored of a message, as far as it matters for what comes next."""
+
+    no: int
+    id: str
+    lane_id: int
+    facts: int
+    counted: int
+    stage: str
+    reason: str
+    time: int
+    finalized_time: int | None
+    steps: int
+
+
+_KNOWN = tuple(_message.c[name] for name in Known._fields)
+_FACT = tuple(_sighting.c[name] for name in ("place", "live", "message_no", "lane_id", "tx", "version", "sequence"))
+
 # What changes about a message whose send is known; the other columns and their indexes are left alone.
-_MOVING = [
+_MOVING = (
     "facts",
     "counted",
     "stage",
@@ -61,52 +83,41 @@ _MOVING = [
     "executed_tx",
     "executed_time",
     "attempts",
+    "steps",
     "reason",
     "error",
     "callback",
     "manual",
     "conflicting",
-]
+)
+_MOVING_AT = tuple(MESSAGE_COLUMNS.index(name) for name in ("no", *_MOVING))
 
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Finality:
-    """A chain's final height grew: sends above `after` became final at `time` (None: nobody saw when)."""
-
-    chain_id: ChainId
-    after: int
-    time: int | None
+Values = tuple[Any, ...]
 
 
-@dataclass(slots=True)
 class _Item:
-    """One touched message: what is stored, what is known of it, and what of that is new."""
+    """One touched message: what is stored, what is known of it, and what of that is new. Facts are keyed by place."""
 
-    id: str
-    known: Any = None
-    no: int = 0
-    facts: dict[tuple[int, str, int, int], tuple[Sighting, bool]] = field(default_factory=dict)
-    fresh: list[Sighting] = field(default_factory=list)
-    orphans: list[Sighting] = field(default_factory=list)
+    __slots__ = ("fresh", "id", "known", "live", "lost", "no", "orphaned", "orphans")
 
-    @property
-    def live(self) -> list[Sighting]:
-        return [item for item, live in self.facts.values() if live]
+    def __init__(self, message_id: str) -> None:
+        self.id = message_id
+        self.known: Known | None = None
+        self.no = 0
+        self.live: dict[int, Sighting] = {}
+        self.orphaned: dict[int, Sighting] = {}
+        self.fresh: dict[int, Sighting] = {}
+        self.orphans: list[Sighting] = []
 
-    @property
-    def orphaned(self) -> list[Sighting]:
-        return [item for item, live in self.facts.values() if not live]
-
-    def add(self, item: Sighting) -> None:
+    def add(self, place: int, item: Sighting) -> None:
         """A fact told now; one that is known already is news only where more was seen of it."""
-        stored, live = self.facts.get(item.identity, (None, False))
-        if stored is not None and live:
+        stored = self.live.get(place)
+        if stored is not None:
             item = completed(stored, item)
-        if item != stored or not live:
-            self.facts[item.identity] = (item, True)
-            self.fresh.append(item)
+            if item == stored:
+                return
+        self.orphaned.pop(place, None)
+        self.live[place] = self.fresh[place] = item
 
 
 def take_turn(connection: Connection) -> int:
@@ -145,6 +156,7 @@ class Ledger:
         self._now_ms = now_ms
         self._heights = heights
         self._lanes = Lanes(connection, names)
+        self._blocks = Blocks(connection, protocol)
         self._commits = Commits(connection, protocol, self._lanes)
         # Several protocols read the same chain, each at its own pace: what one learns of a block is true for it alone.
         self._own_lanes = select(tables.lane.c.id).where(tables.lane.c.protocol == protocol)
@@ -157,23 +169,19 @@ class Ledger:
         """Facts of canonical blocks."""
         if not sightings:
             return
-        revocations = [item for item in sightings if type(item.body) is Revoked]
-        commits = [item for item in sightings if type(item.body) is Committed]
+        commits, revocations, told = _sorted_out(sightings)
         self._lanes.ensure({item.lane: item.version for item in sightings if type(item.body) is not Revoked})
-        items: dict[str, _Item] = {}
-        for sighting in sightings:
-            if sighting.message_id:
-                items.setdefault(sighting.message_id, _Item(sighting.message_id)).fresh.append(sighting)
-        told = {key: item.fresh for key, item in items.items()}
-        for item in items.values():
-            item.fresh = []
+        self._blocks.ensure(item.evidence for facts in told.values() for item in facts)
+        items = {message_id: _Item(message_id) for message_id in told}
         self._find(items, _message.c.id, list(items))
         self._find_covered(items, self._commits.store(commits))
         self._find_covered(items, self._commits.revoke(revocations))
         self._load_facts(items.values())
-        for key, news in told.items():
-            for sighting in news:
-                items[key].add(sighting)
+        place = self._blocks.place
+        for message_id, facts in told.items():
+            item = items[message_id]
+            for fact in facts:
+                item.add(place(fact.evidence, fact.part), fact)
         self._refold(items.values(), finality)
 
     def notice(self, notices: Sequence[Notice]) -> None:
@@ -184,20 +192,15 @@ class Ledger:
     def orphan(self, chain_id: ChainId, blocks: Sequence[BlockRef]) -> None:
         """Blocks that left the canonical chain: what they told is true no longer."""
         items: dict[str, _Item] = {}
-        gone: set[tuple[int, str, int, int]] = set()
+        gone: set[int] = set()
         for chunk in chunks([(block.number, block.hash) for block in blocks]):
-            in_blocks = tuple_(_sighting.c.block_number, _sighting.c.block_hash).in_(chunk)
-            where = (_sighting.c.chain_id == chain_id) & in_blocks & _sighting.c.live & self._own(_sighting)
-            rows = self._connection.execute(select(_sighting).where(where)).all()
-            if rows:
-                self._connection.execute(_sighting.update().where(where).values(live=False))
-            gone.update((chain_id, row.block_hash, row.log_index, row.part) for row in rows)
-            self._find(items, _message.c.no, sorted({row.message_no for row in rows}))
+            for block in self._blocks.find(chain_id, chunk):
+                gone |= self._bury(block.no, items)
             self._find_covered(items, self._commits.orphan(chain_id, chunk))
             self._books.add_events(orphan_notices(self._connection, self._protocol, chain_id, chunk, self._now_ms))
         self._load_facts(items.values())
         for item in items.values():
-            item.orphans = [fact for key, (fact, _) in item.facts.items() if key in gone]
+            item.orphans = [fact for place, fact in item.orphaned.items() if place in gone]
         self._refold(items.values(), None)
 
     def set_height(self, finality: Finality, height: int) -> None:
@@ -208,7 +211,9 @@ class Ledger:
         """Promote the stored sends that waited for the chain's height."""
         height = self._heights[finality.chain_id]
         waiting = (
-            (_message.c.source_chain == finality.chain_id) & (_message.c.pending_block <= height) & self._own(_message)
+            (_message.c.source_chain == finality.chain_id)
+            & (_message.c.pending_block <= height)
+            & _message.c.lane_id.in_(self._own_lanes)
         )
         last = 0
         while numbers := self._numbers(waiting & (_message.c.no > last)):
@@ -217,9 +222,6 @@ class Ledger:
             self._find(items, _message.c.no, numbers)
             self._load_facts(items.values())
             self._refold(items.values(), finality)
-
-    def _own(self, table: Any) -> Any:
-        return table.c.lane_id.in_(self._own_lanes)
 
     def _numbers(self, where: Any) -> list[int]:
         query = select(_message.c.no).where(where).order_by(_message.c.no).limit(PROMOTED_AT_ONCE)
@@ -233,6 +235,15 @@ class Ledger:
 
     # ---- finding what is touched ------------------------------------------------------------------------------------
 
+    def _bury(self, block_no: int, items: dict[str, _Item]) -> set[int]:
+        """The facts of a block are live no longer: finds their messages, gives their places."""
+        where = _sighting.c.place.between(*places_in(block_no)) & _sighting.c.live
+        rows = self._connection.execute(select(_sighting.c.place, _sighting.c.message_no).where(where)).all()
+        if rows:
+            self._connection.execute(_sighting.update().where(where).values(live=False))
+            self._find(items, _message.c.no, sorted({row.message_no for row in rows}))
+        return {row.place for row in rows}
+
     def _find(self, items: dict[str, _Item], column: Any, values: Sequence[Any]) -> None:
         for chunk in chunks(values):
             self._take(items, select(*_KNOWN).where(column.in_(chunk)))
@@ -244,85 +255,129 @@ class Ledger:
 
     def _take(self, items: dict[str, _Item], query: Any) -> None:
         for row in self._connection.execute(query):
-            item = items.setdefault(row.id, _Item(row.id))
-            item.known, item.no = row, row.no
+            known = Known._make(row)
+            item = items.get(known.id)
+            if item is None:
+                item = items[known.id] = _Item(known.id)
+            item.known, item.no = known, known.no
 
     def _load_facts(self, items: Iterable[_Item]) -> None:
-        by_no = {item.no: item for item in items if item.no and not item.facts}
+        by_no = {item.no: item for item in items if item.no and not item.live and not item.orphaned}
         for chunk in chunks(list(by_no)):
-            rows = self._connection.execute(select(_sighting).where(_sighting.c.message_no.in_(chunk))).all()
-            self._lanes.fetch({row.lane_id for row in rows})
-            for row in rows:
-                item = by_no[row.message_no]
-                fact = sighting_of(row, item.id, self._lanes.number(row.lane_id))
-                item.facts[fact.identity] = (fact, row.live)
+            query = select(*_FACT, _sighting.c.body).where(_sighting.c.message_no.in_(chunk))
+            rows: Sequence[Any] = self._connection.execute(query).all()
+            self._lanes.fetch({row[3] for row in rows})
+            self._blocks.fetch({block_no_of(row[0]) for row in rows})
+            for place, live, no, lane_id, tx, version, sequence, body in rows:
+                block, log_index, part = self._blocks.of_place(place)
+                at = Evidence(block.chain_id, block.number, block.hash, Hash32(tx), log_index, block.time)
+                item = by_no[no]
+                lane = self._lanes.number(lane_id).key
+                facts = item.live if live else item.orphaned
+                facts[place] = Sighting(lane, version, at, sequence, decode_body(body), item.id, part)
 
     # ---- folding ----------------------------------------------------------------------------------------------------
 
     def _refold(self, items: Iterable[_Item], finality: Finality | None) -> None:
-        new: list[Row] = []
-        moved: list[Row] = []
-        changed: list[Row] = []
-        facts: list[Row] = []
-        work = [item for item in items if item.facts]
+        new: list[Values] = []
+        moved: list[Values] = []
+        changed: list[Values] = []
+        facts: list[Values] = []
+        work = [
+            (item, [*item.live.values()], [*item.orphaned.values()]) for item in items if item.live or item.orphaned
+        ]
         commits = self._covering(work)
-        for item in work:
-            state, before = self._fold(item, commits, finality)
-            row, narrow = self._settle(item, state, before)
-            if row is None:
+        for item, live, orphaned in work:
+            state = self._fold(item, live, orphaned, commits.get(item.id, ()), finality)
+            values, narrow = self._settle(item, state, live or orphaned)
+            if values is None:
                 continue
-            (new if item.known is None else moved if narrow else changed).append(row)
-            facts.extend(sighting_row(fact, item.no, self._lanes.of(fact.lane).id, live=True) for fact in item.fresh)
-        insert_rows(self._connection, _message, new)
-        update_rows(self._connection, _message, "no", moved, _MOVING)
-        update_rows(self._connection, _message, "no", changed, [name for name in _COLUMNS if name != "no"])
-        insert_rows(self._connection, _sighting, facts, update=("live", "body"))
+            (new if item.known is None else moved if narrow else changed).append(values)
+            for place, fact in item.fresh.items():
+                facts.append(sighting_values(fact, place, item.no, self._lanes.of(fact.lane).id))
+        insert_tuples(self._connection, _message, MESSAGE_COLUMNS, new)
+        moving = [tuple(row[index] for index in _MOVING_AT) for row in moved]
+        update_tuples(self._connection, _message, "no", _MOVING, moving)
+        update_tuples(self._connection, _message, "no", MESSAGE_COLUMNS[1:], changed)
+        insert_tuples(self._connection, _sighting, SIGHTING_COLUMNS, facts, update=("live", "body"))
 
     def _fold(
-        self, item: _Item, commits: Mapping[str, Sequence[CommitRange]], finality: Finality | None
-    ) -> tuple[MessageState, int | None]:
+        self,
+        item: _Item,
+        live: Sequence[Sighting],
+        orphaned: Sequence[Sighting],
+        commits: Sequence[CommitRange],
+        finality: Finality | None,
+    ) -> MessageState:
         known = item.known
-        state = fold(
-            item.live,
-            item.orphaned,
-            commits.get(item.id, ()),
-            self._heights,
-            known.finalized_time if known is not None else None,
-        )
-        before = known.facts if known is not None else None
-        became_final = state.facts & ~(before or 0) & Fact.FINALIZED
+        state = fold(live, orphaned, commits, self._heights, known.finalized_time if known else None)
+        became_final = state.facts & ~(known.facts if known else 0) & Fact.FINALIZED
         if became_final and finality is not None and finality.time is not None:
             sent = state.sent
             if sent is not None and sent.chain_id == finality.chain_id and sent.block_number > finality.after:
                 state = msgspec.structs.replace(state, finalized_time=max(finality.time, sent.time))
-        return state, before
+        return state
 
-    def _settle(self, item: _Item, state: MessageState, before: int | None) -> tuple[dict[str, Any] | None, bool]:
+    def _settle(self, item: _Item, state: MessageState, facts: Sequence[Sighting]) -> tuple[Values | None, bool]:
         """Take a new state into the books; the row to write, and whether only its moving parts differ."""
         known = item.known
-        if known is not None and state.facts == before and not item.fresh and not item.orphans:
+        if known is not None and state.facts == known.facts and not item.fresh and not item.orphans:
             return None, False
         if not item.no:
             item.no = self._take_number()
         lane = self._lanes.of(state.lane)
-        counted, increments = count(state, known.counted if known is not None else 0)
-        first_seen = min(fact.evidence.time for fact in item.live or item.orphaned)
-        row = message_row(state, lane.id, counted, first_seen)
-        row["no"] = item.no
+        counted, increments = count(state, known.counted if known else 0)
+        steps = transitions(known.facts if known else None, state, item.orphans)
+        taken = known.steps if known else 0
+        time = state.sent.time if state.sent else min(fact.evidence.time for fact in facts)
+        values = message_values(state, item.no, lane.id, time=time, counted=counted, steps=taken + len(steps))
         self._books.count(lane, increments)
-        self._books.tally(known, row, state)
-        self._books.tell(item.no, transitions(before, state, item.orphans), row, lane)
-        same_send = known is not None and before is not None and before & state.facts & Fact.SENT
-        return row, bool(same_send) and known.lane_id == lane.id and known.time == row["time"]
+        self._tally(known, values, lane)
+        self._books.tell(item.no, taken, steps, values, lane)
+        same_send = known is not None and known.facts & state.facts & Fact.SENT
+        return values, bool(known and same_send and known.lane_id == lane.id and known.time == time)
+
+    def _tally(self, known: Known | None, values: Values, lane: Lane) -> None:
+        stage, reason = values[_STAGE], values[_REASON]
+        if known is None:
+            self._books.tally(lane.id, stage, reason, 1)
+        elif (known.lane_id, known.stage, known.reason) != (lane.id, stage, reason):
+            self._books.tally(known.lane_id, known.stage, known.reason, -1)
+            self._books.tally(lane.id, stage, reason, 1)
 
     def _take_number(self) -> int:
         self._next_no += 1
         return self._next_no - 1
 
-    def _covering(self, items: Iterable[_Item]) -> dict[str, list[CommitRange]]:
+    def _covering(
+        self, work: Iterable[tuple[_Item, list[Sighting], list[Sighting]]]
+    ) -> Mapping[str, list[CommitRange]]:
         """The commits that may cover each message, by message id."""
-        wanted: defaultdict[int, list[tuple[int, str]]] = defaultdict(list)
-        for item in items:
-            said = speaker(item.live, item.orphaned)
-            wanted[self._lanes.of(said.lane).id].append((said.sequence, item.id))
-        return self._commits.covering(wanted)
+        wanted: defaultdict[LaneKey, list[tuple[int, str]]] = defaultdict(list)
+        for item, live, orphaned in work:
+            said = live[0] if len(live) == 1 and not orphaned else speaker(live, orphaned)
+            wanted[said.lane].append((said.sequence, item.id))
+        return self._commits.covering({self._lanes.of(lane).id: numbers for lane, numbers in wanted.items()})
+
+
+_STAGE, _REASON = MESSAGE_COLUMNS.index("stage"), MESSAGE_COLUMNS.index("reason")
+
+
+def _sorted_out(
+    sightings: Iterable[Sighting],
+) -> tuple[list[Sighting], list[Sighting], dict[str, list[Sighting]]]:
+    """Commits, revocations, and what is told of each message."""
+    commits: list[Sighting] = []
+    revocations: list[Sighting] = []
+    told: dict[str, list[Sighting]] = {}
+    for item in sightings:
+        kind = type(item.body)
+        if kind is Committed:
+            commits.append(item)
+        elif kind is Revoked:
+            revocations.append(item)
+        elif item.message_id in told:
+            told[item.message_id].append(item)
+        else:
+            told[item.message_id] = [item]
+    return commits, revocations, told

@@ -1,39 +1,23 @@
-"""Reading: lists with filters and cursors, one message with all that is known of it, lanes.
-
-Lists are newest first by (time, no) and paged by position, never by offset, so a page costs the same at any depth and a
-message that moves on while someone pages is neither skipped nor shown twice because of its stage.
-
-Chains are filtered through lanes: there are few, and a short range of the index is read for each and merged, where an
-`IN` over lanes would sort all their messages. So it is for each of several stages.
-"""
+"""Reading: one message with all that is known of it, lanes, counts. Lists are in `lists`."""
 
 from __future__ import annotations
 
-import itertools
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Select, exists, func, literal, select, tuple_, union_all
+from sqlalchemy import Connection, exists, func, literal_column, select, tuple_
 
-from seamark.core.errors import RejectedError
-from seamark.messages.model import MAX_SEQUENCE, Fact, Stage
+from seamark.messages.model import Fact, Stage
 from seamark.messages.store import tables
+from seamark.messages.store.blocks import PLACE_BITS, log_index_of
 from seamark.messages.store.lanes import Lane, read_lanes
-from seamark.messages.store.rows import MessageView, view_of
-from seamark.storage.bulk import chunks
+from seamark.messages.store.lists import views_of
+from seamark.messages.store.rows import MessageView
 
 __all__ = [
-    "MAX_LIMIT",
-    "Flag",
     "LaneView",
     "Late",
-    "LateRange",
     "MessageDetail",
-    "MessageFilter",
-    "MessagePage",
     "SightingView",
     "TallyRow",
     "TransitionView",
@@ -41,32 +25,13 @@ __all__ = [
     "find_message",
     "late",
     "list_lanes",
-    "list_messages",
     "read_tallies",
 ]
 
-MAX_LIMIT = 500
-RANGES_AT_ONCE = 100  # SQLite joins at most 500 selects in one statement
-ID_LENGTH = 66  # "0x" and 64 digits: a shorter text is a prefix
-
 _message, _lane, _sighting = tables.message, tables.lane, tables.sighting
+_FACT = (_sighting.c.body, _sighting.c.live, _sighting.c.tx, _sighting.c.place)
+_block = tables.block
 _commit, _transition, _tally, _revocation = tables.commit, tables.transition, tables.tally, tables.revocation
-
-
-class Flag(StrEnum):
-    """What may be said of a message beside its stage."""
-
-    NO_CALLBACK = "no_callback"  # delivered, and the receiver's code did not run
-    MANUAL = "manual"  # its last attempt came by hand
-    CONFLICTING = "conflicting"  # the destination told of another lane or sequence number for its id
-
-
-class LateRange(NamedTuple):
-    """Messages of a lane that are still in a stage though their time (seconds) is before `before`."""
-
-    lane_id: int
-    stage: Stage
-    before: int
 
 
 class Late(NamedTuple):
@@ -74,41 +39,6 @@ class Late(NamedTuple):
 
     messages: int
     oldest: int | None
-
-
-class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """What to list; None means any. Everything given must hold.
-
-    `source` and `destination` take a selector or a chain's name; `lane` a lane's number (`LaneView.id`); `version` the
-    lane's; `tx` any transaction that told of the message; `id` an id or the beginning of one, `ids` any of several;
-    `reason` the class of a failure that still stands; `flags` all of them; `late` any of these ranges. `since` and
-    `until` are block times in seconds, `until` exclusive.
-    """
-
-    protocol: str | None = None
-    source: str | None = None
-    destination: str | None = None
-    channel: str | None = None
-    stage: Sequence[Stage] = ()
-    sender: str | None = None
-    receiver: str | None = None
-    tx: str | None = None
-    id: str | None = None
-    since: int | None = None
-    until: int | None = None
-    version: str | None = None
-    lane: int | None = None
-    reason: str | None = None
-    flags: Sequence[Flag] = ()
-    ids: Sequence[str] = ()
-    late: Sequence[LateRange] | None = None
-
-
-class MessagePage(msgspec.Struct, frozen=True):
-    """Messages, newest first; `next` is the cursor of the page behind, None at the end."""
-
-    messages: list[MessageView]
-    next: str | None
 
 
 class SightingView(msgspec.Struct, frozen=True):
@@ -179,33 +109,13 @@ class LaneView(msgspec.Struct, frozen=True, kw_only=True):
     last_executed: int | None
 
 
-def list_messages(
-    connection: Connection, wanted: MessageFilter | None = None, *, limit: int = 50, cursor: str | None = None
-) -> MessagePage:
-    """One page.
-
-    Raises:
-        RejectedError: A cursor that no page has given.
-    """
-    wanted = wanted or MessageFilter()
-    limit = max(1, min(limit, MAX_LIMIT))
-    query = _filtered(wanted, _read_cursor(cursor))
-    rows: list[Any] = []
-    for chunk in chunks(_ranges(connection, wanted), RANGES_AT_ONCE):
-        rows += _fetch(connection, [_narrowed(query, *part) for part in chunk], limit + 1)
-    rows.sort(key=lambda row: (row["time"], row["no"]), reverse=True)
-    page = rows[:limit]
-    following = _write_cursor(page[-1]) if len(rows) > limit else None
-    return MessagePage(_views(connection, page), following)
-
-
 def find_message(connection: Connection, message_id: str) -> MessageDetail | None:
     """One message by its full id; None when it is not known."""
     row = connection.execute(select(_message).where(_message.c.id == message_id.lower())).mappings().first()
     if row is None:
         return None
     return MessageDetail(
-        _views(connection, [row])[0], _sightings_of(connection, row), _transitions_of(connection, row["no"])
+        views_of(connection, [row])[0], _sightings_of(connection, row), _transitions_of(connection, row["no"])
     )
 
 
@@ -245,137 +155,14 @@ def late(connection: Connection, lane_id: int, stage: Stage, before: int) -> Lat
     return Late(count, oldest)
 
 
-_FLAGGED: dict[Flag, Any] = {
-    Flag.NO_CALLBACK: _message.c.callback.is_(False),
-    Flag.MANUAL: _message.c.manual.is_(True),
-    Flag.CONFLICTING: _message.c.conflicting.is_(True),
-}
-
-
-def _filtered(wanted: MessageFilter, after: tuple[int, int] | None) -> Select[Any]:
-    """All that is asked but lanes and stages."""
-    query = _named(select(_message), wanted)
-    if wanted.sender is not None:
-        query = query.where(_message.c.sender == wanted.sender.lower())
-    if wanted.receiver is not None:
-        query = query.where(_message.c.receiver == wanted.receiver.lower())
-    if wanted.reason is not None:
-        query = query.where(_message.c.reason == wanted.reason)
-    for flag in wanted.flags:
-        query = query.where(_FLAGGED[flag])
-    if wanted.since is not None:
-        query = query.where(_message.c.time >= wanted.since)
-    if wanted.until is not None:
-        query = query.where(_message.c.time < wanted.until)
-    if after is not None:
-        query = query.where(tuple_(_message.c.time, _message.c.no) < tuple_(literal(after[0]), literal(after[1])))
-    return query
-
-
-def _named(query: Select[Any], wanted: MessageFilter) -> Select[Any]:
-    if wanted.tx is not None:
-        query = query.where(_message.c.no.in_(_of_transaction(wanted.tx.lower())))
-    if wanted.id is not None:
-        query = query.where(_starting_with(wanted.id.lower()))
-    if wanted.ids:
-        query = query.where(_message.c.id.in_([text.lower() for text in wanted.ids]))
-    return query
-
-
-def _of_transaction(tx: str) -> Any:
-    """Numbers of the messages that a transaction sent, executed or committed."""
-    told = select(_sighting.c.message_no).where(_sighting.c.tx == tx)
-    committed = (
-        select(_message.c.no)
-        .join(_commit, (_commit.c.lane_id == _message.c.lane_id))
-        .where(_commit.c.tx == tx, _message.c.sequence.between(_commit.c.first, _commit.c.last))
-    )
-    return union_all(told, committed)
-
-
-def _starting_with(text: str) -> Any:
-    if len(text) >= ID_LENGTH:
-        return _message.c.id == text
-    # A range instead of LIKE, which SQLite answers from an index only under special collations.
-    return (_message.c.id >= text) & (_message.c.id < text + "\x7f")
-
-
-_Range = tuple[int | None, str | None, int | None]
-"""(lane, stage, time before); None for any."""
-
-
-def _ranges(connection: Connection, wanted: MessageFilter) -> list[_Range]:
-    """The lanes to look in, each with every stage to look for."""
-    chosen = _chosen_lanes(connection, wanted)
-    stages: list[str | None] = [*dict.fromkeys(stage.value for stage in wanted.stage)]
-    if wanted.late is not None:
-        lanes_wanted = None if chosen is None else {lane.id for lane in chosen}
-        return [
-            (part.lane_id, part.stage.value, part.before)
-            for part in wanted.late
-            if (lanes_wanted is None or part.lane_id in lanes_wanted) and (not stages or part.stage in stages)
-        ]
-    lanes: list[int | None] = [None] if chosen is None else [lane.id for lane in chosen]
-    return [(lane, stage, None) for lane, stage in itertools.product(lanes, stages or [None])]
-
-
-def _narrowed(query: Select[Any], lane: int | None, stage: str | None, before: int | None) -> Select[Any]:
-    if lane is not None:
-        query = query.where(_message.c.lane_id == lane)
-    if before is not None:
-        query = query.where(_message.c.time < before)
-    return query if stage is None else query.where(_message.c.stage == stage)
-
-
-def _chosen_lanes(connection: Connection, wanted: MessageFilter) -> list[Lane] | None:
-    """The lanes to look in; None for all."""
-    given = (wanted.protocol, wanted.source, wanted.destination, wanted.channel, wanted.version, wanted.lane)
-    if all(item is None for item in given):
-        return None
-    query = select(_lane)
-    if wanted.protocol is not None:
-        query = query.where(_lane.c.protocol == wanted.protocol)
-    if wanted.source is not None:
-        query = query.where((_lane.c.source == wanted.source) | (_lane.c.source_name == wanted.source))
-    if wanted.destination is not None:
-        query = query.where(
-            (_lane.c.destination == wanted.destination) | (_lane.c.destination_name == wanted.destination)
-        )
-    if wanted.version is not None:
-        query = query.where(_lane.c.version == wanted.version)
-    if wanted.lane is not None:
-        query = query.where(_lane.c.id == wanted.lane)
-    if wanted.channel is not None:
-        query = query.where(_lane.c.channel == wanted.channel.lower())
-    chosen = list(read_lanes(connection, query))
-    everything = connection.execute(select(func.count()).select_from(_lane)).scalar_one()
-    return None if chosen and len(chosen) == everything else chosen
-
-
-def _newest(query: Any, table: Any, limit: int) -> Any:
-    return query.order_by(table.c.time.desc(), table.c.no.desc()).limit(limit)
-
-
-def _fetch(connection: Connection, queries: Sequence[Select[Any]], limit: int) -> list[Any]:
-    """The newest of what several queries find."""
-    parts = [_newest(query, _message, limit) for query in queries]
-    if len(parts) == 1:
-        return list(connection.execute(parts[0]).mappings())
-    merged = union_all(*(select(part.subquery()) for part in parts)).subquery()
-    return list(connection.execute(_newest(select(merged), merged, limit)).mappings())
-
-
-def _views(connection: Connection, rows: Sequence[Any]) -> list[MessageView]:
-    ids = {row["lane_id"] for row in rows}
-    lanes = {lane.id: lane for lane in read_lanes(connection, select(_lane).where(_lane.c.id.in_(ids)))}
-    return [view_of(row, lanes[row["lane_id"]]) for row in rows]
-
-
 def _sightings_of(connection: Connection, message: Any) -> list[SightingView]:
-    found = [
-        _sighting_view(row)
-        for row in connection.execute(select(_sighting).where(_sighting.c.message_no == message["no"]))
-    ]
+    query = (
+        select(*_FACT, _block.c.chain_id, _block.c.number, _block.c.hash, _block.c.time)
+        .select_from(_sighting)
+        .join(_block, _block.c.no == _sighting.c.place.op(">>")(literal_column(str(PLACE_BITS))))
+        .where(_sighting.c.message_no == message["no"])
+    )
+    found = [_fact_view(row, row.number, row.hash, log_index_of(row.place)) for row in connection.execute(query)]
     found += _commits_of(connection, message)
     return sorted(found, key=lambda view: (view.time, _KINDS.index(view.kind), view.block_number, view.log_index))
 
@@ -410,17 +197,23 @@ _KINDS = ("sent", "committed", "revoked", "executed")
 
 
 def _sighting_view(row: Any) -> SightingView:
-    body = msgspec.json.decode(row.body)
-    kind = body.pop("type")
-    if kind == "committed":
-        body["first"] = row.first
-    return SightingView(
-        kind, row.live, row.chain_id, row.block_number, row.block_hash, row.tx, row.log_index, row.time, body
-    )
+    """Of a commit or a revocation."""
+    view = _fact_view(row, row.block_number, row.block_hash, row.log_index)
+    if view.kind == "committed":
+        view.body["first"] = row.first
+    return view
+
+
+def _fact_view(row: Any, number: int, block_hash: str, log_index: int) -> SightingView:
+    told = msgspec.json.decode(row.body)
+    kind = told.pop("type")
+    return SightingView(kind, row.live, row.chain_id, number, block_hash, row.tx, log_index, row.time, told)
 
 
 def _transitions_of(connection: Connection, number: int) -> list[TransitionView]:
-    query = select(_transition).where(_transition.c.message_no == number).order_by(_transition.c.id)
+    bits = tables.STEP_BITS
+    own = _transition.c.id.between(number << bits, (number + 1 << bits) - 1)
+    query = select(_transition).where(own).order_by(_transition.c.id)
     return [
         TransitionView(
             row.step, row.before, row.after, row.time, row.seen_ms, row.chain_id, row.block_number, row.block_hash
@@ -469,25 +262,3 @@ def _lane_view(connection: Connection, lane: Lane, stages: dict[str, int]) -> La
         last_committed=connection.execute(committed).scalar(),
         last_executed=highest(Fact.EXECUTED | Fact.FAILED) if _TRIED & stages.keys() else None,
     )
-
-
-def _write_cursor(row: Any) -> str:
-    return urlsafe_b64encode(f"{row['time']}.{row['no']}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str | None) -> tuple[int, int] | None:
-    if cursor is None:
-        return None
-    try:
-        text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-        time, _, number = text.partition(".")
-        place = int(time), int(number)
-    except ValueError as error:
-        raise _bad_cursor() from error
-    if not all(abs(part) <= MAX_SEQUENCE for part in place):  # more than the databases hold
-        raise _bad_cursor()
-    return place
-
-
-def _bad_cursor() -> RejectedError:
-    return RejectedError("the cursor is not one that a page has given", remedy="start again without it")

@@ -1,12 +1,13 @@
 """The tables of message tracking.
 
 Sightings and commits are the ground truth; message rows are what the sightings add up to, kept for fast lists. Facts
-are keyed by chain and block, so that a chain's logs are appended in order and an orphaned block is found at once.
+are keyed by block and log, so that a chain's logs are appended in order and an orphaned block is found at once.
 `live` is false for what an orphaned block told: kept, because a retracted message says so, and because a block may
 become canonical again.
 
-Lists are ordered by (time, no): each filter has an index that ends with these two, so a page is a short range of one
-index.
+Each index costs every log that is stored, so there are few, and each serves several filters (see `ranges`): lanes,
+senders and receivers are looked up lane by lane and stage by stage, and what is found is merged by (time, no), with
+which these indexes end.
 
 No foreign keys: only the ledger writes here, parents first and in one unit of work, nothing is deleted, and checking
 them costs a fifth of the time to store a log.
@@ -19,6 +20,8 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, SmallInteger
 from seamark.storage.schema import AUTO_ID, metadata
 
 __all__ = [
+    "STEP_BITS",
+    "block",
     "chain",
     "commit",
     "contract",
@@ -31,6 +34,13 @@ __all__ = [
     "tally",
     "transition",
 ]
+
+
+def _partial(name: str, where: str, *columns: str) -> Index:
+    # SQLite uses a partial index for a query that has the very same words, and it writes truth values as numbers.
+    plain = where.replace("false", "0").replace("true", "1")
+    return Index(name, *columns, sqlite_where=text(plain), postgresql_where=text(where))
+
 
 lane = Table(
     "message_lane",
@@ -51,6 +61,19 @@ lane = Table(
     Column("widest_commit", BigInteger, nullable=False),
     Index("uq_message_lane_key", "protocol", "source", "channel", "destination", unique=True),
 )
+
+block = Table(
+    "message_block",
+    metadata,
+    Column("no", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("protocol", Text, nullable=False),
+    Column("chain_id", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Index("uq_message_block", "protocol", "chain_id", "number", "hash", unique=True),
+)
+"""Blocks that hold sightings."""
 
 message = Table(
     "message",
@@ -82,6 +105,7 @@ message = Table(
     Column("executed_tx", Text),  # of the first success, else of the last failure
     Column("executed_time", BigInteger),
     Column("attempts", Integer, nullable=False),
+    Column("steps", Integer, nullable=False),  # transitions written so far
     Column("reason", Text, nullable=False),
     Column("error", Text, nullable=False),
     Column("callback", Boolean),
@@ -89,42 +113,27 @@ message = Table(
     Column("conflicting", Boolean, nullable=False),
     Index("uq_message_id", "id", unique=True),
     Index("ix_message_time", "time", "no"),
-    Index("ix_message_lane_time", "lane_id", "time", "no"),
-    Index("ix_message_lane_stage_time", "lane_id", "stage", "time", "no"),  # a rare stage of a long lane
-    Index("ix_message_stage_time", "stage", "time", "no"),
-    Index("ix_message_sender_time", "sender", "time", "no"),
-    Index("ix_message_receiver_time", "receiver", "time", "no"),
+    Index("ix_message_lane", "lane_id", "stage", "time", "no"),
+    Index("ix_message_sender", "sender", "lane_id", "stage", "time", "no"),
+    Index("ix_message_receiver", "receiver", "lane_id", "stage", "time", "no"),
     Index("ix_message_lane_sequence", "lane_id", "sequence"),
-    Index(
-        "ix_message_nonce",
-        "lane_id",
-        "sender",
-        "nonce",
-        sqlite_where=text("nonce IS NOT NULL"),
-        postgresql_where=text("nonce IS NOT NULL"),
-    ),
-    Index(
-        "ix_message_pending",
-        "source_chain",
-        "pending_block",
-        sqlite_where=text("pending_block IS NOT NULL"),
-        postgresql_where=text("pending_block IS NOT NULL"),
-    ),
+    _partial("ix_message_nonce", "nonce IS NOT NULL", "lane_id", "sender", "nonce"),
+    _partial("ix_message_pending", "pending_block IS NOT NULL", "source_chain", "pending_block"),
+    _partial("ix_message_reason", "reason <> ''", "reason", "lane_id", "time", "no"),
+    _partial("ix_message_no_callback", "callback = false", "time", "no"),
+    _partial("ix_message_manual", "manual = true", "time", "no"),
+    _partial("ix_message_conflicting", "conflicting = true", "time", "no"),
 )
 
 sighting = Table(
     "message_sighting",
     metadata,
-    Column("chain_id", BigInteger, primary_key=True),
-    Column("block_number", BigInteger, primary_key=True),
-    Column("block_hash", Text, primary_key=True),
-    Column("log_index", Integer, primary_key=True),
-    Column("part", SmallInteger, primary_key=True),
+    # Block number, log index and part in one integer (`blocks.place_of`).
+    Column("place", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("live", Boolean, nullable=False),
     Column("message_no", BigInteger, nullable=False),
     Column("lane_id", Integer, nullable=False),
     Column("tx", Text, nullable=False),
-    Column("time", BigInteger, nullable=False),
     Column("version", Text, nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("body", Text, nullable=False),  # JSON of `Sent` or `Executed`
@@ -196,8 +205,8 @@ notice = Table(
 transition = Table(
     "message_transition",
     metadata,
-    Column("id", AUTO_ID, primary_key=True, autoincrement=True),
-    Column("message_no", BigInteger, nullable=False),
+    # The message's number and the step's, in one integer (`STEP_BITS`).
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("step", Text, nullable=False),
     Column("before", Text),
     Column("after", Text, nullable=False),
@@ -208,8 +217,10 @@ transition = Table(
     Column("block_number", BigInteger),
     Column("block_hash", Text),
     Column("log_index", Integer),
-    Index("ix_message_transition_message", "message_no"),
 )
+
+STEP_BITS = 16
+"""A message's steps are numbered from 0 below its own number; the log of one that has taken 65,536 ends there."""
 
 tally = Table(
     "message_tally",

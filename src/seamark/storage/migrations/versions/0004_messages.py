@@ -73,6 +73,16 @@ def _lanes_and_chains() -> None:
 
 def _messages() -> None:
     op.create_table(
+        "message_block",
+        sa.Column("no", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
+        sa.Column("protocol", sa.Text, nullable=False),
+        sa.Column("chain_id", sa.BigInteger, nullable=False),
+        sa.Column("number", sa.BigInteger, nullable=False),
+        sa.Column("hash", sa.Text, nullable=False),
+        sa.Column("time", sa.BigInteger, nullable=False),
+    )
+    op.create_index("uq_message_block", "message_block", ["protocol", "chain_id", "number", "hash"], unique=True)
+    op.create_table(
         "message",
         sa.Column("no", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
         sa.Column("id", sa.Text, nullable=False),
@@ -101,6 +111,7 @@ def _messages() -> None:
         sa.Column("executed_tx", sa.Text),
         sa.Column("executed_time", sa.BigInteger),
         sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("steps", sa.Integer, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("error", sa.Text, nullable=False),
         sa.Column("callback", sa.Boolean),
@@ -109,41 +120,31 @@ def _messages() -> None:
     )
     op.create_index("uq_message_id", "message", ["id"], unique=True)
     op.create_index("ix_message_time", "message", ["time", "no"])
-    op.create_index("ix_message_lane_time", "message", ["lane_id", "time", "no"])
-    op.create_index("ix_message_lane_stage_time", "message", ["lane_id", "stage", "time", "no"])
-    op.create_index("ix_message_stage_time", "message", ["stage", "time", "no"])
-    op.create_index("ix_message_sender_time", "message", ["sender", "time", "no"])
-    op.create_index("ix_message_receiver_time", "message", ["receiver", "time", "no"])
+    op.create_index("ix_message_lane", "message", ["lane_id", "stage", "time", "no"])
+    op.create_index("ix_message_sender", "message", ["sender", "lane_id", "stage", "time", "no"])
+    op.create_index("ix_message_receiver", "message", ["receiver", "lane_id", "stage", "time", "no"])
     op.create_index("ix_message_lane_sequence", "message", ["lane_id", "sequence"])
-    op.create_index(
-        "ix_message_nonce",
-        "message",
-        ["lane_id", "sender", "nonce"],
-        sqlite_where=sa.text("nonce IS NOT NULL"),
-        postgresql_where=sa.text("nonce IS NOT NULL"),
-    )
-    op.create_index(
-        "ix_message_pending",
-        "message",
-        ["source_chain", "pending_block"],
-        sqlite_where=sa.text("pending_block IS NOT NULL"),
-        postgresql_where=sa.text("pending_block IS NOT NULL"),
-    )
+    _partial("ix_message_nonce", "nonce IS NOT NULL", ["lane_id", "sender", "nonce"])
+    _partial("ix_message_pending", "pending_block IS NOT NULL", ["source_chain", "pending_block"])
+    _partial("ix_message_reason", "reason <> ''", ["reason", "lane_id", "time", "no"])
+    _partial("ix_message_no_callback", "callback = false", ["time", "no"])
+    _partial("ix_message_manual", "manual = true", ["time", "no"])
+    _partial("ix_message_conflicting", "conflicting = true", ["time", "no"])
+
+
+def _partial(name: str, where: str, columns: list[str]) -> None:
+    plain = where.replace("false", "0").replace("true", "1")  # as SQLite writes truth values
+    op.create_index(name, "message", columns, sqlite_where=sa.text(plain), postgresql_where=sa.text(where))
 
 
 def _facts() -> None:
     op.create_table(
         "message_sighting",
-        sa.Column("chain_id", sa.BigInteger, primary_key=True),
-        sa.Column("block_number", sa.BigInteger, primary_key=True),
-        sa.Column("block_hash", sa.Text, primary_key=True),
-        sa.Column("log_index", sa.Integer, primary_key=True),
-        sa.Column("part", sa.SmallInteger, primary_key=True),
+        sa.Column("place", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
         sa.Column("live", sa.Boolean, nullable=False),
         sa.Column("message_no", sa.BigInteger, nullable=False),
         sa.Column("lane_id", sa.Integer, nullable=False),
         sa.Column("tx", sa.Text, nullable=False),
-        sa.Column("time", sa.BigInteger, nullable=False),
         sa.Column("version", sa.Text, nullable=False),
         sa.Column("sequence", sa.BigInteger, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
@@ -172,8 +173,7 @@ def _facts() -> None:
     op.create_index("ix_message_commit_root", "message_commit", ["root"])
     op.create_table(
         "message_transition",
-        sa.Column("id", AUTO_ID, primary_key=True, autoincrement=True),
-        sa.Column("message_no", sa.BigInteger, nullable=False),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
         sa.Column("step", sa.Text, nullable=False),
         sa.Column("before", sa.Text),
         sa.Column("after", sa.Text, nullable=False),
@@ -184,7 +184,6 @@ def _facts() -> None:
         sa.Column("block_hash", sa.Text),
         sa.Column("log_index", sa.Integer),
     )
-    op.create_index("ix_message_transition_message", "message_transition", ["message_no"])
 
 
 def _side_facts() -> None:
