@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import typer
 
-from seamark.cli import messages_list, messages_report, messages_show, messages_watch, recover, resend
+from seamark.cli import (
+    messages_backfill,
+    messages_list,
+    messages_report,
+    messages_show,
+    messages_watch,
+    recover,
+    resend,
+)
 
 __all__ = ["app"]
 
@@ -20,5 +28,6 @@ app.command("list", help=messages_list.HELP)(messages_list.list_)
 app.command("show", help=messages_show.HELP)(messages_show.show)
 app.command("watch", help=messages_watch.HELP)(messages_watch.watch)
 app.command("report", help=messages_report.HELP)(messages_report.report)
+app.command("backfill", help=messages_backfill.HELP)(messages_backfill.backfill)
 app.command("recover", help=recover.RECOVER_HELP)(recover.recover)
 app.command("resend", help=resend.RESEND_HELP)(resend.resend)

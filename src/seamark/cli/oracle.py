@@ -27,7 +27,7 @@ from seamark.core.units import format_duration
 __all__ = ["app", "tell_join"]
 
 LANES_HELP: Final = (
-    "Show each feed on its source and on every destination: round, age, price drift, and the message that brought it.\n\n"
+    "Show each feed on its source and on every destination: round, age, price drift, the message that brought it.\n\n"
     "--rounds N also lists the newest rounds with the way of each."
 )
 SHORT_ID: Final = 10

@@ -489,8 +489,8 @@ def _about(report: Report) -> Section:
         "Percentiles are exact, over every message. Times are those of the blocks.",
         (
             "The success rate is over matured messages: sent so long ago that 99 in 100 of their lane would have "
-            f"arrived three times over{f' (here {span})' if span else ''}; an hour where too few are known. Lanes whose "
-            "destination is not watched have none."
+            f"arrived three times over{f' (here {span})' if span else ''}; an hour where too few are known. Lanes "
+            "whose destination is not watched have none."
         ),
     ]
     if report.data_from is not None and report.data_from > report.period.start:
