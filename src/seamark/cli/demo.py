@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from seamark.app import SERVICES, Application, open_application
+from seamark.app import API, CCIP_MONITOR, ORACLE, Application, open_application
 from seamark.app.naming import calling
 from seamark.cli.folders import make_folder
 from seamark.cli.loop import run_until_stopped
@@ -86,7 +86,7 @@ async def _demo(plan: _Plan) -> None:
                 _forget_database(plan.data)
             settings = demo_settings(devnet, database=f"sqlite:///{plan.data / 'seamark.db'}", ports=plan.listeners)
             labels = {key: chain.label or key for key, chain in settings.chains.items()}
-            async with open_application(settings, SERVICES, names=LISTENERS) as application:
+            async with open_application(settings, (ORACLE, CCIP_MONITOR, API), names=LISTENERS) as application:
                 steps.done("publisher, monitor and API")
                 _print_addresses(application, steps)
                 await _run(application, labels)
