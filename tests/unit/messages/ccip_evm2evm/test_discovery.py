@@ -91,6 +91,20 @@ class TestDiscover:
         found = await discover(node)
         assert {found[at].version for at in (FIRST_ON, FIRST_OFF, FIRST_STORE)} == {"1.2.0"}
 
+    async def test_a_lane_that_moved_to_1_6_leads_back_to_where_it_came_from(self, version: str) -> None:
+        """The router names the new ramps alone; the NonceManager knows those before."""
+        node, nonces = Node(), address(80)
+        node.evm2evm(version, on_ramp=FIRST_ON, registry=REGISTRY)
+        node.evm2evm(version, off_ramp=FIRST_OFF, store=FIRST_STORE)
+        node.say(ON, v1_6.ON_RAMP.function("getStaticConfig"), lambda: [(HOME, address(0), nonces, address(0))])
+        node.say(nonces, TYPE, lambda: ["NonceManager 1.6.0"])
+        ramps = {PEER: (FIRST_ON, FIRST_OFF)}
+        function = v1_6.NONCE_MANAGER.function("getPreviousRamps")
+        node.say(nonces, function, lambda selector: [ramps.get(selector, (address(0), address(0)))])
+        found = await discover(node)
+        assert [found[at].role for at in (FIRST_ON, FIRST_OFF, FIRST_STORE)] == ["onramp", "offramp", "commitstore"]
+        assert address(0) not in found
+
     async def test_the_selector_is_checked_against_the_contracts(self, version: str) -> None:
         node = make_node(version)
         node.evm2evm(version, off_ramp=OLD_OFF, store=STORE, selector=7)

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from seamark.core.errors import RejectedError
-from seamark.core.ids import Selector
 from seamark.evm.ports import ChainReader
 from seamark.evm.types import BlockTag, Call
 from seamark.messages.model import MAX_SEQUENCE, Contract
@@ -24,9 +23,7 @@ __all__ = ["read_counters"]
 log = structlog.get_logger("seamark.messages.ccip")
 
 
-async def read_counters(
-    reader: ChainReader, contracts: Iterable[Contract], place: Place, peers: Sequence[Selector]
-) -> list[Counter]:
+async def read_counters(reader: ChainReader, contracts: Iterable[Contract], place: Place) -> list[Counter]:
     """The counters of all ramps of a chain. A lane that has never been used has none.
 
     Raises:
@@ -36,7 +33,7 @@ async def read_counters(
     for contract in contracts:
         generation = generation_of(contract)
         if isinstance(generation, Counts):
-            wanted += generation.counts(contract, place, peers)
+            wanted += generation.counts(contract, place, place.peers)
     header = await reader.header("finalized")
     answers = await _ask(reader, wanted, header.number if header else "latest")
     # A ramp younger than the final block, or a node that has forgotten that block's state: as of now, then.

@@ -72,12 +72,15 @@ _PADDING = bytes(_WORD - _ADDRESS)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The chain whose contracts are read: its id, its selector, its router, and what errors about them name."""
+    """The chain whose contracts are read: its id, its selector, its router, what errors about them name, and the
+    selectors of the other chains that are configured.
+    """
 
     chain_id: ChainId
     selector: Selector
     router: Address
     setting: str
+    peers: tuple[Selector, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +197,7 @@ class Counts(Protocol):
     """A generation whose ramps count; optional."""
 
     def counts(self, contract: Contract, place: Place, peers: Sequence[Selector]) -> Sequence[Count]:
-        """The counters of one contract. `peers` are the other chains that are configured."""
+        """The counters of one contract. `peers` are those of the place."""
         ...
 
 

@@ -118,7 +118,7 @@ class CcipProtocol:
     async def discover(self, reader: ChainReader, known: Iterable[Contract]) -> list[Contract]:
         chain = self._chains[reader.chain_id]
         before = {item.address: item for item in known}
-        peers = [other.selector for other in self._chains.values() if other is not chain]
+        peers = self._place(chain.chain_id).peers
         # Contracts known from before are asked again: their sources may have changed while nobody was looking.
         asked = [address for address, item in before.items() if item.role != FEE_TOKEN]
         addresses = [chain.router, *asked, *await discovery.find_ramps(reader, chain.router, peers)]
@@ -160,9 +160,7 @@ class CcipProtocol:
 
     async def counters(self, reader: ChainReader, contracts: Sequence[Contract]) -> list[Counter]:
         """What the ramps on the reader's chain count themselves (`messages.protocol.CountsByCall`)."""
-        chain_id = reader.chain_id
-        peers = [chain.selector for chain in self._chains.values() if chain.chain_id != chain_id]
-        return await read_counters(reader, contracts, self._place(chain_id), peers)
+        return await read_counters(reader, contracts, self._place(reader.chain_id))
 
     async def pool_tokens(self, reader: ChainReader, pools: Iterable[str]) -> dict[str, Address]:
         """The tokens of pools on the reader's chain (the `source_pool` of what a 1.6 message carries)."""
@@ -216,7 +214,8 @@ class CcipProtocol:
 
     def _place(self, chain_id: ChainId) -> Place:
         chain = self._chains[chain_id]
-        return Place(chain_id, chain.selector, chain.router, f"the selector of chain {chain.name}")
+        peers = tuple(other.selector for other in self._chains.values() if other is not chain)
+        return Place(chain_id, chain.selector, chain.router, f"the selector of chain {chain.name}", peers)
 
 
 class _BlockReader:

@@ -263,7 +263,7 @@ _OFF_RAMP: dict[Hash32, Take] = dict(
 _NONCE_MANAGER: dict[Hash32, Take] = dict(
     (
         (events.SKIPPED_NONCE.topic0, _skipped_nonce),
-        configured(events.PREVIOUS_RAMPS_UPDATED, subject=lambda record: record.remoteChainSelector),
+        configured(events.PREVIOUS_RAMPS_UPDATED, subject=lambda record: record.remoteChainSelector, look=own),
         role_changed(events.AUTHORIZED_CALLER_ADDED),
         role_changed(events.AUTHORIZED_CALLER_REMOVED),
         *OWNERSHIP,

@@ -26,6 +26,7 @@ __all__ = [
     "FEE_QUOTER",
     "FEE_TOKEN_ADDED",
     "FEE_TOKEN_REMOVED",
+    "NONCE_MANAGER",
     "OCR_CONFIG_SET",
     "OFF_RAMP",
     "ON_RAMP",
@@ -161,5 +162,8 @@ OFF_RAMP = Abi.parse(
     " address messageInterceptor))",
     "function getAllSourceChainConfigs() view returns (uint64[] selectors, (address router, bool isEnabled,"
     " uint64 minSeqNr, bool isRMNVerificationDisabled, bytes onRamp)[] configs)",
+)
+NONCE_MANAGER = Abi.parse(
+    "function getPreviousRamps(uint64 chainSelector) view returns ((address prevOnRamp, address prevOffRamp))"
 )
 FEE_QUOTER = Abi.parse("function getFeeTokens() view returns (address[])")

@@ -47,6 +47,8 @@ class _Generation:
             return await self._on_ramp(reader, found, place)
         if found.role == OFF_RAMP:
             return await self._off_ramp(reader, found, place)
+        if found.role == NONCE_MANAGER:
+            return identified(reader, found, leads=await _previous_ramps(reader, found, place))
         return identified(reader, found)
 
     def reading(self, contract: Contract, place: Place) -> Reading:
@@ -111,6 +113,15 @@ def _first(record: Any) -> int:
 
 def _min_sequence(record: Any) -> int:
     return int(record[0].minSeqNr)
+
+
+async def _previous_ramps(reader: ChainReader, found: Found, place: Place) -> list[str]:
+    """The ramps of 1.5 that a lane has moved from: messages may still be on their way through them."""
+    manager = Reader(reader, found.address, events.NONCE_MANAGER)
+    with suppress(RejectedError):  # nothing to lead on to, then
+        pairs = await manager.read_many([("getPreviousRamps", (peer,)) for peer in place.peers])
+        return [address for pair in pairs for address in (pair.prevOnRamp, pair.prevOffRamp)]
+    return []
 
 
 async def _sources(off_ramp: Reader) -> dict[str, str]:
