@@ -28,8 +28,8 @@ __all__ = ["HELP", "backfill"]
 
 HELP = (
     "Read the blocks from --from up to where the monitor of a chain began, beside it or while none runs.\n\n"
-    "Ctrl-C, a crash or a kill loses nothing: the same command goes on. Nothing is stored twice. The metrics of a running "
-    "monitor include what was read here after its next start."
+    "Ctrl-C, a crash or a kill loses nothing: the same command goes on. Nothing is stored twice. The metrics of a "
+    "running monitor include what was read here after its next start."
 )
 LINE_EVERY_S: Final = 5.0  # of progress, where no terminal draws a bar
 
