@@ -36,6 +36,11 @@ from seamark.messages.protocol import Profile
 
 __all__ = ["AsOf", "Memory", "look", "remember", "study"]
 
+COUNTED_AT_ONCE = 40_000
+"""Late messages that a look counts one by one, over all lanes and stages: some 20 ms."""
+_DELIVERED = (Stage.EXECUTED, Stage.RECOVERED)
+_SENT = tuple(stage for stage in Stage if stage is not Stage.RETRACTED)
+
 QUIET_SHARE = 0.5
 """From this share of its silence limit on, a quiet lane's past pauses are looked at: before it would be called
 silent."""
@@ -138,14 +143,16 @@ def look(
     blocked: Mapping[int, tuple[BlockedSender, ...]],
 ) -> list[LaneNow]:
     """How every remembered lane stands."""
-    held = store.waiting(connection, protocol)
+    edges = store.stage_edges(connection, protocol)
     failed = store.failed_by_reason(connection, protocol)
+    held = sum(stage in WAITING for stages in edges.values() for stage in stages)
+    most = min(store.COUNTED, COUNTED_AT_ONCE // max(held, 1))
     return [
         _lane_now(
             connection,
             memory,
             as_of,
-            _Told(held.get(lane_id, {}), failed.get(lane_id, {}), blocked.get(lane_id, ())),
+            _Told(edges.get(lane_id, {}), failed.get(lane_id, {}), blocked.get(lane_id, ()), most),
         )
         for lane_id, memory in memories.items()
     ]
@@ -154,9 +161,10 @@ def look(
 class _Told(NamedTuple):
     """What was asked of all lanes at once."""
 
-    held: Mapping[str, Waiting]
+    edges: Mapping[str, Waiting]
     failed: Mapping[str, int]
     blocked: tuple[BlockedSender, ...]
+    most: int
 
 
 def _lane_now(connection: Connection, memory: Memory, as_of: AsOf, told: _Told) -> LaneNow:
@@ -164,11 +172,11 @@ def _lane_now(connection: Connection, memory: Memory, as_of: AsOf, told: _Told) 
     source_at, destination_at = as_of.of(lane.names.source_chain), as_of.of(lane.names.destination_chain)
     held: dict[str, Waiting] = {}
     for stage in (*WAITING, Stage.FAILED):
-        if (known := told.held.get(stage)) is not None:
+        if (known := told.edges.get(stage)) is not None:
             # A failed message is late like one that was not executed.
             limit = limit_of(profile, stage) or profile.executed
             at = source_at if stage is Stage.SENT else destination_at
-            held[stage] = store.count_late(connection, lane.id, stage, known, at - limit.warn)
+            held[stage] = store.count_late(connection, lane.id, stage, known, at - limit.warn, most=told.most)
     return LaneNow(
         lane,
         profile,
@@ -177,14 +185,19 @@ def _lane_now(connection: Connection, memory: Memory, as_of: AsOf, told: _Told) 
         waiting=held,
         failed=told.failed,
         eligible=_eligible(connection, lane.id, held, profile, destination_at),
-        last_sent=_last_sent(connection, memory),
+        # Only where silence would mean something, and past pauses are known.
+        last_sent=_newest(told.edges, _SENT) if memory.studied_at is not None else None,
         last_commit=store.last_commit(connection, lane.id) if _many_late(held, Stage.FINALIZED) else None,
-        last_delivery=store.last_delivery(connection, lane.id) if _many_late(held, Stage.COMMITTED) else None,
+        last_delivery=_newest(told.edges, _DELIVERED),
         rates=memory.rates,
         odd=memory.odd,
         sequences=memory.sequences,
         blocked=told.blocked,
     )
+
+
+def _newest(edges: Mapping[str, Waiting], stages: Sequence[Stage]) -> int | None:
+    return max((edges[stage].newest for stage in stages if stage in edges), default=None)
 
 
 def _many_late(held: Mapping[str, Waiting], stage: Stage) -> bool:
@@ -199,10 +212,3 @@ def _eligible(
         return Few()
     before = None if profile.manual_after_s is None else destination_at - profile.manual_after_s
     return store.eligible(connection, lane_id, held, before)
-
-
-def _last_sent(connection: Connection, memory: Memory) -> int | None:
-    """Asked only where silence would mean something, and past pauses are known."""
-    if memory.profile.silence_s is None or memory.studied_at is None:
-        return None
-    return store.last_sent(connection, memory.lane.id)

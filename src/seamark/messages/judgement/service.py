@@ -285,8 +285,12 @@ class JudgeService:
 
 
 def _outline(findings: Mapping[tuple[str, str], Finding]) -> dict[tuple[str, str], tuple[object, ...]]:
-    """What makes a report news: not the ages in its texts."""
-    return {key: (item.severity, item.group, item.count, item.remedy) for key, item in findings.items()}
+    """What makes a report news: not the ages in its texts, nor each message more of many."""
+    return {key: (item.severity, item.group, _about(item.count), item.remedy) for key, item in findings.items()}
+
+
+def _about(count: int) -> str:
+    return f"{count:.1e}"
 
 
 def _event(topic: str, finding: Finding, at_ms: int) -> Event:

@@ -25,13 +25,12 @@ from seamark.messages.judgement.store.looks import (
     eligible,
     failed_by_reason,
     last_commit,
-    last_delivery,
-    last_sent,
-    waiting,
+    stage_edges,
 )
 from seamark.messages.judgement.store.studies import (
     blocked_senders,
     check_sequences,
+    last_sent,
     longest_pause,
     odd_ones,
     rates,
@@ -52,7 +51,6 @@ __all__ = [
     "judged_lanes",
     "lanes_of_counter",
     "last_commit",
-    "last_delivery",
     "last_sent",
     "longest_pause",
     "missing_commits",
@@ -66,6 +64,6 @@ __all__ = [
     "read_profiles",
     "save_check",
     "save_profile",
-    "waiting",
+    "stage_edges",
     "window",
 ]

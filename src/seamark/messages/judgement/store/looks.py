@@ -1,6 +1,6 @@
 """What each look asks. Its cost is lanes x stages x index lookups, whatever the number of messages: nothing here walks
 over messages that are merely under way. How many are late is counted from whichever end of the stage's index is nearer,
-up to `COUNTED`; beyond that a lower bound is given.
+up to a limit; beyond that a lower bound is given.
 """
 
 from __future__ import annotations
@@ -20,22 +20,18 @@ __all__ = [
     "eligible",
     "failed_by_reason",
     "last_commit",
-    "last_delivery",
-    "last_sent",
-    "waiting",
+    "stage_edges",
 ]
 
-COUNTED = 2_000  # messages counted one by one at most: a millisecond
+COUNTED = 2_000  # late messages of a lane and stage that are counted one by one: a millisecond
 EXAMINED = 1_000  # committed messages whose times are looked at
 
 _message, _tally, _commit, _lane = tables.message, tables.tally, tables.commit, tables.lane
-_UNDER_WAY = (Stage.SENT, Stage.FINALIZED, Stage.COMMITTED, Stage.FAILED)
-_DELIVERED = (Stage.EXECUTED.value, Stage.RECOVERED.value)
 
 
-def waiting(connection: Connection, protocol: str) -> dict[int, dict[str, Waiting]]:
-    """Messages under way by lane id and stage, with the oldest and newest send: one statement, two lookups for each
-    lane and stage that holds any.
+def stage_edges(connection: Connection, protocol: str) -> dict[int, dict[str, Waiting]]:
+    """How many messages of each lane are in each stage, with the times of the oldest and the newest send: one
+    statement, two lookups for each lane and stage that holds any.
     """
 
     def edge(order: Any) -> Any:
@@ -45,12 +41,7 @@ def waiting(connection: Connection, protocol: str) -> dict[int, dict[str, Waitin
     query = (
         select(_tally.c.lane_id, _tally.c.name, _tally.c.messages, edge(_message.c.time), edge(_message.c.time.desc()))
         .join(_lane, _lane.c.id == _tally.c.lane_id)
-        .where(
-            _lane.c.protocol == protocol,
-            _tally.c.kind == "stage",
-            _tally.c.messages > 0,
-            _tally.c.name.in_([stage.value for stage in _UNDER_WAY]),
-        )
+        .where(_lane.c.protocol == protocol, _tally.c.kind == "stage", _tally.c.messages > 0)
     )
     found: dict[int, dict[str, Waiting]] = {}
     for lane_id, stage, count, oldest, newest in connection.execute(query):
@@ -59,8 +50,10 @@ def waiting(connection: Connection, protocol: str) -> dict[int, dict[str, Waitin
     return found
 
 
-def count_late(connection: Connection, lane_id: int, stage: str, known: Waiting, before: int) -> Waiting:
-    """The same with the number of those sent before a time."""
+def count_late(
+    connection: Connection, lane_id: int, stage: str, known: Waiting, before: int, *, most: int = COUNTED
+) -> Waiting:
+    """The same with the number of those sent before a time; at most so many are counted from either end."""
     if known.oldest >= before:
         return known
     if known.newest < before:
@@ -68,14 +61,14 @@ def count_late(connection: Connection, lane_id: int, stage: str, known: Waiting,
     in_stage = (_message.c.lane_id == lane_id) & (_message.c.stage == stage)
 
     def up_to(where: Any) -> int:
-        some = select(_message.c.time).where(in_stage & where).limit(COUNTED).subquery()
+        some = select(_message.c.time).where(in_stage & where).limit(most).subquery()
         return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
 
     late = up_to(_message.c.time < before)
-    if late < COUNTED:
+    if late < most:
         return _with(known, late, exact=True)
     timely = up_to(_message.c.time >= before)
-    if timely < COUNTED:
+    if timely < most:
         return _with(known, max(known.count - timely, late), exact=True)
     return _with(known, late, exact=False)
 
@@ -97,12 +90,6 @@ def failed_by_reason(connection: Connection, protocol: str) -> dict[int, dict[st
     return found
 
 
-def last_sent(connection: Connection, lane_id: int) -> int | None:
-    """When the newest message was sent."""
-    query = select(_message.c.time).where(_message.c.lane_id == lane_id).order_by(_message.c.time.desc()).limit(1)
-    return connection.execute(query).scalar()
-
-
 def last_commit(connection: Connection, lane_id: int) -> int | None:
     """When the commit of the highest sequence numbers came."""
     query = (
@@ -112,20 +99,6 @@ def last_commit(connection: Connection, lane_id: int) -> int | None:
         .limit(1)
     )
     return connection.execute(query).scalar()
-
-
-def last_delivery(connection: Connection, lane_id: int) -> int | None:
-    """When the newest message that was delivered had been sent."""
-    times = []
-    for stage in _DELIVERED:
-        query = (
-            select(_message.c.time)
-            .where(_message.c.lane_id == lane_id, _message.c.stage == stage)
-            .order_by(_message.c.time.desc())
-            .limit(1)
-        )
-        times.append(connection.execute(query).scalar())
-    return max((time for time in times if time is not None), default=None)
 
 
 def eligible(connection: Connection, lane_id: int, held: Mapping[str, Waiting], before: int | None) -> Few:

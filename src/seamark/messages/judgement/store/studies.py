@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -13,28 +15,61 @@ from seamark.messages.judgement.limits import Sample, Slice, percentiles
 from seamark.messages.judgement.model import BlockedSender, Few, JudgedLane, Odd, Rates, SequenceCheck
 from seamark.messages.judgement.sequences import advanced, refilled
 from seamark.messages.judgement.store.tables import ODD
-from seamark.messages.model import Fact, NoticeKind, Stage
+from seamark.messages.model import MAX_SEQUENCE, Fact, NoticeKind, Stage
 from seamark.messages.store import tables
 
-__all__ = ["blocked_senders", "check_sequences", "longest_pause", "odd_ones", "rates", "window"]
+__all__ = ["blocked_senders", "check_sequences", "last_sent", "longest_pause", "odd_ones", "rates", "window"]
 
 EXAMINED = 1_000  # messages of a lane whose times are read for a rate
 SLICES = 28  # parts of the window that is learned from: of a week, six hours each
 PER_SLICE = 40  # messages of each: a part of a day that went wrong is one in 28, and no more
 SEQUENCES_AT_ONCE = 5_000
+GAPS_AT_ONCE = 50  # gaps that are looked into again: what fills them is rare
+FOREVER = MAX_SEQUENCE  # seconds
 MAX_BLOCKED = 20  # senders of a lane that are named
 
-_message, _notice = tables.message, tables.notice
+_message, _notice, _tally = tables.message, tables.notice, tables.tally
 _SENT_AND_FINAL = Fact.SENT | Fact.FINALIZED
+
+
+def _stages(connection: Connection, lane_id: int) -> list[str]:
+    """The stages that hold messages of a lane: the index by time is one of each stage."""
+    query = select(_tally.c.name).where(_tally.c.lane_id == lane_id, _tally.c.kind == "stage", _tally.c.messages > 0)
+    return list(connection.execute(query).scalars())
+
+
+def _of(lane_id: int, stage: str, since: int, until: int) -> Any:
+    time = _message.c.time
+    return (_message.c.lane_id == lane_id) & (_message.c.stage == stage) & (time >= since) & (time < until)
+
+
+def last_sent(connection: Connection, lane_id: int) -> int | None:
+    """When the newest message was sent."""
+    return _edge_time(connection, lane_id, _stages(connection, lane_id), (0, FOREVER), newest=True)
+
+
+def _edge_time(
+    connection: Connection, lane_id: int, stages: Sequence[str], span: tuple[int, int], *, newest: bool
+) -> int | None:
+    """The time of the oldest or the newest message in a span of time."""
+    time = _message.c.time
+    found = []
+    for stage in stages:
+        query = select(time).where(_of(lane_id, stage, *span)).order_by(time.desc() if newest else time).limit(1)
+        edge = connection.execute(query).scalar()
+        if edge is not None:
+            found.append(edge)
+    return (max if newest else min)(found, default=None)
 
 
 def window(connection: Connection, lane_id: int, since: int, until: int) -> list[Slice]:
     """The first messages of each part of a span of time, for `limits.learn`; a younger lane's parts are shorter."""
-    begin = _edge_time(connection, lane_id, since, until, newest=False)
+    stages = _stages(connection, lane_id)
+    begin = _edge_time(connection, lane_id, stages, (since, until), newest=False)
     if begin is None:
         return []
     bounds = [begin + (until - begin) * part // SLICES for part in range(SLICES + 1)]
-    return [_slice(connection, lane_id, first, last) for first, last in itertools.pairwise(bounds)]
+    return [_slice(connection, lane_id, stages, span) for span in itertools.pairwise(bounds)]
 
 
 _TIMES = (
@@ -48,64 +83,60 @@ _TIMES = (
 )
 
 
-def _slice(connection: Connection, lane_id: int, first: int, last: int) -> Slice:
-    query = (
-        select(*_TIMES)
-        .where(_message.c.lane_id == lane_id, _message.c.time >= first, _message.c.time < last)
-        .order_by(_message.c.time)
-        .limit(PER_SLICE)
-    )
-    samples = [
-        Sample(time, stage == Stage.EXECUTED.value and not manual, sent, final, committed, executed)
-        for time, stage, manual, sent, final, committed, executed in connection.execute(query)
-    ]
-    return Slice(samples, len(samples) < PER_SLICE)
+def _slice(connection: Connection, lane_id: int, stages: Sequence[str], span: tuple[int, int]) -> Slice:
+    samples: list[Sample] = []
+    for stage in stages:
+        query = select(*_TIMES).where(_of(lane_id, stage, *span)).order_by(_message.c.time).limit(PER_SLICE)
+        good = stage == Stage.EXECUTED
+        samples += [
+            Sample(time, good and not manual, sent, final, committed, executed)
+            for time, _, manual, sent, final, committed, executed in connection.execute(query)
+        ]
+    samples.sort(key=lambda sample: sample.time)
+    return Slice(samples[:PER_SLICE], len(samples) < PER_SLICE)
 
 
 def longest_pause(connection: Connection, lane_id: int, since: int, until: int, at_least: int) -> int | None:
     """The longest time without a send, if that is `at_least` seconds; found by jumps of that length."""
     longest: int | None = None
-    at = _edge_time(connection, lane_id, since, until, newest=False)
+    edge = partial(_edge_time, connection, lane_id, _stages(connection, lane_id))
+    at = edge((since, until), newest=False)
     while at is not None:
-        near = _edge_time(connection, lane_id, at + 1, min(at + at_least, until), newest=True)
+        near = edge((at + 1, min(at + at_least, until)), newest=True)
         if near is not None:
             at = near
             continue
-        following = _edge_time(connection, lane_id, at + at_least, until, newest=False)
+        following = edge((at + at_least, until), newest=False)
         if following is not None:
             longest = max(longest or 0, following - at)
         at = following
     return longest
 
 
-def _edge_time(connection: Connection, lane_id: int, since: int, until: int, *, newest: bool) -> int | None:
-    time = _message.c.time
-    query = select(time).where(_message.c.lane_id == lane_id, time >= since, time < until)
-    return connection.execute(query.order_by(time.desc() if newest else time).limit(1)).scalar()
-
-
 def rates(connection: Connection, lane_id: int, since: int, until: int) -> Rates | None:
     """How the newest messages sent in a span of time fared; None if there are none. Retracted ones do not count."""
-    query = (
-        select(_message.c.facts, _message.c.time, _message.c.sent_time, _message.c.executed_time)
-        .where(_message.c.lane_id == lane_id, _message.c.time >= since, _message.c.time < until)
-        .order_by(_message.c.time.desc())
-        .limit(EXAMINED)
+    columns = (_message.c.time, _message.c.facts, _message.c.sent_time, _message.c.executed_time)
+    rows: list[Any] = []
+    for stage in _stages(connection, lane_id):
+        if stage != Stage.RETRACTED:
+            query = select(*columns).where(_of(lane_id, stage, since, until)).order_by(_message.c.time.desc())
+            rows += connection.execute(query.limit(EXAMINED))
+    rows.sort(key=itemgetter(0), reverse=True)
+    del rows[EXAMINED:]
+    spans = [
+        max(executed - sent, 0)
+        for _, facts, sent, executed in rows
+        if facts & Fact.EXECUTED and sent is not None and executed is not None
+    ]
+    if not rows:
+        return None
+    return Rates(
+        matured=len(rows),
+        delivered=sum(bool(row[1] & Fact.EXECUTED) for row in rows),
+        failed=sum(bool(row[1] & Fact.FAILED) for row in rows),
+        since=rows[-1][0],
+        total=percentiles(spans),
     )
-    matured = delivered = failed = 0
-    oldest = until
-    spans: list[int] = []
-    for facts, time, sent, executed in connection.execute(query):
-        if facts & Fact.RETRACTED and not facts & Fact.EXECUTED:
-            continue
-        matured += 1
-        oldest = time
-        failed += bool(facts & Fact.FAILED)
-        if facts & Fact.EXECUTED:
-            delivered += 1
-            if sent is not None and executed is not None:
-                spans.append(max(executed - sent, 0))
-    return Rates(matured, delivered, failed, oldest, percentiles(spans)) if matured else None
 
 
 def odd_ones(connection: Connection, lane_id: int, since: int) -> Odd:
@@ -156,7 +187,7 @@ def check_sequences(
         return known
     if known is None or lowest[0] < known.first:
         known = SequenceCheck(lowest[0], lowest[0])
-    for first, last in known.gaps:
+    for first, last in known.gaps[:GAPS_AT_ONCE]:
         known = refilled(known, _sequences(connection, lane_ids, first, last))
     return advanced(known, _sequences(connection, lane_ids, known.upto + 1))
 
