@@ -1,0 +1,120 @@
+"""Looks at what is stored, tells findings and refreshes the gauges that no unit of work can follow."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from sqlalchemy import Connection
+
+from seamark.core.findings import Finding
+from seamark.messages.protocols.op_interop import findings
+from seamark.messages.protocols.op_interop.failsafe import Failsafe
+from seamark.messages.protocols.op_interop.metrics import InteropMetrics
+from seamark.messages.protocols.op_interop.network import Network
+from seamark.messages.protocols.op_interop.settings import InteropSettings
+from seamark.messages.protocols.op_interop.store import (
+    BlockRanges,
+    bad_logs,
+    odd_counts,
+    odd_groups,
+    ranges,
+    undecided,
+)
+from seamark.messages.protocols.op_interop.views import expiring, unrelayed_by_lane
+from seamark.runtime.clock import Clock
+from seamark.runtime.events import Signal
+from seamark.storage.database import Database
+
+__all__ = ["SOURCE", "Report", "Watch", "present_findings"]
+
+SOURCE: Final = "interop"
+LOOK_EVERY_S: Final = 15.0  # at least; a verdict that is told wakes it at once
+SHORTEST_PAUSE_S: Final = 1.0  # between two looks, however much happens
+
+
+class Report(Protocol):
+    """Takes all that is true now; part of the caller's unit of work."""
+
+    def __call__(self, connection: Connection, source: str, found: Sequence[Finding], /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    findings: list[Finding]
+    ranges: BlockRanges
+
+
+def present_findings(
+    connection: Connection, network: Network, settings: InteropSettings, *, now: float
+) -> list[Finding]:
+    """All that is wrong by what is stored. `now`: seconds since the epoch."""
+    window, relay_after = network.window_s, settings.relay_after
+    ending = expiring(connection, window_s=window, before=int(now - settings.expiring_share * window))
+    lanes = unrelayed_by_lane(connection, before=int(now - relay_after))
+    odd = odd_counts(connection)
+    return [
+        *findings.about_groups(odd_groups(connection), network),
+        *findings.about_undecided(
+            undecided(connection, before_ms=int((now - settings.undecided_after) * 1000)), network
+        ),
+        *findings.about_odd_jobs(odd.flipped, odd.boundary, odd.undeclared),
+        *findings.about_bad_logs(bad_logs(connection), network),
+        *findings.about_unrelayed(lanes, ending, now=now, relay_after_s=relay_after),
+    ]
+
+
+class Watch:
+    """Tells what is wrong now. A `Service`."""
+
+    name = "interop-watch"
+
+    def __init__(
+        self,
+        *,
+        network: Network,
+        settings: InteropSettings,
+        chains: Collection[int],
+        database: Database,
+        metrics: InteropMetrics,
+        report: Report | None,
+        failsafe: Failsafe | None,
+        told: Signal,
+        clock: Clock,
+    ) -> None:
+        self._network = network
+        self._settings = settings
+        self._chains = chains
+        self._database = database
+        self._metrics = metrics
+        self._report = report
+        self._failsafe = failsafe
+        self._told = told
+        self._clock = clock
+
+    async def run(self) -> None:
+        while True:
+            await self.look()
+            await self._clock.sleep(SHORTEST_PAUSE_S)
+            await self._told.wait(LOOK_EVERY_S)
+
+    async def look(self) -> list[Finding]:
+        """Once; what was found."""
+        now = self._clock.now()
+
+        def work(connection: Connection) -> Looked:
+            return Looked(
+                present_findings(connection, self._network, self._settings, now=now),
+                ranges(connection, self._chains),
+            )
+
+        looked = await self._database.read(work)
+        self._metrics.saw_ranges(looked.ranges)
+        found = looked.findings
+        if self._failsafe is not None:
+            found = [*found, *findings.about_failsafe(self._failsafe.states, self._failsafe.errors)]
+        report = self._report
+        if report is not None:
+            await self._database.write(lambda connection: report(connection, SOURCE, found))
+        return found
