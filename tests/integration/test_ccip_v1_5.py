@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from seamark.core.ids import ChainId
+from seamark.devnet.artifacts import ccip_artifact
 from seamark.devnet.ccip.model import ExecutionState
 from seamark.devnet.node_client import CallFailed
 from seamark.messages.model import NoticeKind
@@ -322,6 +323,27 @@ class TestBeside16:
             )
             sent = {item.lane.channel: item.value for item in counters if item.kind == "sent"}
             assert sent == {world.home.onramp: 1, bed.outbound.on_ramp: 1}
+
+    async def test_a_monitor_that_comes_after_the_move_to_1_6_sees_the_old_ramp_drain(
+        self, world: World, tmp_path: Path
+    ) -> None:
+        """Nothing but the NonceManager still names the OnRamp of 1.5."""
+        bed = await beside(world)
+        lane = bed.outbound
+        (old,) = await bed.send(lane)
+        router, nonces = ccip_artifact("latest", "router"), ccip_artifact("v1_6_0", "nonce_manager")
+        ramps = [(world.remote.selector, world.home.onramp)]
+        await bed.call(bed.home, router, world.home.router, "applyRampUpdates", ramps, [], [])
+        previous = [(world.remote.selector, False, (lane.on_ramp, "0x" + "00" * 20))]
+        await bed.call(bed.home, nonces, world.home.nonce_manager, "applyPreviousRampsUpdates", previous)
+        (new,) = await world.send(world.outbound)
+        async with start_monitor(tmp_path, watched(bed.home, bed.remote)) as running:
+            await bed.deliver(lane)
+            await running.stages({old.message_id: "executed"})
+            detail = await running.message(old.message_id)
+            assert detail.message.sent_time is not None
+            await world.deliver(world.outbound)
+            await running.stages({new.message_id: "executed"})
 
 
 async def _scanned(running: RunningMonitor, chain: str) -> bool:
