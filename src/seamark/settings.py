@@ -7,6 +7,7 @@
     ccip: {chains: [{chain: besu, router: "0x…"}]}
     messages: {judge: {lanes: [{source: besu, executed: 20m}]}}
     hyperlane: {chains: [{chain: besu, mailbox: "0x…"}]}
+    interop: {chains: [{chain: op}, {chain: base}]}
     alerts: {receivers: […], routes: […]}
     api: {port: 8400}
     metrics: {port: 8000}
@@ -31,6 +32,7 @@ from seamark.evm.settings import ChainSettings
 from seamark.messages.judgement.settings import MessagesSettings
 from seamark.messages.protocols.ccip.settings import CcipSettings
 from seamark.messages.protocols.hyperlane.settings import HyperlaneSettings
+from seamark.messages.protocols.op_interop.settings import InteropSettings
 from seamark.messages.recovery.settings import RecoverySettings
 from seamark.monitoring.settings import AlertSettings
 from seamark.oracle.settings import OracleSettings
@@ -78,6 +80,7 @@ class Settings(SettingsModel):
     oracle: OracleSettings = OracleSettings()
     ccip: CcipSettings = CcipSettings()
     hyperlane: HyperlaneSettings = HyperlaneSettings()
+    interop: InteropSettings = InteropSettings()
     messages: MessagesSettings = MessagesSettings()
     alerts: AlertSettings = AlertSettings()
     recovery: RecoverySettings = RecoverySettings()
@@ -109,6 +112,7 @@ def _references(settings: Settings) -> list[tuple[str, str]]:
         *((f"ccip.chains[{i}].chain", item.chain) for i, item in enumerate(settings.ccip.chains)),
         *((f"recovery.policy.chains[{i}]", name) for i, name in enumerate(_allowed(settings))),
         *((f"hyperlane.chains[{i}].chain", item.chain) for i, item in enumerate(settings.hyperlane.chains)),
+        *((f"interop.chains[{i}].chain", item.chain) for i, item in enumerate(settings.interop.chains)),
     ]
 
 

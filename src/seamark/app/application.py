@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import structlog
@@ -33,6 +33,7 @@ from seamark.app.alerts import Alerts, open_alerting
 from seamark.app.chains import Chains, make_sender, open_settings_signer
 from seamark.app.checks import ccip_check_service
 from seamark.app.drift import DriftMeter
+from seamark.app.interop import FINALITY_EVERY_S, INTEROP_MONITOR, open_interop
 from seamark.app.monitors import MONITORS, message_monitor
 from seamark.app.naming import calling
 from seamark.app.page import build_api
@@ -211,6 +212,9 @@ async def _add_oracle(app: Application, chains: Chains, stack: AsyncExitStack) -
 async def _add_monitor(app: Application, chains: Chains, name: str) -> None:
     kind = MONITORS[name]
     kind.check(app.settings)
+    extra: dict[str, Any] = {}
+    if name == INTEROP_MONITOR:
+        extra = await _add_interop(app, chains)
     monitor = await message_monitor(
         kind.protocol(app.settings),
         settings=app.settings,
@@ -220,6 +224,7 @@ async def _add_monitor(app: Application, chains: Chains, name: str) -> None:
         signal=app.signal,
         clock=app.clock,
         alerts=app.alerts,
+        **extra,
     )
     app.trackers += monitor.trackers
     app.services += monitor.trackers
@@ -230,6 +235,25 @@ async def _add_monitor(app: Application, chains: Chains, name: str) -> None:
         app.health.register(service.name, service.health, required=False)
     if name == CCIP_MONITOR:
         _add_checks(app, chains)
+
+
+async def _add_interop(app: Application, chains: Chains) -> dict[str, Any]:
+    """What judges executing messages; what the trackers' streams need for it."""
+    interop = await open_interop(
+        app.settings,
+        chains=chains,
+        database=app.database,
+        registry=app.registry,
+        alerts=app.alerts,
+        session=chains.session,
+        clock=app.clock,
+    )
+    app.services += interop.services
+    for checker in interop.checkers:
+        app.health.register(checker.name, checker.health, required=False)
+    if interop.failsafe is not None:
+        app.health.register(interop.failsafe.name, interop.failsafe.health, required=False)
+    return {"wrap": interop.wrap, "finality_interval_s": FINALITY_EVERY_S}
 
 
 def _add_checks(app: Application, chains: Chains) -> None:

@@ -25,6 +25,7 @@ from seamark.messages.metrics import ChainObserver, MessageMetrics
 from seamark.messages.protocol import ChainRole, MessageProtocol
 from seamark.messages.protocols.ccip import CcipProtocol, ccip_chains
 from seamark.messages.protocols.hyperlane import HyperlaneProtocol, hyperlane_chains
+from seamark.messages.protocols.op_interop import InteropProtocol, interop_chains
 from seamark.messages.service import ChainTracker, MessageStream, chain_trackers, load_metrics
 from seamark.runtime.clock import Clock
 from seamark.runtime.events import Signal
@@ -69,6 +70,12 @@ MONITORS: Final[Mapping[str, MonitorKind]] = {
         chains=lambda settings: [item.chain for item in settings.hyperlane.chains],
         protocol=lambda settings: HyperlaneProtocol(hyperlane_chains(settings.hyperlane, settings.chains)),
     ),
+    "interop-monitor": MonitorKind(
+        section="interop",
+        needs="name",
+        chains=lambda settings: [item.chain for item in settings.interop.chains],
+        protocol=lambda settings: InteropProtocol(interop_chains(settings.interop, settings.chains)),
+    ),
 }
 """By the name of the service."""
 
@@ -91,8 +98,14 @@ async def message_monitor(
     signal: Signal,
     clock: Clock,
     alerts: Alerts | None = None,
+    wrap: Callable[[MessageStream], MessageStream] = lambda stream: stream,
+    finality_interval_s: float = 0.0,
 ) -> MessageMonitor:
     """The trackers of all chains of a protocol, its contracts checked, and their judge.
+
+    Args:
+        wrap: What each log stream goes through before its tracker gets it.
+        finality_interval_s: `StreamSettings.finality_interval_s`.
 
     Raises:
         SettingsError: The settings do not fit a chain.
@@ -112,7 +125,7 @@ async def message_monitor(
         role: ChainRole, *, name: str, wanted: LogFilter, start_block: int, observer: ChainObserver
     ) -> MessageStream:
         chain = by_id[role.chain_id]
-        return LogStream(
+        stream = LogStream(
             name,
             reader=readers[role.chain_id],
             database=database,
@@ -122,11 +135,13 @@ async def message_monitor(
                 finality_tag=chain.finality.tag,
                 finality_depth=chain.finality.depth,
                 poll_interval_s=chain.poll_interval,
+                finality_interval_s=finality_interval_s,
             ),
             clock=clock,
             observer=observer,
             witness=readers[role.chain_id].witness,
         )
+        return wrap(stream)
 
     trackers = chain_trackers(
         protocol,

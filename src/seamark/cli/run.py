@@ -16,7 +16,8 @@ from seamark.runtime.logs import configure_logs
 __all__ = ["HELP", "run"]
 
 HELP = (
-    "Run services until stopped: oracle, ccip-monitor, hyperlane-monitor, api, or several in one process.\n\n"
+    "Run services until stopped: oracle, ccip-monitor, interop-monitor, hyperlane-monitor, api, or several in one "
+    "process.\n\n"
     "Settings come from a YAML file (seamark config check). Without one, the environment is enough.\n\n"
     "One feed: RPC_URL, AGGREGATOR_ADDRESS, PRIVATE_KEY, HEARTBEAT (3600 or 1h), DEVIATION_THRESHOLD (0.5%).\n\n"
     "One chain's monitor: RPC_URL, CCIP_ROUTER_ADDRESS, MONITORING_INTERVAL (15 or 15s); CCIP_CHAIN_SELECTOR for a "
