@@ -18,7 +18,7 @@ from seamark.messages.model import ConfigChange, Contract, Decoded, LaneKey, Mal
 from seamark.messages.protocol import ChainRole, Counter, LaneNames, Profile, TokenInfo, Watch
 from seamark.messages.protocols.ccip import discovery
 from seamark.messages.protocols.ccip.counters import read_counters
-from seamark.messages.protocols.ccip.evm2evm.decode import SOURCE, SOURCE_RAMP
+from seamark.messages.protocols.ccip.evm2evm.keys import SOURCE, SOURCE_RAMP
 from seamark.messages.protocols.ccip.finality import finality_profile
 from seamark.messages.protocols.ccip.generation import (
     FEE_TOKEN,

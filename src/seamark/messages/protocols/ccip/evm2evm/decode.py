@@ -1,8 +1,4 @@
-"""CCIP 1.2 and 1.5: logs to sightings and notices, per role of the contract that emits them.
-
-No event names its lane: which chain a message goes to is in the OnRamp's configuration, which OnRamp it came from in
-those of CommitStore and OffRamp. Discovery puts both into the details of the contract.
-"""
+"""CCIP 1.2 and 1.5: logs to sightings and notices, per role of the contract that emits them."""
 
 from __future__ import annotations
 
@@ -23,33 +19,18 @@ from seamark.messages.model import (
     Sighting,
 )
 from seamark.messages.protocols.ccip.evm2evm import events
+from seamark.messages.protocols.ccip.evm2evm.keys import lane_of
 from seamark.messages.protocols.ccip.failures import explain_failure
-from seamark.messages.protocols.ccip.generation import Place, Scene, Take, checked_sequence, lane_key
+from seamark.messages.protocols.ccip.generation import Place, Scene, Take, checked_sequence
 from seamark.messages.protocols.ccip.notices import Entry, notice
 
 __all__ = [
-    "DESTINATION",
-    "SOURCE",
-    "SOURCE_RAMP",
     "commit_store_takes",
-    "lane_of",
     "off_ramp_takes",
     "on_ramp_takes",
     "skipped_sequence",
     "transmitted",
 ]
-
-DESTINATION, SOURCE, SOURCE_RAMP = "destination", "source", "onramp"
-"""Details: of an OnRamp, the selector it sends to; of CommitStore and OffRamp, where the messages come from."""
-
-
-def lane_of(contract: Contract, place: Place) -> LaneKey:
-    """The one lane that a contract serves."""
-    details = contract.details
-    if DESTINATION in details:
-        return lane_key(place.selector, contract.address, int(details[DESTINATION]))
-    return lane_key(int(details[SOURCE]), details[SOURCE_RAMP], place.selector)
-
 
 # ---- the OnRamp -----------------------------------------------------------------------------------------------------
 

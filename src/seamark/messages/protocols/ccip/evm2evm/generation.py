@@ -20,7 +20,7 @@ from seamark.evm.contract import Contract as Reader
 from seamark.evm.ports import ChainReader
 from seamark.messages.model import Contract, LaneKey
 from seamark.messages.protocols.ccip.evm2evm import decode, events
-from seamark.messages.protocols.ccip.evm2evm.decode import DESTINATION, SOURCE, SOURCE_RAMP
+from seamark.messages.protocols.ccip.evm2evm.keys import DESTINATION, SOURCE, SOURCE_RAMP, lane_of
 from seamark.messages.protocols.ccip.generation import (
     COMMIT_STORE,
     FEE_QUOTER,
@@ -93,7 +93,7 @@ class EvmToEvm:
             takes = decode.commit_store_takes(contract, place)
             return Reading(takes | dict(_ORACLES) | dict(shape.commit_store_events))
         if contract.role == OFF_RAMP:
-            own = dict((*shape.off_ramp_events, *shape.off_ramp_lane_events(decode.lane_of(contract, place))))
+            own = dict((*shape.off_ramp_events, *shape.off_ramp_lane_events(lane_of(contract, place))))
             return Reading(decode.off_ramp_takes(contract, place) | dict(_ORACLES) | own, _OFF_RAMP_NOTES)
         return Reading(dict((*shape.registry_events, *OWNERSHIP)))
 
@@ -110,7 +110,7 @@ class EvmToEvm:
         if kind is None:
             return ()
         function = events.NEXT_SEQUENCE.function("getExpectedNextSequenceNumber")
-        lane = decode.lane_of(contract, place)
+        lane = lane_of(contract, place)
         return (Count(lane, kind, contract.address, function, (), lambda record: int(record[0])),)
 
     def _abi(self, role: str) -> Abi:
