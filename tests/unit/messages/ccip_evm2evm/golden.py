@@ -50,7 +50,7 @@ class Recording:
             ("arm_proxy", "armproxy", "1.0.0", {}),
             ("rmn", "rmn", "1.5.0", {}),
             ("prices", "feequoter", "1.2.0", {}),
-            ("onramp", "onramp", self.version, {"destination": self.peer(chain)["selector"]}),
+            ("onramp", "onramp", self.version, {"destination": self.peer(chain)["selector"], "link": chain["link"]}),
             ("commitstore", "commitstore", self.version, source),
             ("offramp", "offramp", self.version, source | {"commitstore": chain["commitstore"]}),
         ]

@@ -49,7 +49,7 @@ class TestSent:
         assert (first.lane, first.version, first.sequence) == (lane_of(recorded), recorded.version, 1)
         assert body.fee_token == recorded.home["wrapped_native"], "a fee in the native coin shows as its wrapped form"
         assert int(body.fee_amount) > 0
-        assert body.fee_juels is None, "these generations do not tell it"
+        assert body.fee_juels is None, "the event does not tell it for another token than LINK"
         assert (body.size, body.details["data"], body.details["gas_limit"]) == (5, "0x" + b"hello".hex(), "200000")
         assert body.receiver == recorded.remote["receiver"]
 
@@ -57,6 +57,7 @@ class TestSent:
         (quiet,) = recorded.of(recorded.sightings(recorded.home, Sent), "no callback")
         assert isinstance(quiet.body, Sent)
         assert (quiet.body.fee_token, quiet.body.size) == (recorded.home["link"], 0)
+        assert quiet.body.fee_juels == quiet.body.fee_amount
 
     def test_ordered_messages_count_up(self, recorded: Recording) -> None:
         sends = recorded.sightings(recorded.home, Sent)

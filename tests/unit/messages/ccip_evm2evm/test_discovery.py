@@ -70,7 +70,7 @@ class TestDiscover:
             }
             == got
         )
-        assert found[OLD_ON].details == {"destination": str(PEER), "feequoter": REGISTRY}
+        assert found[OLD_ON].details == {"destination": str(PEER), "link": LINK, "feequoter": REGISTRY}
         source = {"source": str(PEER), "onramp": REMOTE_ON}
         assert found[STORE].details == source
         assert found[OLD_OFF].details == source | {"commitstore": STORE}

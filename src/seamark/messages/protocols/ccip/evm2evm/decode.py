@@ -19,7 +19,7 @@ from seamark.messages.model import (
     Sighting,
 )
 from seamark.messages.protocols.ccip.evm2evm import events
-from seamark.messages.protocols.ccip.evm2evm.keys import lane_of
+from seamark.messages.protocols.ccip.evm2evm.keys import LINK, lane_of
 from seamark.messages.protocols.ccip.failures import explain_failure
 from seamark.messages.protocols.ccip.generation import Place, Scene, Take, checked_sequence
 from seamark.messages.protocols.ccip.notices import Entry, notice
@@ -36,7 +36,7 @@ __all__ = [
 
 
 def on_ramp_takes(contract: Contract, place: Place) -> dict[Hash32, Take]:
-    lane, version = lane_of(contract, place), contract.version
+    lane, version, link = lane_of(contract, place), contract.version, contract.details.get(LINK)
 
     def take(log: Log, scene: Scene) -> None:
         message = events.SENT.decode(log).message
@@ -48,7 +48,7 @@ def on_ramp_takes(contract: Contract, place: Place) -> dict[Hash32, Take]:
                 version,
                 scene.evidence(log),
                 checked_sequence(message.sequenceNumber),
-                _sent(message),
+                _sent(message, link),
                 "0x" + message.messageId.hex(),
             )
         )
@@ -56,12 +56,14 @@ def on_ramp_takes(contract: Contract, place: Place) -> dict[Hash32, Take]:
     return {events.SENT.topic0: take}
 
 
-def _sent(message: Any) -> Sent:
+def _sent(message: Any, link: str | None) -> Sent:
+    fee = str(message.feeTokenAmount)
     return Sent(
         sender=message.sender,
         receiver=message.receiver,
         fee_token=message.feeToken,
-        fee_amount=str(message.feeTokenAmount),
+        fee_amount=fee,
+        fee_juels=fee if message.feeToken == link else None,  # the event has no price to convert another token by
         size=len(message.data),
         details=_details(message),
     )

@@ -20,7 +20,7 @@ from seamark.evm.contract import Contract as Reader
 from seamark.evm.ports import ChainReader
 from seamark.messages.model import Contract, LaneKey
 from seamark.messages.protocols.ccip.evm2evm import decode, events
-from seamark.messages.protocols.ccip.evm2evm.keys import DESTINATION, SOURCE, SOURCE_RAMP, lane_of
+from seamark.messages.protocols.ccip.evm2evm.keys import DESTINATION, LINK, SOURCE, SOURCE_RAMP, lane_of
 from seamark.messages.protocols.ccip.generation import (
     COMMIT_STORE,
     FEE_QUOTER,
@@ -119,7 +119,7 @@ class EvmToEvm:
 
 
 def _on_ramp_details(static: Any) -> tuple[dict[str, str], tuple[str, ...]]:
-    return {DESTINATION: str(static.destChainSelector)}, (static.prevOnRamp,)
+    return {DESTINATION: str(static.destChainSelector), LINK: static.linkToken}, (static.prevOnRamp,)
 
 
 def _commit_store_details(static: Any) -> tuple[dict[str, str], tuple[str, ...]]:

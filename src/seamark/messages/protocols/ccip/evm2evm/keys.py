@@ -13,10 +13,13 @@ from __future__ import annotations
 from seamark.messages.model import Contract, LaneKey
 from seamark.messages.protocols.ccip.generation import Place, lane_key
 
-__all__ = ["DESTINATION", "SOURCE", "SOURCE_RAMP", "lane_of"]
+__all__ = ["DESTINATION", "LINK", "SOURCE", "SOURCE_RAMP", "lane_of"]
 
 DESTINATION, SOURCE, SOURCE_RAMP = "destination", "source", "onramp"
 """Details: of an OnRamp, the selector it sends to; of CommitStore and OffRamp, where the messages come from."""
+
+LINK = "link"
+"""A detail of an OnRamp: the LINK token, in whose base units a fee paid in it is told besides."""
 
 
 def lane_of(contract: Contract, place: Place) -> LaneKey:
