@@ -175,6 +175,12 @@ class TestBothGenerations:
             await old_bed.remove_root(lane, root)
             await running.stages({message.message_id: "finalized"})
             assert (await running.topics(message.message_id))[-1] == "message.revoked"
+            store = lane.artifact("commit_store")
+            await old_bed.call(lane.dest, store, lane.commit_store, "setMinSeqNr", message.sequence)
+            await old_bed.commit(lane, [message], again=True)
+            await running.stages({message.message_id: "committed"})
+            await old_bed.execute(lane, [message])
+            await running.stages({message.message_id: "executed"})
 
     async def test_curses_of_the_old_risk_contract(self, old_bed: Bed, tmp_path: Path) -> None:
         side, source = old_bed.remote, old_bed.home.selector
@@ -242,6 +248,24 @@ async def counted(running: RunningMonitor, side: Side, lane: Lane) -> dict[str, 
     found = await running.database.read(lambda c: read_contracts(c, "ccip", chain_id))
     counters = await running.protocol.counters(running.readers[chain_id], found)
     return {item.kind: item.value for item in counters if item.lane.channel == lane.on_ramp}
+
+
+async def test_a_reorg_of_the_destination_takes_facts_back_and_brings_them_again(bed: Bed, tmp_path: Path) -> None:
+    lane = bed.outbound
+    async with start_monitor(tmp_path, watched(bed.home, bed.remote)) as running:
+        (message,) = await bed.send(lane)
+        await bed.finalize(lane)
+        await bed.commit(lane)
+        await running.stages({message.message_id: "committed"})
+        await bed.execute(lane)
+        await bed.pause(lane)
+        await running.stages({message.message_id: "executed"})
+        await until_notices(running, NoticeKind.PAUSED)
+        await bed.remote.anvil.request("anvil_reorg", 2, [])
+        await running.stages({message.message_id: "committed"})
+        assert await notices(running, NoticeKind.PAUSED) == [], "withdrawn with its block"
+        await bed.execute(lane)
+        await running.stages({message.message_id: "executed"})
 
 
 class TestOnly15:
