@@ -258,9 +258,8 @@ async def test_a_second_try_after_one_that_failed_is_another_transaction(desk: D
     assert await states(desk, [message]) == [ExecutionState.SUCCESS]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
+async def test_wrong_arguments_are_told(desk: Desk) -> None:
+    for arguments, words in (
         ((), "name one message"),
         (("0x12345678", "--sender", "0x" + "11" * 20), "name one message"),
         (("0x12345678", "--yes"), "--send"),
@@ -270,12 +269,10 @@ async def test_a_second_try_after_one_that_failed_is_another_transaction(desk: D
         (("--all-of", "nonsense"), "is no lane"),
         (("--all-of", "home:mars"), "no lane has a chain"),
         (("0x12345678", "--timeout", "soon"), "--timeout"),
-    ],
-)
-async def test_wrong_arguments_are_told(desk: Desk, arguments: tuple[str, ...], words: str) -> None:
-    ran = await desk.run(*arguments)
-    assert ran.code == 2
-    assert words in ran.err
+    ):
+        ran = await desk.run(*arguments)
+        assert ran.code == 2, arguments
+        assert words in ran.err
 
 
 async def test_unknown_ids_signers_and_chains_are_told(desk: Desk) -> None:
