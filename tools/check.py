@@ -3,7 +3,8 @@
     python tools/check.py [--lint-only] [pytest arguments…]
 
 Needs the environment that tools/setup.py makes. Debian packages that some tests need (a PostgreSQL server, Chromium)
-are installed when this runs as root; otherwise those tests say in one line what is missing.
+are installed when this runs as root, and promtool is taken out of its package; otherwise those tests say in one line
+what is missing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +33,9 @@ DEBIAN_PACKAGES: dict[str, Callable[[], bool]] = {
     "postgresql": lambda: any(Path("/usr/lib/postgresql").glob("*/bin/initdb")),
     "chromium": lambda: bool(shutil.which("chromium")),
 }
+
+# Packages of which a program is wanted and not the service that their installation starts.
+DEBIAN_PROGRAMS = {"prometheus": "promtool"}
 
 
 def say(text: str) -> None:
@@ -57,6 +62,23 @@ def install_debian_packages() -> None:
             return
 
 
+def fetch_debian_programs() -> None:
+    """Take the program out of the package into .venv/bin, without installing anything."""
+    for package, program in DEBIAN_PROGRAMS.items():
+        if shutil.which(program) or (BIN / program).exists() or not shutil.which("apt-get"):
+            continue
+        say(f"fetching {program} out of the Debian package {package}")
+        with tempfile.TemporaryDirectory() as folder:
+            script = f"(apt-get download -q {package} || (apt-get update -q && apt-get download -q {package}))"
+            script += f" && dpkg-deb --fsys-tarfile {package}_*.deb | tar -x ./usr/bin/{program}"
+            done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
+            found = Path(folder, "usr", "bin", program)
+            if done.returncode or not found.exists():
+                say(f"{program} cannot be had; the tests that need it will say so\n{done.stderr.strip()[-300:]}")
+                continue
+            shutil.copy(found, BIN / program)
+
+
 def run_checks() -> list[str]:
     """The names of the checks that failed."""
     failed = []
@@ -81,6 +103,7 @@ def main(arguments: list[str]) -> int:
     if "--lint-only" in arguments:
         return bool(run_checks())
     install_debian_packages()
+    fetch_debian_programs()
     failed = run_checks()
     if failed:
         say(f"failed: {', '.join(failed)} (details above); the tests run all the same")
