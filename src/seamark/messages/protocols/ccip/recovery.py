@@ -14,9 +14,11 @@ Source: `OffRamp.sol`, `EVM2EVMOffRamp.sol`, `Internal.sol` of @chainlink/contra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
+
+import structlog
 
 from seamark.core.errors import RejectedError
 from seamark.core.ids import Address, ChainId, Hash32
@@ -27,6 +29,7 @@ from seamark.evm.rpc.errors import CallReverted
 from seamark.evm.types import Log, LogFilter
 from seamark.messages.model import Contract, LaneKey
 from seamark.messages.protocols.ccip.failures import explain_failure
+from seamark.messages.protocols.ccip.generation import OFF_RAMP
 from seamark.messages.recovery.model import Case, CommittedRoot, Gas, ManualCall, Standing, Trial
 from seamark.messages.recovery.port import ExecutionChain, Recoverer
 from seamark.messages.recovery.rules import MESSAGE_OVERHEAD_GAS
@@ -47,6 +50,8 @@ __all__ = [
     "try_execution",
 ]
 
+log = structlog.get_logger("seamark.messages.ccip")
+
 GAS_ESTIMATION_SENDER = Address("0x00c11c11c11c11c11c11c11c11c11c11c11c11c1")
 """`Internal.GAS_ESTIMATION_SENDER`, since 1.6; before, a lack of gas reverts for everybody."""
 
@@ -56,7 +61,6 @@ MOST_GAS_PER_TRANSACTION = 10_000_000
 SMALLEST_HELPFUL_GAS, LARGEST_HELPFUL_GAS = 100_000, 12_800_000
 """Where the search for a gas limit that helps begins and ends; a message may ask for 3 million at most."""
 
-_OFF_RAMP_ROLE = "offramp"
 _OUT_OF_GAS = ("receiver_out_of_gas", "not_enough_gas")
 _RISK = Abi.parse("function isCursed(bytes16 subject) view returns (bool)", "function isCursed() view returns (bool)")
 _EVERYTHING, _SUBJECT = "isCursed()", "isCursed(bytes16)"
@@ -247,12 +251,17 @@ class RampRecoverer:
             )
         return found
 
-    async def _ask_ramps(self, case: Case) -> Any:
+    async def _ask_ramps(self, case: Case) -> AsyncIterator[Contract]:
         prefix = ".".join(case.version.split(".")[:2]) + "."
         for item in case.contracts:
-            if item.role != _OFF_RAMP_ROLE or not item.version.startswith(prefix):
+            if item.role != OFF_RAMP or not item.version.startswith(prefix):
                 continue
-            if await self.generation.serves(self.destination, item, case.lane):
+            try:
+                serves = await self.generation.serves(self.destination, item, case.lane)
+            except RejectedError as error:  # one that answers nothing executes nothing; another may
+                log.warning("OffRamp does not answer", address=item.address, error=str(error))
+                continue
+            if serves:
                 yield item
 
     # ---- the root ---------------------------------------------------------------------------------------------------
