@@ -55,7 +55,7 @@ class Chain:
     sends: list[Log] = field(default_factory=list)
     has_code: bool = True
     answer: Callable[[bytes], bytes] = lambda _: (1).to_bytes(32, "big")
-    chain_id: ChainId = field(default=ChainId(2))  # noqa: RUF009 - a number
+    chain_id: ChainId = field(default=ChainId(2))
     tried: list[tuple[Address, bytes]] = field(default_factory=list)
 
     async def simulate(self, *, sender: Address, to: Any, data: bytes, value: int = 0, gas: int | None = None) -> bytes:
