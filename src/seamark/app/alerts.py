@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-import aiohttp
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 
@@ -28,6 +27,7 @@ from seamark.monitoring.notifications.text import Links
 from seamark.runtime.clock import Clock
 from seamark.runtime.events import Signal
 from seamark.runtime.health import HealthRegistry, Status
+from seamark.runtime.http_post import Session
 from seamark.runtime.service import Service
 from seamark.settings import Settings
 from seamark.storage.database import Database
@@ -68,7 +68,7 @@ async def open_alerting(
     wanted: Collection[str],
     *,
     database: Database,
-    session: aiohttp.ClientSession,
+    session: Session,
     registry: CollectorRegistry,
     health: HealthRegistry,
     signal: Signal,

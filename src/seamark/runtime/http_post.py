@@ -6,14 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import aiohttp
 
 from seamark.core.errors import TemporaryError
 from seamark.runtime.http import ResponseTooLargeError, read_limited
 
-__all__ = ["PostReply", "post_json"]
+__all__ = ["PostReply", "Session", "post_json"]
+
+Session: TypeAlias = aiohttp.ClientSession
+"""What callers pass through, so that they need not know the library."""
 
 MAX_REPLY_BYTES: Final = 64 * 1024  # a receiver says "ok"; who sends more is not read
 _TIMEOUT_S: Final = 15.0
@@ -32,7 +35,7 @@ class PostReply:
 
 
 async def post_json(
-    session: aiohttp.ClientSession,
+    session: Session,
     url: str,
     body: bytes,
     headers: Mapping[str, str],

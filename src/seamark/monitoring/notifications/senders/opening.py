@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
-import aiohttp
-
 from seamark.core.errors import SettingsError
 from seamark.monitoring.notifications.model import Notice, Outcome
 from seamark.monitoring.notifications.senders.by_apprise import AppriseSender
 from seamark.monitoring.notifications.senders.webhook import WebhookSender
 from seamark.monitoring.settings import AlertSettings, ReceiverSettings, SecretSettings
 from seamark.runtime.clock import Clock
+from seamark.runtime.http_post import Session
 
 __all__ = ["Receiver", "Sender", "open_receivers"]
 
@@ -39,7 +38,7 @@ class Receiver:
 async def open_receivers(
     settings: AlertSettings,
     *,
-    session: aiohttp.ClientSession,
+    session: Session,
     clock: Clock,
     environment: Mapping[str, str],
 ) -> dict[str, Receiver]:
@@ -60,7 +59,7 @@ async def _open(
     item: ReceiverSettings,
     setting: str,
     *,
-    session: aiohttp.ClientSession,
+    session: Session,
     clock: Clock,
     environment: Mapping[str, str],
 ) -> Sender:

@@ -14,13 +14,12 @@ import hashlib
 import hmac
 from typing import Final
 
-import aiohttp
 import msgspec
 
 from seamark.core.errors import TemporaryError
 from seamark.monitoring.notifications.model import Notice, Outcome
 from seamark.runtime.clock import Clock
-from seamark.runtime.http_post import post_json
+from seamark.runtime.http_post import Session, post_json
 
 __all__ = ["SIGNATURE_HEADER", "WebhookSender", "sign"]
 
@@ -36,7 +35,7 @@ def sign(secret: bytes, at: int, body: bytes) -> str:
 class WebhookSender:
     """Posts notices to one address."""
 
-    def __init__(self, url: str, secret: bytes | None, *, session: aiohttp.ClientSession, clock: Clock) -> None:
+    def __init__(self, url: str, secret: bytes | None, *, session: Session, clock: Clock) -> None:
         self._url = url
         self._secret = secret
         self._session = session
