@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 
 from seamark.cli.messages_amounts import Tokens
 from seamark.core.errors import RejectedError
-from seamark.messages.model import NoticeKind
+from seamark.messages.judgement import Curse, LaneProfile, read_curses, read_profile
+from seamark.messages.model import LaneKey, NoticeKind
 from seamark.messages.reports.model import SPANS
 from seamark.messages.reports.store import chain_ends, recent_totals, scope_lanes, token_names
 from seamark.messages.store import (
@@ -62,6 +63,8 @@ class Found:
     usual: dict[str, Counter[int]] = field(default_factory=dict)
     notices: list[NoticeView] = field(default_factory=list)
     carried: Carried | None = None
+    profile: LaneProfile | None = None
+    curses: list[Curse] = field(default_factory=list)
 
 
 def find_id(connection: Connection, text: str) -> str | None:
@@ -95,13 +98,19 @@ def gather(connection: Connection, message_id: str) -> Found | None:
         usual=_usual(connection, message),
         notices=_notices(connection, message),
         carried=_carried(connection, detail),
+        profile=read_profile(connection, _key(message)),
+        curses=read_curses(connection, message.protocol),
     )
 
 
+def _key(message: MessageView) -> LaneKey:
+    return LaneKey(message.protocol, message.source, message.channel, message.destination)
+
+
 def _usual(connection: Connection, message: MessageView) -> dict[str, Counter[int]]:
-    key = (message.protocol, message.source, message.channel, message.destination)
+    key = _key(message)
     for lane_id, lane in scope_lanes(connection).items():
-        if tuple(lane.key) == key:
+        if lane.key == key:
             return {name: recent_totals(connection, lane_id, name) for name in SPANS}
     return {}
 

@@ -131,7 +131,7 @@ async def _list(config: Path | None, database: str | None, wish: _Wish) -> None:
 def _prepare(connection: Connection, *, ledger: Ledger, wish: _Wish, now: int) -> tuple[MessageFilter, Tokens]:
     wanted = to_filter(connection, ledger, wish.choice, now)
     if wish.late:
-        wanted = msgspec.structs.replace(wanted, late=late_ranges(connection, ledger.settings, now))
+        wanted = msgspec.structs.replace(wanted, late=late_ranges(connection, now))
     return wanted, Tokens(token_names(connection))
 
 

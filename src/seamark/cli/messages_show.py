@@ -10,7 +10,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 from sqlalchemy import Connection
 
 from seamark.cli.files import ConfigOption
@@ -19,12 +18,10 @@ from seamark.cli.messages_database import DatabaseOption, open_ledger
 from seamark.cli.messages_find import Found, find_id, gather
 from seamark.cli.messages_options import now_s
 from seamark.cli.messages_story import tell_message
-from seamark.cli.output import console
+from seamark.cli.output import page
 from seamark.core.errors import RejectedError
 
 __all__ = ["HELP", "show"]
-
-PIPE_WIDTH = 160  # where nobody looks at the right edge
 
 HELP = (
     "Show one message: stages with times, what is normal on its lane, fees, tokens, why it failed, the evidence on "
@@ -59,7 +56,7 @@ async def _show(config: Path | None, database: str | None, wish: _Wish) -> None:
     if wish.as_json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(found.detail), indent=2).decode() + "\n")
         return
-    wide = console if console.is_terminal else Console(width=PIPE_WIDTH, highlight=False)
+    wide = page()
     for part in tell_message(found, now_s(), evidence=wish.evidence, payload=wish.payload):
         wide.print(part)
 

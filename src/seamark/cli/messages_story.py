@@ -19,14 +19,15 @@ from rich.text import Text
 from seamark.cli.messages_amounts import LINK_DECIMALS, account, amount_text
 from seamark.cli.messages_find import Carried, Found
 from seamark.cli.messages_table import stage_text
-from seamark.cli.messages_verdict import next_steps, verdict
 from seamark.core.units import format_duration
+from seamark.messages.judgement import explain
 from seamark.messages.model import Stage
 from seamark.messages.reports.rules import percentile
 from seamark.messages.store import MessageView, NoticeView, SightingView, TransitionView
 
 __all__ = ["tell_message"]
 
+NEXT: Final = "next: "  # how a sentence begins that says what to do
 ENOUGH: Final = 20  # deliveries that say what is usual
 SHOWN_PAYLOAD: Final = 66  # characters of a payload that is not asked for whole
 _INDENT: Final = (0, 0, 0, 2)
@@ -43,9 +44,11 @@ def tell_message(found: Found, now: int, *, evidence: bool = True, payload: bool
         payload: The payload whole.
     """
     message = found.detail.message
-    yield _headline(message)
-    for line in verdict(message, now):
-        yield f"  {escape(line)}"
+    told = explain(message, found.profile, now, curses=found.curses)
+    yield _headline(message, now)
+    for line in told[1:]:  # the first is what the headline says
+        if not line.startswith(NEXT):
+            yield f"  {escape(line)}"
     yield ""
     yield Padding(_time_line(found, now), _INDENT, expand=False)
     yield ""
@@ -57,11 +60,9 @@ def tell_message(found: Found, now: int, *, evidence: bool = True, payload: bool
     if evidence:
         yield from _section("Evidence", _evidence(found.detail.sightings, found.chains))
         yield from _section("Steps, as they were seen", _steps(found.detail.transitions))
-    steps = next_steps(message, now)
-    if steps:
-        yield "\n[bold]Next[/]"
-        for step in steps:
-            yield f"  {escape(step)}"
+    for line in told:
+        if line.startswith(NEXT):
+            yield f"\n[bold]Next:[/] {escape(line.removeprefix(NEXT))}"
 
 
 def clock(at: float) -> str:
@@ -69,10 +70,11 @@ def clock(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def _headline(message: MessageView) -> str:
+def _headline(message: MessageView, now: int) -> str:
     lane = f"{escape(message.source_name)} → {escape(message.destination_name)}"
-    kind = f"{message.protocol} {message.version}"
-    return f"{stage_text(message.stage)}  [bold]{message.id}[/]\n  {lane}, number {message.sequence} [dim]({kind})[/]"
+    kind, age = f"{message.protocol} {message.version}", format_duration(max(now - message.time, 0))
+    number = f"number {message.sequence} [dim]({kind}), {age} old[/]"
+    return f"{stage_text(message.stage)}  [bold]{message.id}[/]\n  {lane}, {number}"
 
 
 def _section(title: str, body: RenderableType) -> Iterator[RenderableType]:
@@ -183,7 +185,7 @@ def _sent_details(found: Found) -> dict[str, Any]:
 def _fee(found: Found) -> str:
     message = found.detail.message
     text = found.tokens.text(message.source_chain, message.fee_token, message.fee_amount)
-    if message.fee_juels is None:
+    if message.fee_juels is None or found.tokens.symbol(message.source_chain, message.fee_token) == "LINK":
         return text
     return f"{text} (worth {amount_text(int(message.fee_juels), LINK_DECIMALS, 'LINK')})"
 

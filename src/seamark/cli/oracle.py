@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -12,17 +13,22 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
+from sqlalchemy import Connection
 
 from seamark.api.join_views import Carriage, DestinationNow, FeedJoin, JoinedRound
+from seamark.api.names import ChainName, ChainNames
 from seamark.api.readers.join import StoredJoin
 from seamark.app.page import chain_names
 from seamark.cli.files import ConfigOption
 from seamark.cli.loop import run_until_stopped
-from seamark.cli.messages_database import DatabaseOption, open_ledger
+from seamark.cli.messages_database import DatabaseOption, Ledger, open_ledger
 from seamark.cli.messages_table import stage_text
-from seamark.cli.output import aside, console
+from seamark.cli.output import aside, page
 from seamark.core.errors import SettingsError
+from seamark.core.ids import ChainId, Selector
 from seamark.core.units import format_duration
+from seamark.messages.reports.store import chain_ends
+from seamark.oracle.store import list_feeds
 
 __all__ = ["app", "tell_join"]
 
@@ -59,7 +65,8 @@ async def _lanes(
     config: Path | None, database: str | None, wanted: Sequence[str], rounds: int, *, as_json: bool
 ) -> None:
     async with open_ledger(config, database) as ledger:
-        reader = StoredJoin(ledger.database, chain_names(ledger.settings))
+        names_of = await ledger.database.read(partial(_chain_names, ledger=ledger))
+        reader = StoredJoin(ledger.database, names_of)
         names = _chosen(wanted, await reader.feeds())
         found = [join for name in names if (join := await reader.join(name, rounds or 1)) is not None]
     if not found:
@@ -69,7 +76,19 @@ async def _lanes(
             sys.stdout.write(join.model_dump_json() + "\n")
         else:
             for part in tell_join(join, rounds):
-                console.print(part)
+                page().print(part)
+
+
+def _chain_names(connection: Connection, *, ledger: Ledger) -> ChainNames:
+    """The chains of the settings; of others, such as all where there is no file, as the feeds and lanes call them."""
+    known = {end.chain_id: end for end in chain_ends(connection) if end.chain_id is not None}
+    names = list(chain_names(ledger.settings).all)
+    keys = {row.ref.chain_id: row.ref.chain for row in list_feeds(connection)}
+    for chain_id in {*known, *keys} - {name.chain_id for name in names}:
+        end, key = known.get(chain_id), keys.get(ChainId(chain_id), str(chain_id))
+        selector = Selector(int(end.number)) if end and end.number.isdigit() else None
+        names.append(ChainName(key, end.name if end else key, ChainId(chain_id), selector))
+    return ChainNames(names)
 
 
 def _chosen(wanted: Sequence[str], known: Sequence[str]) -> list[str]:

@@ -31,8 +31,15 @@ EXIT_FAILED = 1
 EXIT_SETTINGS = 2
 EXIT_TIMEOUT = 3  # of commands that wait for something
 
+_PIPE_WIDTH = 160
+
 console = Console(highlight=False, soft_wrap=True)
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def page() -> Console:
+    """Where tables go: the terminal, or in a pipe lines so long that nothing is cut."""
+    return console if console.is_terminal else Console(width=_PIPE_WIDTH, highlight=False)
 
 
 def aside(text: str) -> None:

@@ -151,7 +151,6 @@ def build_report(connection: Connection, question: Question) -> Report:
         errors=errors,
         access=changes.shown,
         access_more=changes.more,
-        access_watched=changes.watched,
         contracts=tuple(store.access_contracts(connection)),
         senders=tuple(senders),
         receivers=tuple(receivers),

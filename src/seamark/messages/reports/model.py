@@ -275,7 +275,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[ErrorKind, ...]
     access: tuple[AccessChange, ...]
     access_more: int
-    access_watched: bool
     contracts: tuple[Contract, ...]
     senders: tuple[Party, ...]
     receivers: tuple[Party, ...]

@@ -351,18 +351,14 @@ def _suggestions(report: Report) -> Section:
 
 def _access(report: Report) -> Section:
     sentences = []
-    if report.access_watched:
-        shown = number(len(report.access) + report.access_more)
-        sentences.append(
-            f"{shown} changes of roles, configuration or pauses were told by the contracts below."
-            if report.access
-            else "No role, allow list, pause or configuration of the contracts below has changed."
-        )
+    if report.access:
+        shown = count(len(report.access) + report.access_more, "change")
+        sentences.append(f"{shown} of roles, configuration, curses or pauses, as the contracts below told them.")
     else:
-        sentences.append("Changes of roles and configuration are not recorded by this version of the protocol.")
+        sentences.append("No role, allow list, curse, pause or configuration of the contracts below has changed.")
     sentences.append(
-        "Not watched: roles of senders and receivers that are no contracts of the message protocol, unless they are "
-        "listed below."
+        "Not watched: the roles and allow lists of senders and receivers, such as those of OracleWithCCIP and "
+        "OracleReceiver; whom their owners let in is not known here. What they sent and got is listed."
     )
     sheets = []
     if report.access:
