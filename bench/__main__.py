@@ -6,7 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from bench import latency, logs
+from bench import latency, ledger, logs
 from bench.report import page, table
 from seamark.runtime.logs import configure_logs
 
@@ -14,6 +14,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 BENCHES = {
     "logs": ("Reading the chain", logs),
     "latency": ("Publishing a price", latency),
+    "ledger": ("Finding a message among many", ledger),
 }
 
 

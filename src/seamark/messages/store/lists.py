@@ -6,33 +6,39 @@ message that moves on while someone pages is neither skipped nor shown twice bec
 A filter by lane, stage, sender or receiver is a set of *ranges* of one index, one for each lane and stage that have
 messages at all (the tallies know); each range is in the order of the list. One statement looks at the newest message of
 each, the ranges are then read from the one with the newest on, and reading ends when the next one begins below what is
-found already. Other filters are checked on the way. So the work follows the page, not the size of the ledger.
+found already. What names few messages (an id, a transaction, a sender of some hundred) is looked up first. All other
+filters are checked on the way, in words that no index fits (`lane_id + 0`): an engine without statistics would choose
+the wrong one. So the work follows the page, not the size of the ledger.
 """
 
 from __future__ import annotations
 
 import heapq
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import defaultdict
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, false, func, or_, select, true, tuple_, union_all
+from sqlalchemy.sql.util import ClauseAdapter
 
 from seamark.core.errors import RejectedError
 from seamark.messages.model import MAX_SEQUENCE, Stage
 from seamark.messages.store import tables
 from seamark.messages.store.lanes import read_lanes
 from seamark.messages.store.rows import MessageView, view_of
+from seamark.storage.bulk import chunks
 
 __all__ = ["MAX_LIMIT", "Flag", "LateRange", "MessageFilter", "MessagePage", "list_messages", "views_of"]
 
 MAX_LIMIT = 500
 ID_LENGTH = 66  # "0x" and 64 digits: a shorter text is a prefix
-SHORT_PREFIX = 6  # "0x" and four digits: a shorter one fits so many ids that most messages on the way are looked at
-MANY_RANGES = 64  # from so many on it is tried first whether the newest messages of all fill the page
-NEWEST_TRIED = 5000
+SHORT_PREFIX = 6  # "0x" and four digits: a shorter one fits so many ids that a page is found on the way
+FEW = 400  # messages of an account: looked at one by one
+MANY_RANGES = 16  # from so many on it is tried first whether the newest messages of all fill the page
+NEWEST_TRIED = 1500
 
 _message, _lane, _sighting = tables.message, tables.lane, tables.sighting
 _commit, _tally = tables.commit, tables.tally
@@ -58,9 +64,9 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     """What to list; None means any. Everything given must hold.
 
     `source` and `destination` take a selector or a chain's name; `lane` a lane's number (`LaneView.id`); `version` the
-    lane's; `tx` any transaction that told of the message; `id` an id or the beginning of one, `ids` any of several;
-    `reason` the class of a failure that still stands; `flags` all of them; `late` any of these ranges. `since` and
-    `until` are block times in seconds, `until` exclusive.
+    lane's; `tx` any transaction that told of the message; `id` an id or the beginning of one (four digits and more are
+    looked up, fewer are searched for), `ids` any of several; `reason` the class of a failure that still stands; `flags`
+    all of them; `late` any of these ranges. `since` and `until` are block times in seconds, `until` exclusive.
     """
 
     protocol: str | None = None
@@ -139,22 +145,36 @@ def _places(connection: Connection, wanted: MessageFilter, span: _Conditions, li
     """Chooses the way; the newest `limit` places."""
     lanes = _chosen_lanes(connection, wanted)
     stages = [*dict.fromkeys(stage.value for stage in wanted.stage)]
-    rest = _checks(wanted)
-    if wanted.tx is not None or wanted.ids or (wanted.id is not None and len(wanted.id) >= SHORT_PREFIX):
-        return _newest(
-            connection, [*_named(wanted), *_equal(wanted), *_within(wanted, lanes, stages), *span, *rest], limit
-        )
+    checks = [*span, *_checks(wanted)]
+    rest = [*_within(wanted, lanes, stages), *checks]
+    few = _few(connection, wanted)
+    if few is not None:
+        return _among(connection, few, [*_equal(wanted, looked_up=False), *rest], limit)
     if wanted.sender is None and wanted.receiver is None:
         if wanted.late is None and lanes is None and not stages and wanted.reason is None:
-            return _newest(connection, [*span, *rest], limit)
+            return _newest(connection, rest, limit)
         if set(wanted.flags) & {Flag.MANUAL, Flag.CONFLICTING}:  # so few that all of them can be looked at
-            return _newest(connection, [*_within(wanted, lanes, stages), *span, *rest], limit)
+            return _newest(connection, rest, limit)
     ranges = _ranges(connection, wanted, lanes, stages)
-    if len(ranges) > MANY_RANGES and wanted.sender is None and wanted.receiver is None:
-        found = _among_newest(connection, [*_within(wanted, lanes, stages), *rest], span, limit)
+    if len(ranges) > MANY_RANGES and wanted.late is None:
+        found = _among_newest(connection, checks, [*_equal(wanted), *_within(wanted, lanes, stages)], limit)
         if len(found) == limit:
             return found
-    return _merged(connection, ranges, [*_equal(wanted), *span, *rest], limit)
+    return _merged(
+        connection, _by_head(connection, ranges, [*_equal(wanted), *span]), [*_equal(wanted), *checks], limit
+    )
+
+
+def _few(connection: Connection, wanted: MessageFilter) -> list[int] | None:
+    """The numbers of the messages that a filter names, where it names few; else None."""
+    named = _named(wanted)
+    if named:
+        return list(connection.execute(select(_message.c.no).where(*named)).scalars())
+    for account in _equal(wanted):
+        numbers = list(connection.execute(select(_message.c.no).where(account).limit(FEW)).scalars())
+        if len(numbers) < FEW:
+            return numbers
+    return None
 
 
 def _ranges(
@@ -214,9 +234,14 @@ def _span(wanted: MessageFilter, after: _Place | None) -> _Conditions:
     return conditions
 
 
-def _equal(wanted: MessageFilter) -> _Conditions:
+def _equal(wanted: MessageFilter, *, looked_up: bool = True) -> _Conditions:
+    """Sender and receiver: in an index, or checked on the way."""
     named = ((_message.c.sender, wanted.sender), (_message.c.receiver, wanted.receiver))
-    return [column == text.lower() for column, text in named if text is not None]
+    return [
+        (column if looked_up else func.coalesce(column, "")) == text.lower()
+        for column, text in named
+        if text is not None
+    ]
 
 
 def _checks(wanted: MessageFilter) -> _Conditions:
@@ -230,16 +255,19 @@ def _checks(wanted: MessageFilter) -> _Conditions:
 
 
 def _within(wanted: MessageFilter, lanes: Sequence[int] | None, stages: Sequence[str]) -> _Conditions:
-    """Lanes and stages, where they are no ranges."""
+    """Lanes and stages, where they are checked on the way."""
     conditions: _Conditions = []
+    lane, stage = _message.c.lane_id + 0, func.coalesce(_message.c.stage, "")
     if lanes is not None:
-        conditions.append(_message.c.lane_id.in_(lanes))
+        conditions.append(lane.in_(lanes))
     if stages:
-        conditions.append(_message.c.stage.in_(stages))
+        conditions.append(stage.in_(stages))
     if wanted.late is not None:
+        groups: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+        for part in wanted.late:
+            groups[part.stage.value, part.before].append(part.lane_id)
         parts = [
-            and_(_message.c.lane_id == lane, _message.c.stage == stage.value, _message.c.time < before)
-            for lane, stage, before in wanted.late
+            and_(stage == name, _message.c.time < before, lane.in_(some)) for (name, before), some in groups.items()
         ]
         conditions.append(or_(false(), *parts))
     return conditions
@@ -286,6 +314,7 @@ _FLAGGED: dict[Flag, ColumnElement[bool]] = {
 
 _ORDER = (_message.c.time.desc(), _message.c.no.desc())
 _PLACE = (_message.c.time, _message.c.no)
+_LOOKED_AT = (*_PLACE, *(_message.c[name] for name in ("lane_id", "stage", "sender", "receiver")))
 
 
 def _newest(connection: Connection, conditions: _Conditions, limit: int) -> list[_Place]:
@@ -293,34 +322,60 @@ def _newest(connection: Connection, conditions: _Conditions, limit: int) -> list
     return [_Place(*row) for row in connection.execute(query)]
 
 
-def _among_newest(connection: Connection, conditions: _Conditions, span: _Conditions, limit: int) -> list[_Place]:
-    """Those of the newest few thousand of all that fit."""
-    newest = select(_message.c.no).where(*span).order_by(*_ORDER).limit(NEWEST_TRIED)
-    return _newest(connection, [_message.c.no.in_(newest), *conditions], limit)
+def _among(connection: Connection, numbers: Sequence[int], conditions: _Conditions, limit: int) -> list[_Place]:
+    """The newest of these messages that fit."""
+    found: list[_Place] = []
+    for chunk in chunks(numbers):
+        query = select(*_PLACE).where(_message.c.no.in_(chunk), *conditions)
+        found += [_Place(*row) for row in connection.execute(query)]
+    return heapq.nlargest(limit, found)
 
 
-def _merged(connection: Connection, ranges: Sequence[_Range], conditions: _Conditions, limit: int) -> list[_Place]:
-    """The newest of all ranges."""
+def _among_newest(connection: Connection, checks: _Conditions, conditions: _Conditions, limit: int) -> list[_Place]:
+    """Of the newest that pass the checks those that fit. An engine cannot look into a limited query, so it reads these
+    and no more.
+    """
+    newest = select(*_LOOKED_AT).where(*checks).order_by(*_ORDER).limit(NEWEST_TRIED).subquery()
+    fitting = [ClauseAdapter(newest).traverse(condition) for condition in conditions]
+    query = select(newest.c.time, newest.c.no).where(*fitting)
+    return heapq.nlargest(limit, (_Place(*row) for row in connection.execute(query)))
+
+
+def _merged(
+    connection: Connection, ranges: Sequence[tuple[int, _Range]], conditions: _Conditions, limit: int
+) -> list[_Place]:
+    """The newest of all ranges, which come with the time of their heads."""
     one = (_message.c.lane_id == bindparam("lane"), _message.c.stage == bindparam("range_stage"))
     query = select(*_PLACE).where(*one, _message.c.time < bindparam("before"), *conditions)
-    query = query.order_by(*_ORDER).limit(limit)
+    compiled = query.order_by(*_ORDER).limit(limit).compile(dialect=connection.dialect)
+    text = str(compiled)
     found: list[_Place] = []
-    for head, part in _by_head(connection, ranges, conditions):
+    for head, part in ranges:
         if len(found) == limit and head < found[-1].time:
             break
-        given = {"lane": part.lane_id, "range_stage": part.stage, "before": part.before}
-        rows = [_Place(*row) for row in connection.execute(query, given)]
-        found = heapq.nlargest(limit, [*found, *rows])
+        values = compiled.construct_params({"lane": part.lane_id, "range_stage": part.stage, "before": part.before})
+        # Straight to the driver: there may be hundreds of ranges, and this takes a quarter of the time.
+        rows = connection.exec_driver_sql(text, tuple(values[name] for name in compiled.positiontup or ()))
+        found = heapq.nlargest(limit, [*found, *(_Place(*row) for row in rows)])
     return found
 
 
 def _by_head(connection: Connection, ranges: Sequence[_Range], conditions: _Conditions) -> list[tuple[int, _Range]]:
-    """Ranges with the time of their newest message, newest first; without those that have none."""
+    """Ranges with the time of their newest message, newest first; without those that have none. What is checked on the
+    way is left out here: the heads are bounds.
+    """
     if len(ranges) <= 1:
         return [(MAX_SEQUENCE, item) for item in ranges]
     by_key = {item[:2]: item for item in ranges}
+    before = max(item.before for item in ranges)
     own = (_message.c.lane_id == _tally.c.lane_id, _message.c.stage == _tally.c.name)
-    head = select(_message.c.time).where(*own, *conditions).order_by(*_ORDER).limit(1).scalar_subquery()
+    head = (
+        select(_message.c.time)
+        .where(*own, _message.c.time < before, *conditions)
+        .order_by(*_ORDER)
+        .limit(1)
+        .scalar_subquery()
+    )
     query = select(_tally.c.lane_id, _tally.c.name, head).where(
         _tally.c.kind == "stage",
         _tally.c.lane_id.in_({item.lane_id for item in ranges}),
