@@ -126,7 +126,7 @@ class Checker:
             self._told.fire()
         if changes.due:
             self._wake.fire()
-        open_ones = any(item.again or item.verdict is None for item in decisions)
+        open_ones = changes.again or any(item.again or item.verdict is None for item in decisions)
         if not open_ones:
             self.last_error = ""
         return len(jobs), open_ones

@@ -49,11 +49,14 @@ _OPEN = _LIVE & job.c.settled.is_(False)
 
 @dataclass(slots=True)
 class JobChanges:
-    """What a unit of work did, for metrics once it is committed. `due`: chains whose jobs wait for a look."""
+    """What a unit of work did, for metrics once it is committed. `due`: jobs wait for a look; `again`: they do because
+    the last one led nowhere, so a pause is due as well.
+    """
 
     tallies: dict[tuple[int, str, str], int] = field(default_factory=lambda: defaultdict(int))
     totals: dict[TotalKey, int] = field(default_factory=lambda: defaultdict(int))
     due: bool = False
+    again: bool = False
     told: int = 0
 
 
@@ -80,6 +83,7 @@ class JobBook:
         self._heights = read_heights(connection)
         self._rotten_blocks: dict[tuple[int, int, str], str] = {}
         self._before = dict(self._heights)
+        self._pending: dict[str, dict[str, Any]] = {}
         self._history: list[dict[str, Any]] = []
         self._events: list[Event] = []
         self.changes = JobChanges()
@@ -132,6 +136,7 @@ class JobBook:
 
     def retract(self, chain_id: ChainId, ancestor: BlockRef) -> None:
         """Everything above `ancestor` left the chain: so do its jobs; what was drawn from it is looked at again."""
+        self._flush()
         gone = job.c.exec_chain == chain_id, job.c.exec_block > ancestor.number, _LIVE
         for row in self._connection.execute(select(job).where(*gone)).all():
             self._retract(to_job(row))
@@ -163,6 +168,7 @@ class JobBook:
         before = now.finalized if level is Level.FINALIZED else max(now.safe, now.finalized)
         if number <= before:
             return
+        self._flush()
         mine = job.c.exec_chain == chain_id, job.c.exec_block > before, job.c.exec_block <= number
         raised = {"exec_level": int(level), "due": True, "touches": job.c.touches + 1}
         self._note(self._connection.execute(update(job).where(*mine, _OPEN).values(raised)).rowcount)
@@ -203,10 +209,14 @@ class JobBook:
         """The new word on a job; tells of it where it differs from the last."""
         exec_level = self._level_of_exec(item.message)
         init_level = self._level(item.message.identifier.chain_id, item.message.identifier.block_number)
+        lagging = found.rule is Rule.NO_BLOCK and self._is_scanned(item.message)
+        if item.status is not Status.UNKNOWN and (lagging or found.rule is Rule.DISPUTED):
+            self._change(item, stale=True)  # a node that is behind or lies takes nothing back
+            self.changes.again = True
+            return
         alone = judge_alone(item.message, self._network) is not None
         final = exec_level is Level.FINALIZED and (alone or init_level is Level.FINALIZED)
         settled = final and found.status is not Status.UNKNOWN and not due
-        waiting = found.rule is Rule.NO_BLOCK and self._is_scanned(item.message)
         after = self._change(
             item,
             status=found.status,
@@ -217,13 +227,14 @@ class JobBook:
             exec_level=exec_level,
             init_level=init_level,
             stale=False,
-            due=due or waiting,
+            due=due or lagging,
             settled=settled,
             was_valid=item.was_valid or found.status is Status.VALID,
             was_bad=item.was_bad or found.status in BAD,
             decided_ms=self._now_ms,
         )
-        self.changes.due |= due or waiting
+        self.changes.due |= due
+        self.changes.again |= lagging
         if item.init_hash and found.block_hash and item.init_hash != found.block_hash:
             self._count("initiating_reorgs", item)
         if (item.status, item.rule) != (after.status, after.rule):
@@ -244,6 +255,7 @@ class JobBook:
     # ---- jobs among each other --------------------------------------------------------------------------------------
 
     def _circular(self, time: int) -> frozenset[cycles.Place]:
+        self._flush()
         query = select(job).where(job.c.exec_time == time, job.c.same_time.is_(True), _LIVE)
         return cycles.circular(
             cycles.Link(_executing(item.message), _initiating(item.message))
@@ -262,6 +274,7 @@ class JobBook:
 
     def _rotten(self, item: Job, block_hash: str) -> str:
         """A message that is invalid by itself and that this one rests on; "" where there is none."""
+        self._flush()
         wanted, visited = [(item.message.identifier, block_hash)], {item.key}
         while wanted and len(visited) < MAX_WALK:
             told, seen_hash = wanted.pop()
@@ -292,6 +305,7 @@ class JobBook:
     # ---- rows -------------------------------------------------------------------------------------------------------
 
     def _load(self, keys: Collection[str]) -> dict[str, Job]:
+        self._flush()
         found = {}
         for chunk in chunks(sorted(keys)):
             for row in self._connection.execute(select(job).where(job.c.key.in_(chunk))):
@@ -317,12 +331,22 @@ class JobBook:
     def _change(self, item: Job, **values: Any) -> Job:
         after = msgspec.structs.replace(item, **values)
         self._move(item, after)
-        statement = update(job).where(job.c.key == bindparam("the_key"))
         stored = {name: value.value if isinstance(value, Status | Rule) else value for name, value in values.items()}
-        self._connection.execute(statement.values(**stored, looked_ms=self._now_ms), {"the_key": item.key})
+        self._pending.setdefault(item.key, {"looked_ms": self._now_ms}).update(stored)
         return after
 
+    def _flush(self) -> None:
+        """Write changed rows, those with the same columns together; before whatever reads or touches rows."""
+        groups: defaultdict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+        for key, values in self._pending.items():
+            groups[tuple(sorted(values))].append(values | {"the_key": key})
+        self._pending.clear()
+        for names, rows in groups.items():
+            statement = update(job).where(job.c.key == bindparam("the_key"))
+            self._connection.execute(statement.values({name: bindparam(name) for name in names}), rows)
+
     def _touch(self, *where: ColumnElement[bool]) -> None:
+        self._flush()
         touched = update(job).where(*where).values(due=True, settled=False, touches=job.c.touches + 1)
         # What is settled and valid left the tallies: it comes back to them before it is looked at.
         for row in self._connection.execute(select(job).where(*where, job.c.settled.is_(True))).all():
@@ -392,6 +416,7 @@ class JobBook:
 
     def close(self) -> JobChanges:
         """Write what was gathered; the last thing to do."""
+        self._flush()
         if self._history:
             self._connection.execute(verdict.insert(), self._history)
         append_events(self._connection, self._events)
