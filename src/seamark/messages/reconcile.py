@@ -228,7 +228,8 @@ class Reconciler:
         reader, name = self._readers[chain_id], self._protocol.name
         contracts = await self._database.read(lambda connection: read_contracts(connection, name, chain_id))
         counters = await counters_of(self._protocol, reader, contracts)
-        header = await reader.header("latest")
+        # Counters are as of the final block where the node knows one: a later final block is not below it.
+        header = await reader.header("finalized") or await reader.header("latest")
         if header is None:
             raise TemporaryError(f"chain {chain_id} has no newest block")
         return _Reading(tuple(counters), header.number)

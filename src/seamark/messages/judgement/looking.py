@@ -36,8 +36,8 @@ from seamark.messages.protocol import Profile
 
 __all__ = ["AsOf", "Memory", "look", "remember", "study"]
 
-COUNTED_AT_ONCE = 40_000
-"""Late messages that a look counts one by one, over all lanes and stages: some 20 ms."""
+COUNTED_AT_ONCE = 20_000
+"""Late messages that a look counts one by one, over all lanes and stages: some 40 ms."""
 _DELIVERED = (Stage.EXECUTED, Stage.RECOVERED)
 _SENT = tuple(stage for stage in Stage if stage is not Stage.RETRACTED)
 

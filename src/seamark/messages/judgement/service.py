@@ -29,6 +29,7 @@ from seamark.messages.judgement.numbering import numbered_with, numbering_of
 from seamark.messages.judgement.rules import BEHIND_BLOCKS, judge
 from seamark.messages.judgement.settings import JudgeSettings
 from seamark.messages.metrics import ChainObserver
+from seamark.messages.model import LaneKey
 from seamark.messages.protocol import MessageProtocol, Profile, profile_of
 from seamark.messages.store import ChainView, read_chains
 from seamark.runtime.clock import Clock
@@ -40,10 +41,10 @@ from seamark.storage.totals import read_totals
 
 __all__ = ["JudgeService", "Report"]
 
-STUDY_EVERY_S = 60.0
-RELEARN_EVERY_S = 600.0
+STUDY_EVERY_LOOKS = 12  # with the usual pause of 5 s: a closer look at each lane once a minute,
+RELEARN_EVERY_LOOKS = 120  # and what is normal anew every ten minutes
 STUDIES_AT_ONCE = 4  # lanes per look: some 10 ms each
-FIRST_STUDIES_AT_ONCE = 25  # while lanes are new to this process: soon after a start all are known
+FIRST_STUDIES_AT_ONCE = 10  # while lanes are new to this process: soon after a start all are known
 REPORT_EVERY_S = 60.0
 LEVEL_BLOCKS = 16  # a chain that is read so close to its head is read
 COUNTED_OVER_S = 3600.0  # malformed logs are told for an hour
@@ -71,7 +72,6 @@ class _Read:
 class _Slow:
     """What is asked once a minute."""
 
-    lanes: list[JudgedLane]
     blocked: Mapping[int, tuple[BlockedSender, ...]]
     malformed: int
 
@@ -113,7 +113,10 @@ class JudgeService:
         self._signal = signal or Signal()
         self._memories: dict[int, Memory] = {}
         self._chains = _Chains(protocol, observers)
-        self._slow = _Slow([], {}, 0)
+        self._lanes: list[JudgedLane] = []
+        self._slow = _Slow({}, 0)
+        self._study_every_s = STUDY_EVERY_LOOKS * settings.every
+        self._relearn_every_s = RELEARN_EVERY_LOOKS * settings.every
         self._slow_at: float | None = None
         self._marks: deque[tuple[float, int]] = deque()
         self._told: dict[tuple[str, str], Finding] | None = None
@@ -166,20 +169,26 @@ class JudgeService:
     def _read(self, connection: Connection, as_of: AsOf) -> _Read:
         name = self._protocol.name
         lanes = look(connection, name, self._memories, as_of, self._slow.blocked)
-        return _Read(lanes, store.read_curses(connection, name))
+        return _Read(lanes, [self._named(curse) for curse in store.read_curses(connection, name)])
+
+    def _named(self, curse: Curse) -> Curse:
+        """With the names that the protocol knows, also before any lane has them."""
+        other = self._protocol.names(LaneKey(self._protocol.name, curse.subject, "", curse.subject)).source
+        chain = next((role.name for role in self._protocol.chains if role.chain_id == curse.chain_id), curse.chain)
+        return replace(curse, chain=chain, subject_name=other)
 
     # ---- what changes slowly ----------------------------------------------------------------------------------------
 
     async def _refresh(self, as_of: AsOf) -> None:
-        """New lanes, blocked senders, malformed logs; once a minute."""
-        first = self._slow_at is None
-        if self._slow_at is not None and self._clock.monotonic() - self._slow_at < STUDY_EVERY_S:
-            return
-        self._slow = await self._database.read(lambda connection: self._read_slowly(connection, as_of))
-        self._slow_at = self._clock.monotonic()
+        """New lanes; blocked senders and malformed logs once a minute."""
+        name, first = self._protocol.name, self._slow_at is None
+        self._lanes = await self._database.read(lambda connection: store.judged_lanes(connection, name))
+        if self._slow_at is None or self._clock.monotonic() - self._slow_at >= self._study_every_s:
+            self._slow = await self._database.read(lambda connection: self._read_slowly(connection, as_of))
+            self._slow_at = self._clock.monotonic()
         if first:
             await self._recall()
-        for lane in self._slow.lanes:
+        for lane in self._lanes:
             known = self._memories.get(lane.id)
             if known is None:
                 self._memories[lane.id] = remember(lane, None, self._default(lane), self._settings)
@@ -191,20 +200,19 @@ class JudgeService:
         name = self._protocol.name
         profiles = await self._database.read(lambda connection: store.read_profiles(connection, name))
         checks = await self._database.read(lambda connection: store.read_checks(connection, name))
-        for lane in self._slow.lanes:
+        for lane in self._lanes:
             memory = remember(lane, profiles.get(lane.id), self._default(lane), self._settings)
             self._memories[lane.id] = replace(memory, sequences=checks.get(lane.id))
 
     def _read_slowly(self, connection: Connection, as_of: AsOf) -> _Slow:
         name = self._protocol.name
-        lanes = store.judged_lanes(connection, name)
-        blocked = store.blocked_senders(connection, name, lanes, as_of.now - BLOCKED_SINCE_S)
+        blocked = store.blocked_senders(connection, name, self._lanes, as_of.now - BLOCKED_SINCE_S)
         malformed = sum(
             int(total.value)
             for total in read_totals(connection, f"{name}_errors_total")
             if total.labels.get("class") == "malformed_log"
         )
-        return _Slow(lanes, blocked, self._recent(malformed))
+        return _Slow(blocked, self._recent(malformed))
 
     def _recent(self, total: int) -> int:
         """How much a counter has grown in the last hour, as far as this process has seen it."""
@@ -222,7 +230,7 @@ class JudgeService:
         new = [memory for memory in self._memories.values() if memory.studied_at is None]
         due = new[:FIRST_STUDIES_AT_ONCE] or self._due(as_of.now)
         for memory in due:
-            relearn = memory.studied_at is None or as_of.now - memory.profile.at >= RELEARN_EVERY_S
+            relearn = memory.studied_at is None or as_of.now - memory.profile.at >= self._relearn_every_s
             work = partial(
                 study,
                 memory=memory,
@@ -230,14 +238,14 @@ class JudgeService:
                 settings=self._settings,
                 as_of=as_of,
                 relearn=relearn,
-                numbered=numbered_with(memory.lane, self._slow.lanes, self._numbering),
+                numbered=numbered_with(memory.lane, self._lanes, self._numbering),
             )
             after = await self._database.read(work)
             await self._keep(memory, after)
             self._memories[memory.lane.id] = after
 
     def _due(self, now: int) -> list[Memory]:
-        due = [item for item in self._memories.values() if now - (item.studied_at or 0) >= STUDY_EVERY_S]
+        due = [item for item in self._memories.values() if now - (item.studied_at or 0) >= self._study_every_s]
         return sorted(due, key=lambda item: item.studied_at or 0)[:STUDIES_AT_ONCE]
 
     async def _keep(self, before: Memory, after: Memory) -> None:

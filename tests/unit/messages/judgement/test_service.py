@@ -13,7 +13,7 @@ from seamark.core.errors import TemporaryError
 from seamark.core.findings import Severity
 from seamark.messages.judgement import LaneProfile, read_curses, read_profile, store
 from seamark.messages.judgement.model import LogGap, Origin
-from seamark.messages.judgement.service import REPORT_EVERY_S, STUDY_EVERY_S
+from seamark.messages.judgement.service import REPORT_EVERY_S
 from seamark.messages.model import Malformed, NoticeKind, Sent
 from seamark.messages.protocol import Profile
 from seamark.storage.database import open_database
@@ -39,6 +39,7 @@ from tests.unit.messages.judgement.scene import Scene, settings
 
 MINUTE = 60
 HOUR = 3600
+STUDY_EVERY_S = 60  # twelve looks of five seconds
 # finality 10 minutes: 1.5 x 10 + 1, + 3, + 5 minutes; critical 2 x 10 + 5, + 10, + 15
 FINAL, COMMITTED, EXECUTED = 16 * MINUTE, 18 * MINUTE, 20 * MINUTE
 EXECUTED_CRITICAL = 35 * MINUTE

@@ -44,8 +44,8 @@ def lanes_of_counter(connection: Connection, key: LaneKey, everywhere: str) -> l
 
 
 def highest_sent(connection: Connection, lane_ids: Sequence[int]) -> Place | None:
-    """The last send that is final and canonical."""
-    return _edge(connection, lane_ids, None, _message.c.sequence.desc())
+    """The last send that is known, final or not: a counter that was read a little later may count it too."""
+    return _edge(connection, lane_ids, None, _message.c.sequence.desc(), facts=Fact.SENT)
 
 
 def neighbours(
@@ -56,11 +56,13 @@ def neighbours(
     return before, _edge(connection, lane_ids, _message.c.sequence > last, _message.c.sequence)
 
 
-def _edge(connection: Connection, lane_ids: Sequence[int], where: Any, order: Any) -> Place | None:
+def _edge(
+    connection: Connection, lane_ids: Sequence[int], where: Any, order: Any, *, facts: int = _SENT_AND_FINAL
+) -> Place | None:
     found = []
     for lane_id in lane_ids:
         query = select(_message.c.sequence, _message.c.sent_block).where(
-            _message.c.lane_id == lane_id, _message.c.facts.op("&")(_SENT_AND_FINAL) == _SENT_AND_FINAL
+            _message.c.lane_id == lane_id, _message.c.facts.op("&")(facts) == facts
         )
         if where is not None:
             query = query.where(where)
@@ -89,13 +91,13 @@ def highest_commit(connection: Connection, lane_ids: Sequence[int]) -> Place | N
 
 
 def missing_sends(connection: Connection, lane_ids: Sequence[int], first: int, last: int) -> int:
-    """How many of first..last no final send has."""
+    """How many of first..last no send has."""
     found: set[int] = set()
     for lane_id in lane_ids:
         query = select(_message.c.sequence).where(
             _message.c.lane_id == lane_id,
             _message.c.sequence.between(first, last),
-            _message.c.facts.op("&")(_SENT_AND_FINAL) == _SENT_AND_FINAL,
+            _message.c.facts.op("&")(Fact.SENT) == Fact.SENT,
         )
         found.update(connection.execute(query).scalars())
     return last - first + 1 - len(found)
