@@ -92,12 +92,18 @@ class RecoveryOffice:
         return await self._desk.examine(case, gas)
 
     async def examine_all(
-        self, gas: Gas, *, source: str | None = None, destination: str | None = None, sender: str | None = None
+        self,
+        gas: Gas,
+        *,
+        source: str | None = None,
+        destination: str | None = None,
+        sender: str | None = None,
+        anyway: bool = False,
     ) -> list[Examination]:
         """All messages that are not executed, of some lane or sender, in nonce order."""
         cases = await self._desk.cases(source=source, destination=destination, sender=sender)
         await self._open(cases)
-        return await self._desk.examine_all(cases, gas)
+        return await self._desk.examine_all(cases, gas, anyway=anyway)
 
     # ---- making -----------------------------------------------------------------------------------------------------
 

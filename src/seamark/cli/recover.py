@@ -230,7 +230,9 @@ class _Session:
                 raise RejectedError(f"the ledger knows no message {text}", remedy=remedy)
             return [await self._office.examine(found, wish.gas)]
         source, destination = await self._ledger.database.read(self._lane)
-        return await self._office.examine_all(wish.gas, source=source, destination=destination, sender=wish.sender)
+        return await self._office.examine_all(
+            wish.gas, source=source, destination=destination, sender=wish.sender, anyway=wish.anyway
+        )
 
     def _lane(self, connection: Connection) -> tuple[str | None, str | None]:
         if self._wish.all_of is None:
@@ -295,9 +297,8 @@ class _Session:
         if wish.yes:
             await self._office.check_policy(prepared)
         else:
-            await asyncio.to_thread(
-                confirm, going[0].case.id, f"{len(prepared)} transaction(s), {len(going)} message(s)"
-            )
+            what = f"{_count(len(prepared), 'transaction')} for {_count(len(going), 'message')}"
+            await asyncio.to_thread(confirm, going[0].case.id, what)
         author = Author(wish.operator, wish.why)
         results = []
         for item in prepared:
@@ -337,6 +338,10 @@ class _Session:
         if not self._quiet:
             aside("the ledger has not seen it yet: it will when the monitor runs (seamark run ccip-monitor)")
         return stages
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _code(results: Sequence[Result]) -> int:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from seamark.core.units import format_duration
 from seamark.messages.recovery.model import Answer, Case, ExecutionState, Gas, Head, Standing, Trial, Verdict
 
-__all__ = ["advise", "gas_limit", "in_nonce_order", "judge", "judge_together", "refusal"]
+__all__ = ["advise", "gas_limit", "held_up", "in_nonce_order", "judge", "judge_together", "refusal"]
 
 FLOOR_GAS = 240_000
 """No execution by hand needs less: proof, state, routing and event around a receiver that does nothing (about
@@ -128,11 +128,18 @@ def _blocked(case: Case, standing: Standing, head: Head | None) -> Verdict:
     )
     if head is None:
         return Verdict(Answer.NONCE_BLOCKED, text, "execute that message first; the ledger does not know it")
-    remedy = (
-        f"recover the head of the queue first: seamark messages recover {head.id} (#{head.sequence}, {head.stage}),"
-        f" or all of them in order: seamark messages recover --sender {case.sender}"
-    )
+    remedy = f"{_recover(head)}, or all of them in order: seamark messages recover --sender {case.sender}"
     return Verdict(Answer.NONCE_BLOCKED, text, remedy)
+
+
+def held_up(case: Case, standing: Standing, head: Head) -> Verdict:
+    """For a message of a batch whose turn never comes, because one before it stays."""
+    text = f"It is ordered: nonce {standing.nonce} of {case.sender}. Nonce {head.nonce} stays, so it would be skipped."
+    return Verdict(Answer.NONCE_BLOCKED, text, _recover(head))
+
+
+def _recover(head: Head) -> str:
+    return f"recover the head of the queue first: seamark messages recover {head.id} (#{head.sequence}, {head.stage})"
 
 
 def in_nonce_order(cases: Sequence[Case]) -> list[Case]:

@@ -24,13 +24,14 @@ from seamark.messages.recovery.model import (
     Case,
     ExecutionState,
     Gas,
+    Head,
     ManualCall,
     Standing,
     Trial,
     Verdict,
 )
 from seamark.messages.recovery.port import ExecutionChain, Recoverer, RecoveryProtocol
-from seamark.messages.recovery.rules import advise, gas_limit, in_nonce_order, judge, judge_together
+from seamark.messages.recovery.rules import advise, gas_limit, held_up, in_nonce_order, judge, judge_together
 from seamark.messages.recovery.store import find_cases, find_head, load_case
 from seamark.storage.database import Database
 from seamark.storage.events import Event, append_events
@@ -126,9 +127,10 @@ class RecoveryDesk:
             verdict = judge(case, standing, head)
         return await self._with_trial(Examination(case, standing, verdict), gas)
 
-    async def examine_all(self, cases: Sequence[Case], gas: Gas) -> list[Examination]:
+    async def examine_all(self, cases: Sequence[Case], gas: Gas, *, anyway: bool = False) -> list[Examination]:
         """A batch, in nonce order: who may go once those before it have gone. One that cannot be dealt with is told as
-        refused, and the others go on.
+        refused, and the others go on. One whose trial fails stays, and holds up its sender's later ones, unless it goes
+        `anyway`: it would be recorded as a failure, which uses its nonce.
         """
         standings: list[Standing] = []
         problems: dict[int, RejectedError] = {}
@@ -147,7 +149,7 @@ class RecoveryDesk:
                 found.append(Examination(case, standing, refused))
                 continue
             found.append(await self._tried(Examination(case, standing, verdict), gas))
-        return found
+        return found if anyway else _held_up(found)
 
     async def prepare(self, examined: Sequence[Examination], gas: Gas) -> list[Prepared]:
         """The transactions for what may be executed, in order, one lane's after another's.
@@ -245,6 +247,23 @@ class RecoveryDesk:
         except RequestRefused as error:
             return f"the node does not run it: {error.message}"
         return ""
+
+
+def _held_up(examined: Sequence[Examination]) -> list[Examination]:
+    """The same, where those behind an untouched message that stays must stay too."""
+    heads: dict[tuple[object, str], Head] = {}
+    found = []
+    for item in examined:
+        case, standing = item.case, item.standing
+        queue = case.lane, case.sender
+        if standing.nonce and standing.state is ExecutionState.UNTOUCHED:
+            head = heads.get(queue)
+            if head is not None and item.verdict.allowed:
+                item = Examination(case, standing, held_up(case, standing, head))  # noqa: PLW2901 - the same item, judged again
+            elif not item.worthwhile:
+                heads.setdefault(queue, Head(case.id, case.sequence, standing.nonce, case.stage))
+        found.append(item)
+    return found
 
 
 def _unknown() -> Standing:
