@@ -159,7 +159,7 @@ class Notifier:
         now_ms = self._now_ms()
         about = {"receiver": delivery.receiver, "notice": delivery.id, "group": delivery.group}
         if outcome.delivered:
-            log.info("alert sent", event_=delivery.notice.event.value, **about)
+            log.info("alert sent", why=delivery.notice.event.value, **about)
             await self._end(delivery, State.SENT, now_ms)
         elif now_ms - delivery.created_ms >= self._give_up_ms:
             log.error("alert given up", error=outcome.error, attempts=delivery.attempts + 1, **about)

@@ -104,7 +104,8 @@ def _title(event: Event, severity: Severity, group: str, alerts: Sequence[Alert]
     match event:
         case Event.RESOLVED:
             began = min((alert.opened_ms for alert in alerts), default=now_ms)
-            lead = f"RESOLVED after {format_duration((now_ms - began) / _MS)}"
+            ended = max((alert.resolved_ms or now_ms for alert in alerts), default=now_ms)
+            lead = f"RESOLVED after {format_duration((ended - began) / _MS)}"
         case Event.REPEATED:
             lead = f"{severity.upper()} (still)"
         case Event.ESCALATED:
