@@ -14,6 +14,7 @@ from seamark.evm.metrics import RpcMetrics, TransactionMetrics
 from seamark.messages.judgement.metrics import JudgeMetrics
 from seamark.messages.metrics import MessageMetrics
 from seamark.messages.protocols.ccip.checks.metrics import CheckMetrics
+from seamark.messages.protocols.op_interop.metrics import InteropMetrics
 from seamark.monitoring.metrics import AlertMetrics
 from seamark.oracle.metrics import OracleMetrics
 
@@ -27,11 +28,13 @@ OF_THE_APPLICATION = {
 }  # fmt: skip
 
 
-class _Ccip:
+class _Protocol:
     """As much of a protocol as its metrics ask for."""
 
-    name = "ccip"
     chains = ()
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def token(self, chain_id: object, address: object) -> None:
         return None
@@ -44,8 +47,10 @@ def shown() -> dict[str, set[str]]:
     OracleMetrics(registry)
     RpcMetrics(registry)
     TransactionMetrics(registry)
-    MessageMetrics(_Ccip(), registry)  # type: ignore[arg-type]
-    JudgeMetrics("ccip", registry).show((), (), at=0.0, took=0.0)
+    for name in ("ccip", "hyperlane"):
+        MessageMetrics(_Protocol(name), registry)  # type: ignore[arg-type]
+        JudgeMetrics(name, registry).show((), (), at=0.0, took=0.0)
+    InteropMetrics((), registry)
     CheckMetrics(registry)
     AlertMetrics(registry).show((), (), (), (), {}, now=0.0, leads=True)
     return {**OF_PROMETHEUS, **OF_THE_APPLICATION, **_samples(registry)}
