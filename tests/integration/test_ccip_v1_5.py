@@ -306,6 +306,7 @@ class TestOnly15:
         async with start_monitor(tmp_path, watched(bed.home, bed.remote)) as running:
             await bed.limit_pool(lane, 4)
             (message,) = await bed.send(lane, tokens=[(bed.home.token, 5)])
+            await running.stages({message.message_id: "sent"})
             assert await bed.deliver(lane) == [ExecutionState.FAILURE]
             await running.stages({message.message_id: "failed"})
             (view,) = await running.messages()

@@ -393,11 +393,11 @@ async def open_bed(sides: tuple[Side, Side], version: str = "1.5", *, route: boo
     for side, peer in (sides, sides[::-1]):
         draft = await open_draft(side.node, side.role)
         _add_base(side, peer, draft)
-        await draft.send()
+        await _deploy(side, draft)
     for side, peer in (sides, sides[::-1]):
         draft = await open_draft(side.node, side.role)
         _connect_pools(side, peer, draft)
-        await draft.send()
+        await _deploy(side, draft)
     one, other = sides
     return Bed(
         await open_lane(one, other, version, route=route),
@@ -434,10 +434,10 @@ async def open_lane(
     _add_on_ramp(lane, here, previous)
     if route:
         await set_on_ramp(lane, here)
-    await here.send()
+    await _deploy(source, here)
     there = await open_draft(dest.node, dest.role)
     _add_dest(lane, there, previous)
-    await there.send()
+    await _deploy(dest, there)
     for name, address, attribute in (
         ("commit_store", lane.commit_store, "commit_digest"),
         ("evm_2_evm_offramp", lane.off_ramp, "execute_digest"),
@@ -445,6 +445,23 @@ async def open_lane(
         function = lane.artifact(name).abi.function("latestConfigDetails")
         setattr(lane, attribute, (await dest.node.read(address, function)).configDigest)
     return lane
+
+
+async def _deploy(side: Side, draft: Draft) -> None:
+    """Send a draft, and mine once all of it is in the pool: a transaction that comes in just while anvil mines the one
+    before it may stay in its queue for good.
+    """
+    await side.node.request("evm_setAutomine", False)
+    try:
+        hashes = await draft.wallet.send(draft.txs)
+        receipts = await side.node.receipts(hashes)
+        while None in receipts:
+            await side.node.request("evm_mine")
+            receipts = await side.node.receipts(hashes)
+    finally:
+        await side.node.request("evm_setAutomine", True)
+    failed = [tx.label for tx, receipt in zip(draft.txs, receipts, strict=True) if receipt and not receipt.succeeded]
+    assert not failed, failed
 
 
 async def set_on_ramp(lane: Lane, draft: Draft) -> None:
