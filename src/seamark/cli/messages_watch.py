@@ -172,14 +172,16 @@ async def _watch_one(ledger: Ledger, wish: _Wish) -> int:
     elif not wish.as_json:
         aside("not seen yet; waiting for it")
     follower = EventFollower(ledger, after)
+    stage = ""
     while True:
         for event in await follower.next():
             if not (event.key == known or (known is None and event.key.startswith(wanted))):
                 continue
             known = event.key
             _print(event, as_json=wish.as_json)
-            if event.payload["stage"] in _ENDS:
-                return _ENDS[event.payload["stage"]]
+            stage = event.payload["stage"]
+        if stage in _ENDS:  # of one unit of work each event tells the last stage: first all of them are printed
+            return _ENDS[stage]
 
 
 def matches(payload: Mapping[str, Any], wanted: MessageFilter) -> bool:

@@ -1,0 +1,211 @@
+"""How reports look: nothing missing, nothing that a contract's words could break out of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from io import StringIO
+from typing import Final
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from seamark.messages.reports.builder import Question, build_report
+from seamark.messages.reports.model import ErrorKind, Outlier, Report, Suggestion
+from seamark.messages.reports.render import charts
+from seamark.messages.reports.render.amounts import amount_text
+from seamark.messages.reports.render.document import document_of, percent
+from seamark.messages.reports.render.html import to_html
+from seamark.messages.reports.render.markdown import to_markdown
+from seamark.messages.reports.render.terminal import to_terminal
+from tests.unit.messages.history import A, B, World, executed, sent
+from tests.unit.messages.reports.test_builder import FIRST, LATER, PERIOD, deliver
+
+EVIL = "<script>alert(1)</script> | `x` & \"'"
+
+
+@pytest.fixture(scope="module")
+def calm() -> Iterator[Report]:
+    world = World()
+    for index in range(30):
+        deliver(world, index + 1, 1, at=FIRST + index)
+    yield build_report(world.connection, Question(PERIOD, LATER))
+    world.close()
+
+
+@pytest.fixture(scope="module")
+def evil(calm: Report) -> Report:
+    """Everything that strangers choose the words of, with words that would do harm."""
+    error = ErrorKind(reason=EVIL, cause=EVIL, messages=3, examples=("0x" + "ab" * 32,))
+    outlier = Outlier(
+        id="0x" + "cd" * 32, source=EVIL, destination="b", sequence=1, stage="sent", seconds=9, bound=3, sent=LATER
+    )
+    lane = msgspec.structs.replace(calm.lanes[0], source=EVIL)
+    return msgspec.structs.replace(
+        calm,
+        errors=(error,),
+        outliers=(outlier,),
+        lanes=(lane,),
+        lanes_chosen=EVIL,
+        suggestions=(Suggestion(EVIL, EVIL),),
+    )
+
+
+class Tags(HTMLParser):
+    """Checks that tags nest, and collects them."""
+
+    VOID: Final = frozenset({"meta", "br"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.attributes += attrs
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def parsed(page: str) -> Tags:
+    tags = Tags()
+    tags.feed(page)
+    tags.close()
+    assert tags.open == []
+    return tags
+
+
+def html(report: Report) -> str:
+    return to_html(document_of(report), report, "1.2.3")
+
+
+def test_the_page_stands_alone(calm: Report) -> None:
+    tags = parsed(html(calm))
+    assert not {"script", "link", "img", "iframe"} & set(tags.seen)
+    assert not [value for name, value in tags.attributes if name in ("src", "srcset") or name.startswith("on")]
+    assert all(str(value).startswith("#") for name, value in tags.attributes if name == "href")
+    assert "url(" not in html(calm)
+    assert "@import" not in html(calm)
+
+
+def test_every_chart_says_in_words_what_it_shows(calm: Report) -> None:
+    page = html(calm)
+    assert page.count("<svg") == page.count('role="img"') >= 5
+    ids = re.findall(r'id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    for pair in re.findall(r'aria-labelledby="([^"]+)"', page):
+        assert set(pair.split()) <= set(ids)
+
+
+def test_light_dark_and_print(calm: Report) -> None:
+    page = html(calm)
+    assert "prefers-color-scheme:dark" in page
+    assert "@media print" in page
+    assert 'lang="en"' in page
+
+
+def test_words_of_strangers_stay_words(evil: Report) -> None:
+    tags = parsed(html(evil))
+    assert "script" not in tags.seen
+    markdown = to_markdown(document_of(evil))
+    for line in markdown.splitlines():
+        assert not re.search(r"(?<!\\)<script", line)
+    rows = [line for line in markdown.splitlines() if line.startswith("|") and "alert" in line]
+    assert rows
+    for row in rows:
+        bars = len(re.findall(r"(?<!\\)\|", row))
+        header = next(
+            line for line in markdown.splitlines() if line.startswith("|") and len(line.split("|")) == bars + 1
+        )
+        assert header
+
+
+def test_a_table_of_markdown_has_rows_of_equal_length(calm: Report) -> None:
+    lengths: set[int] = set()
+    for line in to_markdown(document_of(calm)).splitlines():
+        if line.startswith("|"):
+            lengths.add(len(re.findall(r"(?<!\\)\|", line)))
+        elif lengths:
+            assert len(lengths) == 1
+            lengths.clear()
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_terminal_shows_every_section(calm: Report, width: int) -> None:
+    console = Console(width=width, record=True, file=StringIO())
+    for part in to_terminal(document_of(calm), calm):
+        console.print(part)
+    text = console.export_text()
+    for section in document_of(calm).sections:
+        assert section.title in text
+    assert all(len(line.rstrip()) <= width for line in text.splitlines())
+
+
+def test_an_empty_period_is_said_plainly() -> None:
+    world = World()
+    empty = build_report(world.connection, Question(PERIOD, LATER))
+    world.close()
+    page = html(empty)
+    parsed(page)
+    assert "No message is known yet." in page
+    assert "<svg" not in page
+    assert "No message sent in this period stands failed." in to_markdown(document_of(empty))
+
+
+def test_lanes_with_the_same_ends_are_told_apart(calm: Report) -> None:
+    newer = msgspec.structs.replace(calm.lanes[0], version="2.0.0")
+    both = msgspec.structs.replace(calm, lanes=(calm.lanes[0], newer))
+    assert "alpha → beta (ccip 2.0.0)" in html(both)
+
+
+def test_failures_colour_their_figure(calm: Report) -> None:
+    world = World()
+    world.tell(A, world.block(A, FIRST, [sent(1)]))
+    world.tell(B, world.block(B, FIRST + 1, [executed(1, good=False)]))
+    bad = build_report(world.connection, Question(PERIOD, LATER))
+    world.close()
+    tones = {tile.title: tile.tone for tile in document_of(bad).tiles}
+    assert tones["Failed"] == tones["Success rate"] == "bad"
+    assert {tile.title: tile.tone for tile in document_of(calm).tiles}["Success rate"] == "good"
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(None, "-"), (1.0, "100 %"), (0.0, "0 %"), (0.99999, "99.99 %"), (0.00001, "0.01 %"), (0.5, "50.00 %")],
+)
+def test_a_share_is_never_rounded_to_a_whole_that_it_is_not(share: float | None, text: str) -> None:
+    assert percent(share) == text
+
+
+@pytest.mark.parametrize("highest", [0, 0.003, 0.7, 1, 2, 3, 5, 17, 60, 99, 1000, 12_345, 9_999_999])
+def test_ticks_are_round_few_and_reach_the_top(highest: float) -> None:
+    ticks = charts.nice_ticks(highest)
+    assert ticks[0] == 0
+    assert ticks[-1] >= highest
+    assert 2 <= len(ticks) <= 7
+    assert ticks == sorted(set(ticks))
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (0, "0 LINK"),
+        (1, "0.000000000000000001 LINK"),
+        (41_234_567 * 10**9, "0.041235 LINK"),
+        (12345 * 10**18, "12,345 LINK"),
+        (3 * 10**18, "3 LINK"),
+    ],
+)
+def test_amounts_for_people(amount: int, text: str) -> None:
+    assert amount_text(amount, 18, "LINK") == text
