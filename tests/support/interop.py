@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry
-from sqlalchemy import Connection
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.pool import NullPool
 
 from seamark.core.errors import TemporaryError
 from seamark.core.ids import Address, BlockRef, ChainId, Hash32
@@ -39,12 +40,21 @@ from seamark.messages.protocols.op_interop.store import (
     list_jobs,
     read_tallies,
 )
-from seamark.runtime.events import Signal
+from seamark.storage.schema import metadata
 from seamark.storage.totals import read_totals
 from tests.support.clock import FakeClock
-from tests.unit.messages.history import open_memory
 
 T = TypeVar("T")
+_engine = create_engine("sqlite://", poolclass=NullPool)  # one for all: it keeps compiled statements
+
+
+def open_memory() -> Connection:
+    """A fresh database of all declared tables."""
+    connection = _engine.connect()
+    metadata.create_all(connection)
+    connection.commit()
+    return connection
+
 
 ORIGIN = Address("0x" + "0a" * 20)
 OTHER = Address("0x" + "0b" * 20)
@@ -271,7 +281,6 @@ class Bed:
         self.registry = CollectorRegistry()
         self.metrics = InteropMetrics(self.read, self.registry)
         self.metrics.load(read_tallies(self.database.connection), read_totals(self.database.connection, "interop_"))
-        self.wake, self.told = Signal(), Signal()
         readers = {ChainId(chain_id): self.chains[chain_id] for chain_id in self.read}
         self.checkers = [
             Checker(
@@ -280,8 +289,8 @@ class Bed:
                 readers=readers,
                 database=self.database,
                 metrics=self.metrics,
-                wake=self.wake,
-                told=self.told,
+                wake=lambda: None,
+                told=lambda: None,
                 clock=self.clock,
             )
             for chain in (*readers, None)

@@ -33,7 +33,7 @@ from seamark.app.alerts import Alerts, open_alerting
 from seamark.app.chains import Chains, make_sender, open_settings_signer
 from seamark.app.checks import ccip_check_service
 from seamark.app.drift import DriftMeter
-from seamark.app.interop import FINALITY_EVERY_S, INTEROP_MONITOR, open_interop
+from seamark.app.interop import INTEROP_MONITOR, open_interop
 from seamark.app.monitors import MONITORS, message_monitor
 from seamark.app.naming import calling
 from seamark.app.page import build_api
@@ -253,7 +253,7 @@ async def _add_interop(app: Application, chains: Chains) -> dict[str, Any]:
         app.health.register(checker.name, checker.health, required=False)
     if interop.failsafe is not None:
         app.health.register(interop.failsafe.name, interop.failsafe.health, required=False)
-    return {"wrap": interop.wrap, "finality_interval_s": FINALITY_EVERY_S}
+    return {"wrap": interop.wrap, "finality_interval_s": app.settings.interop.finality_interval}
 
 
 def _add_checks(app: Application, chains: Chains) -> None:

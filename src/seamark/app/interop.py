@@ -28,18 +28,13 @@ from seamark.messages.protocols.op_interop.store import JobChanges, read_tallies
 from seamark.messages.protocols.op_interop.watch import LOOK_EVERY_S, Watch
 from seamark.messages.service import MessageStream
 from seamark.runtime.clock import Clock
-from seamark.runtime.events import Signal
 from seamark.settings import Settings
 from seamark.storage.database import Database
 from seamark.storage.totals import read_totals
 
-__all__ = ["FINALITY_EVERY_S", "INTEROP_MONITOR", "AdminEndpoint", "InteropServices", "open_interop"]
+__all__ = ["INTEROP_MONITOR", "AdminEndpoint", "InteropServices", "open_interop"]
 
 INTEROP_MONITOR: Final = "interop-monitor"
-FINALITY_EVERY_S: Final = 10.0
-"""How often each chain is asked what is final: it moves every few minutes, and asking with every block is a third of
-what is read."""
-
 LATE_REPORTS: Final = 4  # so many reports may be left out before the findings count as unknown
 _BOOL: Final = msgspec.json.Decoder(bool)
 
@@ -72,7 +67,6 @@ class InteropServices:
     safety: tuple[SafetyWatch, ...]
     failsafe: Failsafe | None
     watch: Watch
-    wake: Signal
     clock: Clock
 
     @property
@@ -87,7 +81,14 @@ class InteropServices:
     def _followed(self, changes: JobChanges) -> None:
         self.metrics.follow(changes)
         if changes.due:
-            self.wake.fire()
+            self.wake()
+        if changes.told:
+            self.watch.bell.ring()
+
+    def wake(self) -> None:
+        """Jobs are due."""
+        for checker in self.checkers:
+            checker.bell.ring()
 
 
 async def open_interop(
@@ -115,7 +116,23 @@ async def open_interop(
         metrics.load(read_tallies(connection), read_totals(connection, "interop_"))
 
     await database.read(load)
-    wake, told = Signal(), Signal()
+    checkers: list[Checker] = []
+
+    def wake() -> None:
+        for item in checkers:
+            item.bell.ring()
+
+    failsafe = _failsafe(settings, database=database, metrics=metrics, session=session, clock=clock)
+    watch = Watch(
+        network=network,
+        settings=own,
+        chains=readers,
+        database=database,
+        metrics=metrics,
+        report=None if alerts is None else partial(_report, alerts),
+        failsafe=failsafe,
+        clock=clock,
+    )
     checker = partial(
         Checker,
         network=network,
@@ -123,7 +140,7 @@ async def open_interop(
         database=database,
         metrics=metrics,
         wake=wake,
-        told=told,
+        told=watch.bell.ring,
         clock=clock,
         check_access_lists=own.check_access_lists,
     )
@@ -136,22 +153,9 @@ async def open_interop(
         clock=clock,
         interval_s=own.safe_interval,
     )
-    failsafe = _failsafe(settings, database=database, metrics=metrics, session=session, clock=clock)
-    watch = Watch(
-        network=network,
-        settings=own,
-        chains=readers,
-        database=database,
-        metrics=metrics,
-        report=None if alerts is None else partial(_report, alerts),
-        failsafe=failsafe,
-        told=told,
-        clock=clock,
-    )
-    checkers = (*(checker(chain_id) for chain_id in readers), checker(None))
-    return InteropServices(
-        network, metrics, checkers, tuple(map(safety, readers.values())), failsafe, watch, wake, clock
-    )
+    checkers += [*(checker(chain_id) for chain_id in readers), checker(None)]
+    safeties = tuple(map(safety, readers.values()))
+    return InteropServices(network, metrics, tuple(checkers), safeties, failsafe, watch, clock)
 
 
 def _failsafe(

@@ -110,10 +110,11 @@ class CheckedReads:
         """Headers from an endpoint whose chain holds `proof`, at or above all of them: so they are ancestors of it."""
         if max(numbers) > proof.number:
             raise InconsistentReplyError(f"block {max(numbers)} is above {proof.ref}: the node is behind")
-        *wanted, seen = await self.headers([*numbers, proof.number])
+        found = {header.number: header for header in await self.headers(list(dict.fromkeys([*numbers, proof.number])))}
+        seen = found[proof.number]
         if seen.hash != proof.hash:
             raise InconsistentReplyError(f"block {proof.number} was {proof.hash}, now the node says {seen.hash}")
-        return wanted
+        return [found[number] for number in numbers]
 
     # ---- logs -------------------------------------------------------------------------------------------------------
 

@@ -1,10 +1,12 @@
 """Small questions for big blocks.
 
-`eth_getBlockByNumber` sends the hash of every transaction along: 70 bytes each that nobody here reads. Most nodes also
-know `eth_getHeaderByNumber` (geth, op-geth, erigon, reth, anvil), which does not. Whether an endpoint does is learned
-when it begins to pay: after the first large block, one question is put both ways in one batch, and the answers must be
-of the same block. An endpoint that knows it also gets its logs asked by block hash, with a count of the block's
-transactions as proof that it has that very block, instead of with one more header.
+`eth_getBlockByNumber` sends the hash of every transaction along: 70 bytes each that nobody here reads. Many nodes also
+know `eth_getHeaderByNumber` (geth, op-geth, erigon, reth; not anvil), which does not. Whether an endpoint does is
+learned when it begins to pay: after the first large block, one question is put both ways in one batch, and the answers
+must be of the same block.
+
+From then on one block's logs are asked by its hash, with the count of its transactions as proof that the endpoint has
+that very block, instead of with one more header.
 
 Where anything of this fails, the endpoint is asked in the old way, and again in the new one some time later.
 """
@@ -35,13 +37,26 @@ class Lean:
         self.known = False
         self._worth_it = False
         self._refused_at: float | None = None
+        self._unpinned_at: float | None = None
 
     @property
     def to_be_tried(self) -> bool:
         """Whether the next question is to be put both ways."""
         if self.known or not self._worth_it:
             return False
-        return self._refused_at is None or self._clock.monotonic() - self._refused_at > TRY_AGAIN_S
+        return not self._is_recent(self._refused_at)
+
+    @property
+    def pins(self) -> bool:
+        """Whether to ask for one block's logs by its hash."""
+        return self._worth_it and not self._is_recent(self._unpinned_at)
+
+    def unpinned(self) -> None:
+        """The endpoint could not be asked so."""
+        self._unpinned_at = self._clock.monotonic()
+
+    def _is_recent(self, at: float | None) -> bool:
+        return at is not None and self._clock.monotonic() - at <= TRY_AGAIN_S
 
     def question(self, block: BlockTag) -> tuple[str, tuple[Any, ...]]:
         """Method and parameters for a header."""

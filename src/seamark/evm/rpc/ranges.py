@@ -22,6 +22,7 @@ from seamark.evm.rpc.errors import (
     NodeFault,
     RangeTooWide,
     RateLimited,
+    RequestRefused,
     ResultTooLarge,
     RpcTimeout,
 )
@@ -162,7 +163,7 @@ class LogRange:
             "address": self._wanted.addresses,
             "topics": [self._wanted.topics],
         }
-        if self._end is not None and first == self._last and self._endpoint.lean.known:
+        if self._end is not None and first == self._last and self._endpoint.lean.pins:
             pinned = await self._ask_pinned(self._end, parameters)
             if pinned is not None:
                 return pinned
@@ -183,7 +184,11 @@ class LogRange:
         logs_raw, count_raw = await self._endpoint.ask_together(
             [Request("eth_getLogs", (wanted,)), Request("eth_getBlockTransactionCountByHash", (block,))]
         )
-        if isinstance(logs_raw, Exception) or isinstance(count_raw, Exception) or bytes(count_raw) == b"null":
+        if isinstance(logs_raw, Exception) or isinstance(count_raw, Exception):
+            if any(isinstance(answer, RequestRefused) for answer in (logs_raw, count_raw)):
+                self._endpoint.lean.unpinned()
+            return None
+        if bytes(count_raw) == b"null":
             return None
         logs = read_logs(logs_raw, self._wanted, self._last, self._last)
         if any(log.block_hash != block for log in logs):

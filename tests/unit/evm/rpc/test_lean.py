@@ -158,3 +158,31 @@ async def test_without_the_count_the_range_and_its_header_are_asked(session: aio
         (log,) = await chain.logs(WANTED, 100, 100, end=Hash32(block_hash(100)))
         assert log.block_number == 100
         assert node.ranges == [(100, 100)]
+
+
+async def test_logs_are_pinned_also_where_headers_come_with_everything(session: aiohttp.ClientSession) -> None:
+    async with FakeNode() as node:
+        big(node)
+        knows_hashes(node)
+        chain = Chain(ChainId(1), [node.url], session=session)
+        await chain.header("latest")
+        (log,) = await chain.logs(WANTED, 100, 100, end=Hash32(block_hash(100)))
+        assert (log.block_number, node.ranges) == (100, [])
+
+
+async def test_an_endpoint_that_cannot_pin_is_not_asked_again_soon(session: aiohttp.ClientSession) -> None:
+    def unknown(_: str) -> Any:
+        raise Refusal(-32601, "Method not found")
+
+    clock = FakeClock()
+    async with FakeNode() as node:
+        knows_hashes(node, count=unknown)
+        big(node)
+        chain = Chain(ChainId(1), [node.url], session=session, clock=clock)
+        await chain.header("latest")
+        for _ in range(3):
+            await chain.logs(WANTED, 100, 100, end=Hash32(block_hash(100)))
+        assert node.calls["eth_getBlockTransactionCountByHash"] == 1
+        clock.advance(TRY_AGAIN_S + 1)
+        await chain.logs(WANTED, 100, 100, end=Hash32(block_hash(100)))
+        assert node.calls["eth_getBlockTransactionCountByHash"] == 2

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -21,6 +21,7 @@ import structlog
 from seamark.core.errors import RejectedError, TemporaryError
 from seamark.core.ids import ChainId, Hash32
 from seamark.evm.ports import BlockLogReader, BlockLogs
+from seamark.messages.protocols.op_interop.bell import Bell
 from seamark.messages.protocols.op_interop.metrics import InteropMetrics
 from seamark.messages.protocols.op_interop.model import Rule, Seen, Status, Verdict
 from seamark.messages.protocols.op_interop.network import Network
@@ -34,7 +35,6 @@ from seamark.messages.protocols.op_interop.rules import (
 )
 from seamark.messages.protocols.op_interop.store import Decision, Job, JobBook, JobChanges, read_due
 from seamark.runtime.clock import Clock
-from seamark.runtime.events import Signal
 from seamark.runtime.health import Health
 from seamark.storage.database import Database
 
@@ -62,8 +62,8 @@ class Checker:
         readers: Mapping[ChainId, BlockLogReader],
         database: Database,
         metrics: InteropMetrics,
-        wake: Signal,
-        told: Signal,
+        wake: Callable[[], None],
+        told: Callable[[], None],
         clock: Clock,
         check_access_lists: bool = True,
     ) -> None:
@@ -79,6 +79,7 @@ class Checker:
         self._check_access_lists = check_access_lists
         self._pause = FIRST_PAUSE_S
         self.last_error = ""
+        self.bell = Bell()
 
     async def run(self) -> None:
         while True:
@@ -89,7 +90,7 @@ class Checker:
             else:
                 self._pause = FIRST_PAUSE_S
                 if not jobs:
-                    await self._wake.wait(IDLE_S)
+                    await self.bell.wait(IDLE_S)
 
     async def health(self) -> Health:
         return Health.degraded(self.last_error) if self.last_error else Health.ok("verdicts are up to date")
@@ -123,9 +124,9 @@ class Checker:
         changes = await self._database.write(work)
         self._metrics.follow(changes)
         if changes.told:
-            self._told.fire()
+            self._told()
         if changes.due:
-            self._wake.fire()
+            self._wake()
         open_ones = changes.again or any(item.again or item.verdict is None for item in decisions)
         if not open_ones:
             self.last_error = ""

@@ -5,6 +5,8 @@ Finality comes with the log stream. A chain whose nodes know no such tag simply 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
 from seamark.core.errors import TemporaryError
@@ -14,7 +16,6 @@ from seamark.messages.protocols.op_interop.model import Level
 from seamark.messages.protocols.op_interop.network import Network
 from seamark.messages.protocols.op_interop.store import JobBook, JobChanges
 from seamark.runtime.clock import Clock
-from seamark.runtime.events import Signal
 from seamark.storage.database import Database
 
 __all__ = ["SafetyWatch"]
@@ -32,7 +33,7 @@ class SafetyWatch:
         network: Network,
         database: Database,
         metrics: InteropMetrics,
-        wake: Signal,
+        wake: Callable[[], None],
         clock: Clock,
         interval_s: float,
     ) -> None:
@@ -74,4 +75,4 @@ class SafetyWatch:
         changes = await self._database.write(work)
         self._metrics.follow(changes)
         if changes.due:
-            self._wake.fire()
+            self._wake()

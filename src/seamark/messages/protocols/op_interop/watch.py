@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from seamark.core.findings import Finding
 from seamark.messages.protocols.op_interop import findings
+from seamark.messages.protocols.op_interop.bell import Bell
 from seamark.messages.protocols.op_interop.failsafe import Failsafe
 from seamark.messages.protocols.op_interop.metrics import InteropMetrics
 from seamark.messages.protocols.op_interop.network import Network
@@ -24,7 +25,6 @@ from seamark.messages.protocols.op_interop.store import (
 )
 from seamark.messages.protocols.op_interop.views import expiring, unrelayed_by_lane
 from seamark.runtime.clock import Clock
-from seamark.runtime.events import Signal
 from seamark.storage.database import Database
 
 __all__ = ["SOURCE", "Report", "Watch", "present_findings"]
@@ -80,7 +80,6 @@ class Watch:
         metrics: InteropMetrics,
         report: Report | None,
         failsafe: Failsafe | None,
-        told: Signal,
         clock: Clock,
     ) -> None:
         self._network = network
@@ -90,14 +89,14 @@ class Watch:
         self._metrics = metrics
         self._report = report
         self._failsafe = failsafe
-        self._told = told
+        self.bell = Bell()
         self._clock = clock
 
     async def run(self) -> None:
         while True:
             await self.look()
             await self._clock.sleep(SHORTEST_PAUSE_S)
-            await self._told.wait(LOOK_EVERY_S)
+            await self.bell.wait(LOOK_EVERY_S)
 
     async def look(self) -> list[Finding]:
         """Once; what was found."""
