@@ -15,7 +15,6 @@ is flipped where v is 28; signatures are ordered by signer; what is signed is ke
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,7 +53,6 @@ SIGNERS: Final = sorted(
 )
 THRESHOLD: Final = 2
 EXECUTE_GAS: Final = 2_000_000
-MINE_EVERY_S: Final = 0.05
 GLOBAL_CURSE: Final = bytes.fromhex("01" + "00" * 14 + "01")
 V2: Final = "v2_0_0"
 _encode_address = compile_encoder(parse_params("address"))
@@ -161,8 +159,7 @@ class Bed:
         txs = [Tx(address, token.encode_call("approve", source.router, amount)) for address, amount in allowed]
         call = CCIP_SEND.encode(destination.selector, message)
         txs += [Tx(source.router, call, 0 if in_link else fee, label="ccipSend")] * count
-        errors = Abi(errors=[*router.errors, *self.on_ramp.errors])
-        receipts = [receipt for tx in txs for receipt in await source.admin.run([tx], abi=errors)]
+        receipts = await source.admin.run(txs, abi=Abi(errors=[*router.errors, *self.on_ramp.errors]))
         return [found for receipt in receipts for found in self.sends(receipt, source)]
 
     def sends(self, receipt: Receipt, source: Side) -> list[SentMessage]:
@@ -257,7 +254,7 @@ class Bed:
         static = (source.selector, at["arm_proxy"], 100_000, at["registry"])
         _add(source, draft, "on_ramp", ccip_artifact(V2, "onramp"), static, (at["quoter"], False, source.admin.address))
         _route(source, destination, draft)
-        await _send(source, draft)
+        await draft.send()
         accepted = [_encode_address([ramp]) for ramp in ((old, source.on_ramp) if keep_old else (source.on_ramp,))]
         accept: tuple[Any, ...] = (destination.router, source.selector, True, accepted, [destination.resolver], [])
         await self.call(
@@ -303,21 +300,9 @@ async def open_bed(sides: tuple[Side, Side], *, roles: tuple[Role, Role]) -> Bed
         _add_ramps(side, peer, draft)
     _open_lane(one, other, drafts[0], drafts[1])
     _open_lane(other, one, drafts[1], drafts[0])
-    for side, draft in zip(sides, drafts, strict=True):
-        await _send(side, draft)
+    for draft in drafts:
+        await draft.send()
     return Bed(one, other)
-
-
-async def _send(side: Side, draft: Draft) -> None:
-    """Send a draft. Anvil must not mine meanwhile: a transaction that comes in just when the one before it is mined may
-    stay in its queue for good.
-    """
-    await side.node.request("evm_setAutomine", False)
-    sending = asyncio.create_task(draft.send())
-    while not (await asyncio.wait({sending}, timeout=MINE_EVERY_S))[0]:
-        await side.node.request("evm_mine")
-    await side.node.request("evm_setAutomine", True)
-    await sending
 
 
 def _add(side: Side, draft: Draft, name: str, artifact: Artifact, *arguments: Any) -> Address:

@@ -75,6 +75,7 @@ class NodeClient:
         self.free_gas = free_gas
         self._session: aiohttp.ClientSession | None = None
         self._id = 0
+        self._mining = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S))
@@ -104,6 +105,37 @@ class NodeClient:
         answers: list[Any] = []
         for part in _parts(calls):
             answers += await self._post(part)
+        return answers
+
+    async def hand_over(self, raws: Sequence[bytes]) -> list[Any]:
+        """Signed transactions of one account in the order of their nonces; answers as of `batch`, up to a refusal.
+
+        Anvil's pool has a race: of several, one that comes in while the one before it is being mined may stay in its
+        queue for good. So a node that mines each transaction at once stands still meanwhile, and mines when told.
+        """
+        calls = [("eth_sendRawTransaction", (_hex(raw),)) for raw in raws]
+        if len(calls) <= 1:
+            return await self.batch(calls)
+        async with self._mining:
+            (at_once,) = await self.batch([("anvil_getAutomine", ())])
+            if at_once is not True:
+                return await self.batch(calls)
+            await self.request("evm_setAutomine", False)
+            try:
+                return await self._mine_each(calls)
+            finally:
+                await self.request("evm_setAutomine", True)
+                # What others sent meanwhile waits for a block that nothing else would make.
+                while int((await self.request("txpool_status"))["pending"], 16):
+                    await self.request("evm_mine")
+
+    async def _mine_each(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        answers: list[Any] = []
+        for call in calls:
+            answers += await self.batch([call])
+            if isinstance(answers[-1], CallFailed):
+                break
+            await self.request("evm_mine")
         return answers
 
     async def read(self, to: Address, function: Function, *arguments: Any) -> Any:
@@ -218,7 +250,7 @@ class Wallet:
         return int(await self.node.request("eth_getTransactionCount", self.address, "pending"), 16)
 
     async def send(self, txs: Sequence[Tx]) -> list[Hash32]:
-        """Sign with consecutive nonces and hand over in as few requests as possible.
+        """Sign with consecutive nonces and hand over.
 
         Raises:
             CallFailed: The node refuses one; those before it are sent, it and those behind it are not.
@@ -240,8 +272,8 @@ class Wallet:
         for offset, tx in enumerate(txs):
             unsigned = Unsigned(self.node.chain_id, first + offset, tx.to, tx.data, tx.value, tx.gas, fees)
             raws.append(unsigned.signed(*await self._signer.sign(unsigned.digest())))
-        answers = await self.node.batch([("eth_sendRawTransaction", (_hex(raw),)) for raw in raws])
-        for tx, answer in zip(txs, answers, strict=True):
+        answers = await self.node.hand_over(raws)
+        for tx, answer in zip(txs, answers, strict=False):  # they end at a refusal
             if isinstance(answer, CallFailed):
                 raise CallFailed(f"{tx.label or 'transaction'}: {answer.message}", data=answer.data)
         return [Hash32(answer) for answer in answers]

@@ -30,7 +30,10 @@ class Node:
     def __init__(self) -> None:
         self.url = ""
         self.bodies: list[list[dict[str, Any]]] = []
-        self.answers: dict[str, Any] = {"eth_getBlockByNumber": lambda *_: {"number": "0x10", "baseFeePerGas": "0x64"}}
+        self.answers: dict[str, Any] = {
+            "eth_getBlockByNumber": lambda *_: {"number": "0x10", "baseFeePerGas": "0x64"},
+            "anvil_getAutomine": lambda: False,
+        }
         self.turn_around = False
         self.raw: str | None = None
 
@@ -250,6 +253,58 @@ async def test_a_wallet_numbers_a_batch_from_the_nodes_nonce(node, client):
     assert {address.lower() for address in decoded} == {DEPLOYER.address}
     assert [TypedTransaction.from_bytes(HexBytes(raw)).as_dict()["nonce"] for raw in sent] == [7, 8, 9]
     assert node.asked("eth_getTransactionCount") == [[DEPLOYER.address, "pending"]] * 2
+
+
+def mines_at_once(node, *, refuses: int | None = None, left: int = 0) -> list[str]:
+    """A node with automatic mining that writes down what it is told; it refuses one transaction, and others' wait."""
+    told: list[str] = []
+    waiting = [left]
+
+    def accept(_raw):
+        told.append("send")
+        if told.count("send") - 1 == refuses:
+            return Exception({"code": -32003, "message": "nonce too low"})
+        return TX
+
+    def mine():
+        told.append("mine")
+        waiting[0] = max(0, waiting[0] - 1)
+        return "0x0"
+
+    node.answers |= {
+        "anvil_getAutomine": lambda: True,
+        "evm_setAutomine": lambda on: told.append("on" if on else "off"),
+        "evm_mine": mine,
+        "txpool_status": lambda: {"pending": hex(waiting[0]), "queued": "0x0"},
+        "eth_getTransactionCount": lambda *_: "0x7",
+        "eth_sendRawTransaction": accept,
+    }
+    return told
+
+
+async def test_a_node_that_mines_at_once_mines_by_word_while_several_come_in(node, client):
+    told = mines_at_once(node)
+    assert await wallet(client).send([Tx(CONTRACT, b"\1"), Tx(CONTRACT, b"\2")]) == [TX, TX]
+    assert told == ["off", "send", "mine", "send", "mine", "on"]
+
+
+async def test_one_transaction_is_left_to_the_node(node, client):
+    told = mines_at_once(node)
+    assert await wallet(client).send([Tx(CONTRACT, b"\1")]) == [TX]
+    assert told == ["send"]
+
+
+async def test_behind_a_refusal_nothing_is_sent_and_the_node_mines_again(node, client):
+    told = mines_at_once(node, refuses=1)
+    with pytest.raises(CallFailed, match="nonce too low"):
+        await wallet(client).send([Tx(CONTRACT, b"\1")] * 3)
+    assert told == ["off", "send", "mine", "send", "on"]
+
+
+async def test_what_others_sent_meanwhile_is_mined(node, client):
+    told = mines_at_once(node, left=4)
+    await wallet(client).send([Tx(CONTRACT, b"\1")] * 2)
+    assert told == ["off", "send", "mine", "send", "mine", "on", "mine", "mine"]
 
 
 async def test_a_refused_transaction_is_named(node, client):
