@@ -21,8 +21,8 @@ from seamark.monitoring.alerts.model import Action, Alert, Entry, Source, Standi
 from seamark.monitoring.alerts.rules import Policy
 from seamark.monitoring.alerts.store.tables import record
 from seamark.monitoring.notifications import rules, store
-from seamark.monitoring.notifications.model import Event, Notice
-from seamark.monitoring.notifications.rules import Route, Send, Timing
+from seamark.monitoring.notifications.model import Event
+from seamark.monitoring.notifications.rules import Route, Timing
 from seamark.monitoring.notifications.text import Links, compose
 from seamark.storage.totals import Total, read_totals
 
@@ -96,29 +96,28 @@ def _plan(connection: Connection, desk: Desk, now_ms: int) -> int:
     sends = rules.plan(standing, desk.routes, sent, now_ms, desk.timing)
     told = {(item.receiver, item.group): item for item in sent}
     folded = _below(present)
-    for send in sends:
-        before = told.get((send.receiver, send.group))
-        store.remember(connection, send)
-        if not send.silent:
-            ids = () if before is None else tuple(before.alerts)
-            subjects = _subjects(connection, send, ids)
-            notice = compose(send.event, send.group, subjects, folded, send.incident, desk.links, now_ms)
-            _write(connection, send, subjects, notice, now_ms)
-    return sum(not send.silent for send in sends)
-
-
-def _subjects(connection: Connection, send: Send, told: Iterable[int]) -> list[Alert]:
-    """What the notice is about: what speaks; at the end, what had been told."""
-    if send.event is not Event.RESOLVED:
-        return list(send.alerts)
-    found = (alerts.find_alert(connection, alert_id) for alert_id in told)
-    return [alert for alert in found if alert is not None]
-
-
-def _write(connection: Connection, send: Send, subjects: Sequence[Alert], notice: Notice, now_ms: int) -> None:
-    number = store.enqueue(connection, send.receiver, send.group, notice, now_ms)
-    text = f"{send.event}: notice {number} to {send.receiver}"
-    record(connection, [Entry(now_ms, Action.NOTIFIED, alert.id, "seamark", text) for alert in subjects])
+    ended = [told[send.receiver, send.group].alerts for send in sends if send.event is Event.RESOLVED]
+    resolved = alerts.read_alerts(connection, {alert_id for ids in ended for alert_id in ids})
+    store.remember(connection, sends)
+    subjects = [
+        [resolved[alert_id] for alert_id in told[send.receiver, send.group].alerts if alert_id in resolved]
+        if send.event is Event.RESOLVED
+        else list(send.alerts)
+        for send in sends
+    ]
+    owed = [(send, about) for send, about in zip(sends, subjects, strict=True) if not send.silent]
+    notices = [
+        (send.receiver, compose(send.event, send.group, about, folded, send.incident, desk.links, now_ms))
+        for send, about in owed
+    ]
+    numbers = store.enqueue(connection, notices, now_ms)
+    entries = [
+        Entry(now_ms, Action.NOTIFIED, alert.id, "seamark", f"{send.event}: notice {number} to {send.receiver}")
+        for (send, about), number in zip(owed, numbers, strict=True)
+        for alert in about
+    ]
+    record(connection, entries)
+    return len(owed)
 
 
 def _below(present: Iterable[Alert]) -> dict[int, list[Alert]]:

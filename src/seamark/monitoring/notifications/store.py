@@ -8,16 +8,30 @@ to the same receiver supersedes what still waits, so that a receiver that was aw
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Connection, Index, Integer, Row, Table, Text, delete, func, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    Row,
+    Table,
+    Text,
+    delete,
+    func,
+    select,
+    tuple_,
+    update,
+)
 
 from seamark.core.findings import Severity
 from seamark.monitoring.notifications.model import Delivery, Notice, State, read_notice, write_notice
 from seamark.monitoring.notifications.rules import Send, Sent
-from seamark.storage.bulk import upsert
+from seamark.storage.bulk import chunks, upsert
 from seamark.storage.events import take_turn
 from seamark.storage.schema import AUTO_ID, metadata
 from seamark.storage.totals import add_totals, total_key
@@ -112,51 +126,60 @@ def _to_sent(row: Row[Any]) -> Sent:
     return Sent(row.receiver, row.grp, row.incident, told, row.opened_ms, row.last_ms)
 
 
-def remember(connection: Connection, send: Send) -> None:
-    """Note what the receiver is told with this notice."""
-    if send.told is None:
-        place = (_notified.c.receiver == send.receiver) & (_notified.c.grp == send.group)
-        connection.execute(delete(_notified).where(place))
-        return
-    told = send.told
-    alerts = msgspec.json.encode({str(alert_id): str(severity) for alert_id, severity in told.alerts.items()}).decode()
-    row = {
+def remember(connection: Connection, sends: Sequence[Send]) -> None:
+    """Note what receivers are told with these notices."""
+    upsert(connection, _notified, [_from_sent(send.told) for send in sends if send.told is not None])
+    places = [(send.receiver, send.group) for send in sends if send.told is None]
+    for some in chunks(places):
+        connection.execute(delete(_notified).where(tuple_(_notified.c.receiver, _notified.c.grp).in_(some)))
+
+
+def _from_sent(told: Sent) -> dict[str, Any]:
+    alerts = {str(alert_id): str(severity) for alert_id, severity in told.alerts.items()}
+    return {
         "receiver": told.receiver,
         "grp": told.group,
         "incident": told.incident,
-        "alerts": alerts,
+        "alerts": msgspec.json.encode(alerts).decode(),
         "opened_ms": told.opened_ms,
         "last_ms": told.last_ms,
     }
-    upsert(connection, _notified, [row])
 
 
 # ---- the outbox ---------------------------------------------------------------------------------------------------
 
 
-def enqueue(connection: Connection, receiver: str, group: str, notice: Notice, now_ms: int) -> int:
-    """Write a notice to be sent, in place of those of the group that still wait; its number."""
-    waiting = (
-        (_notification.c.receiver == receiver)
-        & (_notification.c.grp == group)
-        & (_notification.c.state == State.QUEUED.value)
-    )
+def enqueue(connection: Connection, notices: Sequence[tuple[str, Notice]], now_ms: int) -> list[int]:
+    """Write notices (receiver, notice) to be sent, in place of those of their groups that still wait; their numbers."""
+    if not notices:
+        return []
+    _supersede(connection, {(receiver, notice.group) for receiver, notice in notices}, now_ms)
+    rows = [
+        {
+            "receiver": receiver,
+            "grp": notice.group,
+            "event": notice.event.value,
+            "notice": write_notice(notice),
+            "state": State.QUEUED.value,
+            "attempts": 0,
+            "created_ms": now_ms,
+            "next_ms": now_ms,
+            "error": "",
+        }
+        for receiver, notice in notices
+    ]
+    statement = _notification.insert().returning(_notification.c.id, sort_by_parameter_order=True)
+    return list(connection.execute(statement, rows).scalars())
+
+
+def _supersede(connection: Connection, places: Collection[tuple[str, str]], now_ms: int) -> None:
+    columns = _notification.c
+    waiting = connection.execute(select(columns.id, columns.receiver, columns.grp).where(columns.next_ms.is_not(None)))
+    old = [row for row in waiting if (row.receiver, row.grp) in places]
     ended = {"state": State.SUPERSEDED.value, "next_ms": None, "ended_ms": now_ms}
-    superseded = connection.execute(update(_notification).where(waiting).values(**ended)).rowcount
-    _count(connection, {(receiver, State.SUPERSEDED): superseded})
-    row = {
-        "receiver": receiver,
-        "grp": group,
-        "event": notice.event.value,
-        "notice": write_notice(notice),
-        "state": State.QUEUED.value,
-        "attempts": 0,
-        "created_ms": now_ms,
-        "next_ms": now_ms,
-        "error": "",
-    }
-    number = connection.execute(_notification.insert().returning(_notification.c.id), row).scalar_one()
-    return int(number)
+    for some in chunks([row.id for row in old]):
+        connection.execute(update(_notification).where(columns.id.in_(some)).values(**ended))
+    _count(connection, Counter((row.receiver, State.SUPERSEDED) for row in old))
 
 
 def due_deliveries(connection: Connection, now_ms: int, *, limit: int = 100) -> list[Delivery]:

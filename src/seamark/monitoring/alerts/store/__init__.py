@@ -16,6 +16,7 @@ from seamark.monitoring.alerts.store.queries import (
     list_history,
     list_silences,
     open_alerts,
+    read_alerts,
     trim_alerts,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "list_silences",
     "list_sources",
     "open_alerts",
+    "read_alerts",
     "refold",
     "report",
     "settle_due",

@@ -77,8 +77,9 @@ def report(
             touched.add(name)
     insert_new(connection, finding_table, new)
     gone = [name for name in stored if name not in wanted]
-    for name in gone:
-        connection.execute(delete(finding_table).where(*_is_row(source, name)))
+    for some in chunks(gone):
+        names = tuple_(finding_table.c.kind, finding_table.c.subject).in_(some)
+        connection.execute(delete(finding_table).where(finding_table.c.source == source, names))
     touched.update(gone)
     told = {"name": source, "reported_ms": now_ms, "every_ms": every_ms, "findings": len(wanted)}
     upsert(connection, finding_source_table, [told])
@@ -189,11 +190,20 @@ def _settle(connection: Connection, names: Collection[Name], now_ms: int, policy
         alerts = _open_alerts(connection, some)
         missing = [name for name in some if name in present and name not in alerts]
         returns = _inherited(connection, missing, now_ms, policy)
+        opening: list[tuple[Finding, int]] = []
+        resolving: list[Alert] = []
         for name in some:
             finding, seen_ms = present.get(name, (None, now_ms))
             alert = alerts.get(name)
             step = rules.decide(finding, seen_ms, alert, now_ms, policy)
-            _apply(connection, step, finding=finding, alert=alert, returns=returns.get(name, 0), changes=changes)
+            if step is Step.OPEN and finding is not None:
+                opening.append((finding, returns.get(name, 0)))
+            elif step is Step.RESOLVE and alert is not None:
+                resolving.append(alert)
+            else:
+                _apply(connection, step, finding=finding, alert=alert, changes=changes)
+        _open(connection, opening, changes)
+        _resolve(connection, resolving, changes)
         _mark_waiting(connection, some, present, now_ms, policy)
     changes.write(connection)
 
@@ -204,39 +214,50 @@ def _apply(
     *,
     finding: Finding | None,
     alert: Alert | None,
-    returns: int,
     changes: _Changes,
 ) -> None:
     match step:
-        case Step.OPEN if finding is not None:
-            _open(connection, finding, returns, changes)
         case Step.UPDATE | Step.RETURN if finding is not None and alert is not None:
             _update(connection, finding, alert, changes, returned=step is Step.RETURN)
         case Step.GO if alert is not None:
-            _change(connection, alert, absent_ms=changes.now_ms)
+            gone = alert_table.c.id == alert.id
+            connection.execute(update(alert_table).where(gone).values(absent_ms=changes.now_ms))
             changes.note(alert, Action.WENT, f"has come back {alert.returns} times: waits before it counts as resolved")
-        case Step.RESOLVE if alert is not None:
-            resolved = _change(connection, alert, resolved_ms=changes.now_ms, folded_under=None, stale=False)
-            changes.note(resolved, Action.RESOLVED, _lasted(alert, changes.now_ms))
-            changes.tell("alert.resolved", resolved)
 
 
-def _open(connection: Connection, finding: Finding, returns: int, changes: _Changes) -> None:
+def _open(connection: Connection, opening: Sequence[tuple[Finding, int]], changes: _Changes) -> None:
+    """All at once: a chain that goes away may open hundreds."""
+    if not opening:
+        return
     now_ms = changes.now_ms
-    row = {
-        "kind": finding.kind,
-        "subject": finding.subject,
-        **_values(finding),
-        "opened_ms": now_ms,
-        "updated_ms": now_ms,
-        "returns": returns,
-        "stale": False,
-    }
-    alert_id = connection.execute(alert_table.insert().returning(alert_table.c.id), row).scalar_one()
-    stored = connection.execute(select(alert_table).where(alert_table.c.id == alert_id)).one()
-    alert = to_alert(stored)
-    changes.note(alert, Action.OPENED, f"{alert.severity}: {alert.title}")
-    changes.tell("alert.opened", alert)
+    rows = [
+        {
+            "kind": finding.kind,
+            "subject": finding.subject,
+            **_values(finding),
+            "opened_ms": now_ms,
+            "updated_ms": now_ms,
+            "returns": returns,
+            "stale": False,
+        }
+        for finding, returns in opening
+    ]
+    statement = alert_table.insert().returning(alert_table, sort_by_parameter_order=True)
+    for stored in connection.execute(statement, rows):
+        alert = to_alert(stored)
+        changes.note(alert, Action.OPENED, f"{alert.severity}: {alert.title}")
+        changes.tell("alert.opened", alert)
+
+
+def _resolve(connection: Connection, resolving: Sequence[Alert], changes: _Changes) -> None:
+    if not resolving:
+        return
+    values: dict[str, Any] = {"resolved_ms": changes.now_ms, "folded_under": None, "stale": False}
+    ids = [alert.id for alert in resolving]
+    connection.execute(update(alert_table).where(alert_table.c.id.in_(ids)).values(**values))
+    for alert in resolving:
+        changes.note(alert, Action.RESOLVED, _lasted(alert, changes.now_ms))
+        changes.tell("alert.resolved", replace(alert, **values))
 
 
 def _update(connection: Connection, finding: Finding, alert: Alert, changes: _Changes, *, returned: bool) -> None:
@@ -255,11 +276,6 @@ def _update(connection: Connection, finding: Finding, alert: Alert, changes: _Ch
         changes.note(changed, action, f"{alert.severity} to {finding.severity}: {finding.title}")
     if returned or not is_same_news(alert, changed):
         changes.tell("alert.updated", changed)
-
-
-def _change(connection: Connection, alert: Alert, **values: Any) -> Alert:
-    connection.execute(update(alert_table).where(alert_table.c.id == alert.id).values(**values))
-    return replace(alert, **values)
 
 
 def _lasted(alert: Alert, now_ms: int) -> str:

@@ -18,6 +18,7 @@ from seamark.monitoring.alerts.store.tables import (
     to_entry,
     to_silence,
 )
+from seamark.storage.bulk import chunks
 
 __all__ = [
     "AlertFilter",
@@ -26,6 +27,7 @@ __all__ = [
     "list_history",
     "list_silences",
     "open_alerts",
+    "read_alerts",
     "trim_alerts",
 ]
 
@@ -54,6 +56,15 @@ def open_alerts(connection: Connection) -> list[Alert]:
 def find_alert(connection: Connection, alert_id: int) -> Alert | None:
     row = connection.execute(select(alert_table).where(alert_table.c.id == alert_id)).first()
     return None if row is None else to_alert(row)
+
+
+def read_alerts(connection: Connection, ids: Collection[int]) -> dict[int, Alert]:
+    """Those of them that there are."""
+    found: dict[int, Alert] = {}
+    for some in chunks(sorted(ids)):
+        for row in connection.execute(select(alert_table).where(alert_table.c.id.in_(some))):
+            found[row.id] = to_alert(row)
+    return found
 
 
 def list_alerts(
