@@ -4,22 +4,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from seamark.core.errors import RejectedError
-from seamark.core.ids import ChainId
+from seamark.core.ids import Address, ChainId
 from seamark.devnet.accounts import Role
 from seamark.devnet.artifacts import ccip_artifact
+from seamark.devnet.ccip.contracts import NO_ADDRESS, open_draft
 from seamark.devnet.ccip.faults import Fault, FaultKind
 from seamark.devnet.ccip.model import ExecutionState
+from seamark.devnet.ccip.ramp_messages import CCIP_SEND, extra_args_v2
 from seamark.devnet.node_client import Tx
 from seamark.evm.contract import Contract as Reader
 from seamark.messages.protocols.ccip.recoverers import ccip_recovery
 from seamark.messages.protocols.ccip.recovery import GAS_ESTIMATION_SENDER
-from seamark.messages.protocols.ccip.v1_6.recovery import RAMPS
-from seamark.messages.recovery import Answer, Gas
+from seamark.messages.protocols.ccip.v1_6.recovery import RAMPS, leaf_hash
+from seamark.messages.recovery import Answer, Gas, Place
 from tests.support.recovery import AS_IT_IS, Bench, bench, world  # noqa: F401 - fixtures
 from tests.support.world import DEAD
 
@@ -239,7 +242,7 @@ async def test_a_source_that_lost_its_logs_is_told_with_a_remedy(bench: Bench) -
     (message,) = await bench.failed()
     await bench.world.set_receiver_reverts(bench.lane, False)
     case = await bench.desk.case(message.message_id)
-    gone = _with(case, sent=type(case.sent)(1, case.sent.transaction), siblings={}, sequence=case.sequence)
+    gone = _with(case, sent=Place(1, message.transaction_hash), siblings={})
     with pytest.raises(RejectedError, match="no log of the sends #1") as caught:
         await bench.desk.examine(gone, AS_IT_IS)
     assert "keeps old logs" in caught.value.remedy
@@ -251,7 +254,7 @@ async def test_a_root_that_is_not_of_the_sends_is_refused(bench: Bench) -> None:
     assert case.root is not None
     recoverer = ccip_recovery().recoverer(case, bench.monitor.readers)
     standing = await recoverer.standing(case)
-    forged = _with(case, root=type(case.root)(case.root.first, case.root.last, "0x" + "55" * 32, 0, ""))
+    forged = _with(case, root=replace(case.root, root="0x" + "55" * 32))
     with pytest.raises(RejectedError, match="was committed on remote"):
         await recoverer.trial(forged, standing, AS_IT_IS)
 
@@ -267,7 +270,96 @@ async def test_a_failure_by_the_network_for_lack_of_gas_is_recovered(bench: Benc
     assert await bench.recover(message) is ExecutionState.SUCCESS
 
 
-def _with(case: Any, **changes: Any) -> Any:
-    from dataclasses import replace  # noqa: PLC0415
+async def test_the_leaf_of_a_message_with_tokens(bench: Bench) -> None:
+    hasher = Reader(
+        bench.monitor.readers[bench.world.remote.chain_id],
+        bench.world.remote.message_hasher,
+        ccip_artifact("v1_6_0", "message_hasher").abi,
+    )
+    (message,) = await bench.untouched()
+    header, sender, data, receiver, gas_limit, _ = message.for_offramp()
+    token = (bytes(12) + b"\x11" * 20, DEAD, 90_000, b"extra", 10**24)
+    struct = ((bytes.fromhex(header[0][2:]), *header[1:]), sender, data, receiver, gas_limit, (token, token))
+    ramp = bench.world.home.onramp
+    assert leaf_hash(struct, ramp) == await hasher.read("hash", struct, bytes(12) + bytes.fromhex(ramp[2:]))
 
+
+@dataclass(frozen=True)
+class Tokens:
+    """A token with a pool on each chain, connected."""
+
+    here: dict[str, Address]
+    there: dict[str, Address]
+
+
+async def connect_tokens(bench: Bench) -> Tokens:
+    """Deploy a burn-and-mint token with its pool on both chains, as an issuer does."""
+    world = bench.world
+    erc20, pool = ccip_artifact("v1_5_1", "factory_burn_mint_erc20"), ccip_artifact("v1_5_1", "burn_mint_token_pool")
+    registry = ccip_artifact("v1_5_0", "token_admin_registry")
+    made: list[dict[str, Address]] = []
+    sides = [(world.home, world.home_node, Role.HOME_DEPLOYER), (world.remote, world.remote_node, Role.REMOTE_DEPLOYER)]
+    for chain, node, role in sides:
+        draft = await open_draft(node, role)
+        admin = draft.wallet.address
+        token = draft.deploy(erc20, "Test", "TEST", 18, 0, 10**24, admin)
+        at = draft.deploy(pool, token, 18, [], chain.arm_proxy, chain.router)
+        draft.call(erc20, token, "grantMintAndBurnRoles", at)
+        draft.call(registry, chain.token_admin_registry, "proposeAdministrator", token, admin)
+        draft.call(registry, chain.token_admin_registry, "acceptAdminRole", token)
+        draft.call(registry, chain.token_admin_registry, "setPool", token, at)
+        await draft.send()
+        made.append({"token": token, "pool": at})
+    for mine, peer, (_, node, role), (other, _, _) in zip(made, made[::-1], sides, sides[::-1], strict=True):
+        draft = await open_draft(node, role)
+        update = (other.selector, [_word(peer["pool"])], _word(peer["token"]), (False, 0, 0), (False, 0, 0))
+        draft.call(pool, mine["pool"], "applyChainUpdates", [], [update])
+        await draft.send()
+    return Tokens(made[0], made[1])
+
+
+async def test_a_pool_without_room_is_explained_and_recovered_with_more_gas(bench: Bench) -> None:
+    world, tokens = bench.world, await connect_tokens(bench)
+    pool = ccip_artifact("v1_5_1", "burn_mint_token_pool").abi
+    owner = world.wallet(Role.REMOTE_DEPLOYER, remote=True)
+
+    async def limit(inbound: tuple[bool, int, int]) -> None:
+        data = pool.encode_call("setChainRateLimiterConfig", world.home.selector, (False, 0, 0), inbound)
+        await owner.run([Tx(tokens.there["pool"], data)])
+
+    await limit((True, 10, 1))
+    amount = 25
+    token = ccip_artifact("v1_5_1", "factory_burn_mint_erc20").abi
+    router = ccip_artifact("latest", "router").abi
+    sender = world.wallet(Role.HOME_DEPLOYER)
+    await sender.run([Tx(tokens.here["token"], token.encode_call("approve", world.home.router, amount))])
+    receiver = world.remote.test_receiver
+    amounts = [(tokens.here["token"], amount)]
+    request: tuple[Any, ...] = (_word(receiver), b"hello", amounts, NO_ADDRESS, extra_args_v2(200_000))
+    fee = await world.home_node.read(world.home.router, router.function("getFee"), world.remote.selector, request)
+    call = CCIP_SEND.encode(world.remote.selector, request)
+    (receipt,) = await sender.run([Tx(world.home.router, call, fee)], abi=router)
+    (message,) = world.sends(receipt, bench.lane)
+    await world.deliver(bench.lane)
+    await bench.told("failed", message)
+
+    found = await bench.examine(message)
+    assert found.trial is not None
+    assert found.trial.reason == "token_rate_limited"
+    assert "rate limit is used up" in found.advice
+    with pytest.raises(RejectedError, match="--token-gas 1 is below the sender's 90000"):
+        await bench.prepare(message, Gas(tokens=1))
+    await limit((False, 0, 0))
+    assert await bench.recover(message, Gas(tokens=400_000)) is ExecutionState.SUCCESS
+    balance = await world.remote_node.read(
+        tokens.there["token"], token.function("balanceOf"), world.remote.test_receiver
+    )
+    assert balance == amount
+
+
+def _word(address: str) -> bytes:
+    return bytes(12) + bytes.fromhex(address[2:])
+
+
+def _with(case: Any, **changes: Any) -> Any:
     return replace(case, **changes)
