@@ -1,36 +1,54 @@
 """Whatever the streams do to the tracker, the ledger ends up as after an undisturbed run.
 
-A random history of two chains with two lanes is told twice: once plainly, once with forks that carry ghosts (other
-messages under the same sequence numbers, the same messages in other blocks), blocks that come back, blocks told
-again, cuts into batches anywhere, units of work that are rolled back and repeated, and any interleaving of the
-chains.
+A random history of two chains with two lanes (sends, commits, commits taken back and made again, failures, successes,
+deliveries by hand, notices) is told twice: once plainly, once with forks of any depth down to what is final, which
+carry ghosts (other messages under the same sequence numbers, the same messages in other blocks), blocks that come back,
+blocks whose logs were lost and are found before they become final, cuts into batches anywhere, processes that die at
+any statement of a unit of work and read on in other batches, and one chain any number of blocks behind the other.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from seamark.core.ids import ChainId
-from seamark.evm.ports import Block, LogEvent, Reorg
-from seamark.messages.model import STAGES, Counted, Fact, LaneKey
-from seamark.messages.store import tables
+from seamark.evm.ports import Finalized, LogEvent, Reorg
+from seamark.messages.model import STAGES, Counted, Fact, LaneKey, NoticeKind
+from seamark.messages.store import find_message, list_notices, open_curses, tables
 from seamark.messages.store.blocks import block_no_of, log_index_of
 from seamark.storage.totals import read_totals
-from tests.unit.messages.history import BACK, OUT, A, B, Told, World, committed, executed, final, sent
+from tests.unit.messages.history import (
+    BACK,
+    OUT,
+    A,
+    B,
+    Noticed,
+    Told,
+    World,
+    committed,
+    executed,
+    final,
+    revoked,
+    sent,
+)
 
-LENGTH = 10  # canonical blocks on each chain
-FINAL = 7  # the height that is final in the end
+SEEDS = 200
+LENGTH = 24  # canonical blocks on each chain
+FINAL = 21  # the height that is final in the end
+MESSAGES = 6  # at most, on each lane
 
 # Columns that depend on when something was told, not on what is true.
 OF_THE_TELLING = {"no", "counted", "finalized_time", "steps"}
+OF_THE_SEND = ("sender", "receiver", "size", "fee_token", "fee_amount", "fee_juels", "nonce")
+
+Fact_ = Told | Noticed
 
 
 @dataclass
@@ -38,47 +56,79 @@ class Plan:
     """What happened on one chain, canonically: facts by block number."""
 
     chain: ChainId
-    facts: dict[int, list[Told]] = field(default_factory=dict)
+    facts: dict[int, list[Fact_]] = field(default_factory=dict)
 
-    def put(self, number: int, told: Told) -> None:
+    def put(self, number: int, told: Fact_) -> None:
         self.facts.setdefault(number, []).append(told)
+
+
+class KilledError(Exception):
+    """The process is gone."""
+
+
+# ---- histories ------------------------------------------------------------------------------------------------------
 
 
 def make_plans(random: Random) -> dict[ChainId, Plan]:
     plans = {A: Plan(A), B: Plan(B)}
     for lane, source, destination in ((OUT, A, B), (BACK, B, A)):
-        for sequence, number in enumerate(sorted(random.randrange(LENGTH) for _ in range(random.randrange(5))), 1):
-            plans[source].put(number, sent(sequence, lane))
+        count = random.randrange(MESSAGES + 1)
+        for sequence, number in enumerate(sorted(random.randrange(LENGTH) for _ in range(count)), 1):
+            plans[source].put(number, sent(sequence, lane, nonce=random.choice((None, sequence))))
         plan_delivery(random, plans[destination], lane)
+        plan_notices(random, plans[destination])
     return plans
 
 
 def plan_delivery(random: Random, plan: Plan, lane: LaneKey) -> None:
-    """Commits and executions, also of messages that were never sent."""
+    """Commits, some taken back and made again, and executions; also of messages that were never sent."""
     upto = 0
+    made: list[tuple[int, int]] = []
     for number in range(LENGTH):
-        if upto < 5 and random.random() < 0.3:
+        if upto < MESSAGES and random.random() < 0.25:
             width = random.randint(1, 3)
-            plan.put(number, committed(upto + 1, upto + width, lane))
+            made.append((upto + 1, upto + width))
+            plan.put(number, committed(*made[-1], lane))
             upto += width
+        if made and random.random() < 0.1:
+            plan.put(number, revoked(*random.choice(made), lane))
+        if made and random.random() < 0.1:
+            plan.put(number, committed(*random.choice(made), lane))
         if upto and random.random() < 0.4:
-            sequence = random.randint(1, upto)
-            plan.put(number, executed(sequence, lane, good=random.random() < 0.7))
+            plan.put(number, a_run(random, random.randint(1, upto), lane))
 
 
-def make_ghosts(random: Random, plan: Plan) -> list[Told]:
+def a_run(random: Random, sequence: int, lane: LaneKey) -> Told:
+    good = random.random() < 0.6
+    by_hand = random.random() < 0.3
+    return executed(sequence, lane, good=good, manual=by_hand, callback=random.random() < 0.8 if good else None)
+
+
+def plan_notices(random: Random, plan: Plan) -> None:
+    for number in range(LENGTH):
+        if random.random() < 0.1:
+            kind = random.choice((NoticeKind.CURSED, NoticeKind.UNCURSED, NoticeKind.PAUSED))
+            plan.put(number, Noticed(kind, random.choice(("11", "22"))))
+
+
+def make_ghosts(random: Random, plan: Plan) -> list[Fact_]:
     """Facts of a fork: some that also happen canonically, some that never do."""
     canonical = [told for facts in plan.facts.values() for told in facts]
     lane, back = (OUT, BACK) if plan.chain == A else (BACK, OUT)
-    ghosts: list[Told] = random.sample(canonical, k=min(len(canonical), random.randrange(3)))
+    ghosts: list[Fact_] = random.sample(canonical, k=min(len(canonical), random.randrange(3)))
     if random.random() < 0.5:
         ghosts.append(sent(random.randint(1, 4), lane, variant="x"))
     if random.random() < 0.3:
         first = random.randint(1, 4)
-        ghosts.append(committed(first, first + random.randrange(3), back))
+        ghosts.append(random.choice((committed, revoked))(first, first + random.randrange(3), back))
     if random.random() < 0.3:
-        ghosts.append(executed(random.randint(1, 4), back, good=random.random() < 0.5))
+        ghosts.append(a_run(random, random.randint(1, 4), back))
+    if random.random() < 0.2:
+        ghosts.append(Noticed(NoticeKind.CURSED, "11"))
     return ghosts
+
+
+# ---- tellings -------------------------------------------------------------------------------------------------------
 
 
 def plain_events(world: World, plan: Plan) -> list[LogEvent]:
@@ -86,48 +136,76 @@ def plain_events(world: World, plan: Plan) -> list[LogEvent]:
     return [*blocks, final(blocks[FINAL])]
 
 
-def disturbed_events(random: Random, world: World, plan: Plan) -> list[LogEvent]:
+class Disturbed:
     """The same chain as its stream might tell it."""
-    blocks = [world.block(plan.chain, number, plan.facts.get(number, ())) for number in range(LENGTH)]
-    forks = sorted(random.sample(range(1, LENGTH), k=random.randrange(4)))
-    events: list[LogEvent] = []
-    finalized = -1
-    for number, block in enumerate(blocks):
-        events.append(block)
-        if number in forks:
-            events += detour(random, world, plan, blocks[: number + 1], finalized)
-        if random.random() < 0.2:
-            events.append(random.choice(blocks[: number + 1]))  # told again: more of its logs became known
-        limit = min(number, FINAL)
-        if random.random() < 0.4 and limit > finalized:
-            finalized = random.randint(finalized + 1, limit)
-            events.append(final(blocks[finalized]))
-    return [*events, final(blocks[FINAL])]
 
+    def __init__(self, random: Random, world: World, plan: Plan) -> None:
+        self.random, self.world, self.plan = random, world, plan
+        self.blocks = [world.block(plan.chain, number, plan.facts.get(number, ())) for number in range(LENGTH)]
+        self.finalized = -1
+        self.lacking: set[int] = set()
+        self.events: list[LogEvent] = []
 
-def detour(random: Random, world: World, plan: Plan, told: list[Block], finalized: int) -> list[LogEvent]:
-    """Away to a fork and back, possibly replacing canonical blocks for a while."""
-    tip = len(told) - 1
-    ancestor = random.randint(max(finalized, 0), tip)
-    name = f"fork {tip} {ancestor}"
-    length = random.randint(1, 3)
-    fork = [
-        world.block(plan.chain, ancestor + 1 + index, make_ghosts(random, plan), fork=name, late=random.randrange(3))
-        for index in range(length)
-    ]
-    gone = told[ancestor + 1 :]
-    leave: list[LogEvent] = [Reorg(told[ancestor].ref, tuple(b.ref for b in reversed(gone)))] if gone else []
-    come_back = Reorg(told[ancestor].ref, tuple(block.ref for block in reversed(fork)))
-    return [*leave, *fork, come_back, *gone]
+    def told(self) -> list[LogEvent]:
+        forks = set(self.random.sample(range(1, LENGTH), k=self.random.randrange(5)))
+        for number in range(LENGTH):
+            self.canonical(number)
+            if number in forks:
+                self.detour(number)
+            if self.random.random() < 0.15:
+                self.whole(self.random.randint(0, number))  # told again: more of its logs became known
+            limit = min(number, FINAL)
+            if self.random.random() < 0.25 and limit > self.finalized:
+                self.finalize(self.random.randint(self.finalized + 1, limit))
+        for number in sorted(self.lacking):
+            self.whole(number)
+        if self.finalized < FINAL:
+            self.finalize(FINAL)
+        return self.events
 
+    def canonical(self, number: int) -> None:
+        """As the preferred node has it, which may have lost some of its logs."""
+        block, facts = self.blocks[number], self.plan.facts.get(number, ())
+        if facts and self.random.random() < 0.15:
+            self.lacking.add(number)
+            gone = self.random.sample(range(len(facts)), self.random.randint(1, len(facts)))
+            block = self.world.lacking(block, *gone)
+        self.events.append(block)
 
-def cut(random: Random, events: list[LogEvent]) -> list[list[LogEvent]]:
-    pieces: list[list[LogEvent]] = [[]]
-    for event in events:
-        if pieces[-1] and random.random() < 0.4:
-            pieces.append([])
-        pieces[-1].append(event)
-    return pieces
+    def whole(self, number: int) -> None:
+        self.lacking.discard(number)
+        self.events.append(self.blocks[number])
+
+    def finalize(self, number: int) -> None:
+        """Other nodes are asked before a block is final: what was lost is found by then."""
+        for lost in sorted(self.lacking):
+            if lost <= number:
+                self.whole(lost)
+        self.finalized = number
+        self.events.append(final(self.blocks[number]))
+
+    def detour(self, tip: int) -> None:
+        """Away to a fork and back, possibly replacing canonical blocks for a while."""
+        ancestor = self.random.randint(max(self.finalized, 0), tip)
+        name = f"fork {tip} {ancestor}"
+        fork = [
+            self.world.block(
+                self.plan.chain,
+                ancestor + 1 + index,
+                make_ghosts(self.random, self.plan),
+                fork=name,
+                late=self.random.randrange(3),
+            )
+            for index in range(self.random.randint(1, 3))
+        ]
+        gone = self.blocks[ancestor + 1 : tip + 1]
+        ref = self.blocks[ancestor].ref
+        if gone:
+            self.events.append(Reorg(ref, tuple(block.ref for block in reversed(gone))))
+        self.events += fork
+        self.events.append(Reorg(ref, tuple(block.ref for block in reversed(fork))))
+        for block in gone:
+            self.canonical(block.ref.number)
 
 
 def run_plainly(plans: dict[ChainId, Plan]) -> World:
@@ -139,26 +217,58 @@ def run_plainly(plans: dict[ChainId, Plan]) -> World:
 
 def run_disturbed(random: Random, plans: dict[ChainId, Plan]) -> World:
     world = World()
-    queues = {chain: cut(random, disturbed_events(random, world, plan)) for chain, plan in plans.items()}
+    queues = {chain: deque(Disturbed(random, world, plan).told()) for chain, plan in plans.items()}
+    behind = random.choice((A, B))
+    lag = random.choice((0, 0, 5, 20, 1000))  # blocks
     while any(queues.values()):
         chain = random.choice([chain for chain, queue in queues.items() if queue])
-        piece = queues[chain].pop(0)
-        world.tell(chain, *piece, crash=random.random() < 0.2, head=random.choice((LENGTH, 1000)))
+        if chain == behind and lag and len(queues[behind]) + lag > len(queues[A if behind == B else B]) * 2 + LENGTH:
+            chain = next((other for other, queue in queues.items() if queue and other != behind), behind)
+        size = min(len(queues[chain]), random.choice((1, 3, 8, 20)))
+        batch = [queues[chain].popleft() for _ in range(size)]
+        if not told(random, world, chain, batch):
+            queues[chain].extendleft(reversed(batch))  # the next process cuts its batches elsewhere
     return world
+
+
+def told(random: Random, world: World, chain: ChainId, batch: list[LogEvent]) -> bool:
+    """One unit of work; false where the process died in it."""
+    if random.random() < 0.8:
+        world.tell(chain, *batch, head=random.choice((LENGTH, 1000)))
+        return True
+    left = random.randrange(30)
+
+    def die(*_: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KilledError
+
+    event.listen(world.connection, "before_cursor_execute", die)
+    try:
+        world.tell(chain, *batch)
+    except KilledError:
+        world.connection.rollback()
+        return False
+    finally:
+        event.remove(world.connection, "before_cursor_execute", die)
+    return True
+
+
+# ---- what is so -----------------------------------------------------------------------------------------------------
 
 
 def truth(world: World) -> dict[str, Any]:
     """What the ledger says is so: live facts, and messages that have any."""
-    lanes = {
-        row.id: (row.source, row.channel, row.destination) for row in world.connection.execute(select(tables.lane))
-    }
+    connection = world.connection
+    lanes = {row.id: (row.source, row.channel, row.destination) for row in connection.execute(select(tables.lane))}
 
     def rows(table: Any) -> list[dict[str, Any]]:
-        found = [dict(row) for row in world.connection.execute(select(table)).mappings()]
+        found = [dict(row) for row in connection.execute(select(table)).mappings()]
         return [{**row, "lane_id": lanes[row["lane_id"]]} for row in found]
 
     messages = {row["no"]: row for row in rows(tables.message)}
-    blocks = {row.no: (row.chain_id, row.hash) for row in world.connection.execute(select(tables.block))}
+    blocks = {row.no: (row.chain_id, row.hash) for row in connection.execute(select(tables.block))}
     facts = {
         (*blocks[block_no_of(row["place"])], log_index_of(row["place"])): (
             messages[row["message_no"]]["id"],
@@ -172,29 +282,44 @@ def truth(world: World) -> dict[str, Any]:
         for row in rows(tables.commit)
         if row["live"]
     }
+    revocations = {
+        (row.chain_id, row.block_hash, row.log_index): row.root
+        for row in connection.execute(select(tables.revocation))
+        if row.live
+    }
     known = {
         row["id"]: {name: value for name, value in row.items() if name not in OF_THE_TELLING}
         for row in messages.values()
         if row["facts"] & (Fact.SENT | Fact.EXECUTED | Fact.FAILED)
     }
-    return {"facts": facts, "commits": commits, "messages": known}
+    return {
+        "facts": facts,
+        "commits": commits,
+        "revocations": revocations,
+        "messages": without_retraction(known),
+        "evidence": {message_id: live_evidence(world, message_id) for message_id in sorted(known)[:5]},
+        "notices": list_notices(connection, limit=1000),
+        "curses": open_curses(connection, "ccip"),
+    }
 
 
-def without_retraction(state: dict[str, Any]) -> dict[str, Any]:
+def without_retraction(known: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """A message that only its destination knows may remember a send that vanished; that is all it may remember."""
-    for row in state["messages"].values():
-        if row["facts"] & Fact.RETRACTED:
+    for row in known.values():
+        if not row["facts"] & Fact.SENT:
             row["facts"] &= ~Fact.RETRACTED
-            for name in ("sender", "receiver", "size", "fee_token", "fee_amount", "fee_juels"):
-                row[name] = None
-        elif not row["facts"] & Fact.SENT:
-            for name in ("sender", "receiver", "size", "fee_token", "fee_amount", "fee_juels"):
-                row[name] = None
-    return state
+            row.update(dict.fromkeys(OF_THE_SEND))
+    return known
+
+
+def live_evidence(world: World, message_id: str) -> list[Any]:
+    detail = find_message(world.connection, message_id)
+    assert detail is not None
+    return [msgspec.structs.astuple(item) for item in detail.sightings if item.live]
 
 
 def check_books(world: World) -> None:
-    """Tallies and totals equal a recount of the rows."""
+    """Tallies, totals and the log of steps agree with the rows."""
     connection = world.connection
     rows = connection.execute(select(tables.message)).all()
     stages = Counter((row.lane_id, "stage", row.stage) for row in rows)
@@ -206,11 +331,18 @@ def check_books(world: World) -> None:
     }
     assert stored == dict(stages + reasons)
     assert all(row.stage == STAGES[row.facts] for row in rows)
+    last = {row.id >> tables.STEP_BITS: row for row in connection.execute(select(tables.transition).order_by("id"))}
+    assert {no: row.after for no, row in last.items()} == {row.no: row.stage for row in rows}
+    assert all(last[row.no].id & (1 << tables.STEP_BITS) - 1 == row.steps - 1 for row in rows)
+    check_totals(world, [row.counted for row in rows])
+
+
+def check_totals(world: World, counted: list[int]) -> None:
+    """Each fact of a message is counted once in its life."""
     totals: Counter[tuple[str, str]] = Counter()
-    for item in read_totals(connection, "ccip_"):
+    for item in read_totals(world.connection, "ccip_"):
         own = item.labels.get("state") or item.labels.get("stage") or ""
         totals[item.metric.removeprefix("ccip_"), own] += int(item.value)
-    counted = [row.counted for row in rows]
 
     def having(bit: int) -> int:
         return sum(bool(mask & bit) for mask in counted)
@@ -225,16 +357,38 @@ def check_books(world: World) -> None:
     assert totals["message_latency_seconds_bucket", "finality"] == having(Counted.FINALITY_TIME)
 
 
-@pytest.mark.timeout(120)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(random=st.randoms(use_true_random=False))
-def test_the_ledger_ends_as_after_an_undisturbed_run(random: Random) -> None:
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_the_ledger_ends_as_after_an_undisturbed_run(seed: int) -> None:
+    random = Random(seed)
     plans = make_plans(random)
     plain, disturbed = run_plainly(plans), run_disturbed(random, plans)
     try:
-        assert without_retraction(truth(disturbed)) == without_retraction(truth(plain))
+        expected, found = truth(plain), truth(disturbed)
+        for part, value in expected.items():
+            assert found[part] == value, part
         check_books(plain)
         check_books(disturbed)
     finally:
         plain.close()
         disturbed.close()
+
+
+def test_the_histories_are_worth_telling() -> None:
+    """Every kind of disturbance happens in some of them."""
+    seen: Counter[str] = Counter()
+    for seed in range(SEEDS):
+        random = Random(seed)
+        plans = make_plans(random)
+        world = World()
+        for plan in plans.values():
+            telling = Disturbed(random, world, plan)
+            for item in telling.told():
+                if isinstance(item, Reorg):
+                    seen[f"reorg {min(len(item.orphaned) // 5, 3)}"] += 1
+                elif isinstance(item, Finalized):
+                    seen["finalized"] += 1
+        seen["left out"] += len(world.protocol.left_out)
+        world.close()
+    assert seen["left out"] > SEEDS
+    assert seen["finalized"] > 5 * SEEDS
+    assert all(seen[f"reorg {depth}"] > 10 for depth in range(3)), seen

@@ -65,7 +65,17 @@ class Known(NamedTuple):
     reason: str
     time: int
     finalized_time: int | None
+    committed_tx: str | None
+    committed_time: int | None
     steps: int
+
+    def shows(self, state: MessageState) -> bool:
+        """Whether a state that came without news of the message's own facts is what is stored: another commit may cover
+        it now.
+        """
+        at = state.committed
+        commit = (at.transaction, at.time) if at else (None, None)
+        return state.facts == self.facts and commit == (self.committed_tx, self.committed_time)
 
 
 _KNOWN = tuple(_message.c[name] for name in Known._fields)
@@ -321,7 +331,7 @@ class Ledger:
     def _settle(self, item: _Item, state: MessageState, facts: Sequence[Sighting]) -> tuple[Values | None, bool]:
         """Take a new state into the books; the row to write, and whether only its moving parts differ."""
         known = item.known
-        if known is not None and state.facts == known.facts and not item.fresh and not item.orphans:
+        if known is not None and not item.fresh and not item.orphans and known.shows(state):
             return None, False
         if not item.no:
             item.no = self._take_number()

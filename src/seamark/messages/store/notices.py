@@ -101,7 +101,8 @@ def list_notices(
         query = query.where(_notice.c.time >= since)
     if until is not None:
         query = query.where(_notice.c.time < until)
-    order = (_notice.c.time.desc(), _notice.c.block_number.desc(), _notice.c.log_index.desc(), _notice.c.part.desc())
+    place = (_notice.c.chain_id, _notice.c.block_number, _notice.c.log_index, _notice.c.part)
+    order = (_notice.c.time.desc(), *(column.desc() for column in place))
     found = connection.execute(query.order_by(*order).limit(max(1, min(limit, MAX_LIMIT)))).mappings()
     return [_view(row) for row in found]
 
