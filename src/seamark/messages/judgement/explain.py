@@ -15,12 +15,11 @@ from seamark.messages.model import LaneKey, Stage
 from seamark.messages.protocol import LaneNames
 from seamark.messages.store.rows import MessageView
 
-__all__ = ["WAITING", "explain", "is_late", "limit_of", "list_command"]
+__all__ = ["WAITING", "explain", "is_late", "limit_of", "list_command", "next_step"]
 
 WAITING = (Stage.SENT, Stage.FINALIZED, Stage.COMMITTED)
 """The stages that time alone should end."""
 
-_NEXT = {Stage.SENT: "final", Stage.FINALIZED: "committed", Stage.COMMITTED: "executed"}
 _WHOSE = {
     Origin.DEFAULT: "by the source chain's finality",
     Origin.LEARNED: "learned from this lane",
@@ -40,7 +39,7 @@ def explain(
         curses: Those that are open (`judgement.read_curses`).
     """
     return [
-        *_place(message, now),
+        *_place(message, profile, now),
         *_spans(message),
         *_normal(message, profile),
         *_lateness(message, profile, now),
@@ -51,8 +50,16 @@ def explain(
 
 def limit_of(profile: LaneProfile, stage: Stage) -> Limit | None:
     """How long after its send a message may still be in a stage; None for stages that time does not end."""
-    limits = {Stage.SENT: profile.final, Stage.FINALIZED: profile.committed, Stage.COMMITTED: profile.executed}
+    after_final = profile.committed if profile.commits else profile.executed
+    limits = {Stage.SENT: profile.final, Stage.FINALIZED: after_final, Stage.COMMITTED: profile.executed}
     return limits.get(stage)
+
+
+def next_step(stage: Stage, *, commits: bool = True) -> str:
+    """What a message waits for in a stage that time should end."""
+    if stage is Stage.SENT:
+        return "final"
+    return "committed" if stage is Stage.FINALIZED and commits else "executed"
 
 
 def is_late(message: MessageView, profile: LaneProfile | None, now: float) -> bool:
@@ -69,12 +76,12 @@ def _is_followed(message: MessageView) -> bool:
 # ---- sentences ------------------------------------------------------------------------------------------------------
 
 
-def _place(message: MessageView, now: float) -> Iterator[str]:
+def _place(message: MessageView, profile: LaneProfile | None, now: float) -> Iterator[str]:
     lane = f"{message.source_name} → {message.destination_name}"
     age = format_duration(max(now - message.time, 0))
     verb = "sent" if message.sent_time is not None else "first seen"
     yield f"number {message.sequence} on {lane} ({message.protocol} {message.version}), {verb} {age} ago"
-    yield _where(message)
+    yield _where(message, commits=profile is None or profile.commits)
     if not message.source_watched:
         yield f"{message.source_name} is not watched: its send and finality are not known"
     if not message.destination_watched:
@@ -87,13 +94,13 @@ def _delivered(message: MessageView) -> str:
     return f"{text}, {message.attempts} attempts" if message.attempts > 1 else text
 
 
-def _where(message: MessageView) -> str:
+def _where(message: MessageView, *, commits: bool) -> str:
     source, destination = message.source_name, message.destination_name
     match Stage(message.stage):
         case Stage.SENT:
             return f"in a block of {source} that is not final yet"
         case Stage.FINALIZED:
-            return f"final at {source}, not committed at {destination} yet"
+            return f"final at {source}, not {next_step(Stage.FINALIZED, commits=commits)} at {destination} yet"
         case Stage.COMMITTED:
             return f"committed at {destination}, not executed there yet"
         case Stage.FAILED:
@@ -147,7 +154,8 @@ def _lateness(message: MessageView, profile: LaneProfile | None, now: float) -> 
     if limit is None or not _is_followed(message):
         return
     over = now - message.time - limit.warn
-    bound = f"{_NEXT[stage]} within {format_duration(limit.warn)} of its send ({_WHOSE[limit.origin]})"
+    step = next_step(stage, commits=profile is None or profile.commits)
+    bound = f"{step} within {format_duration(limit.warn)} of its send ({_WHOSE[limit.origin]})"
     if over > 0:
         yield f"late by {format_duration(over)}: it should be {bound}"
     else:

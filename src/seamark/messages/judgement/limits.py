@@ -120,14 +120,7 @@ def default_limits(finality_s: float | None, *, instant: bool = False) -> tuple[
 
 
 def lane_profile(
-    lane: LaneKey,
-    default: Profile,
-    learned: Learned,
-    rule: LaneRule,
-    settings: JudgeSettings,
-    *,
-    at: int = 0,
-    manual_after_s: float | None = None,
+    lane: LaneKey, default: Profile, learned: Learned, rule: LaneRule, settings: JudgeSettings, *, at: int = 0
 ) -> LaneProfile:
     """What to expect of a lane."""
     wanted = (rule.final, rule.committed, rule.executed)
@@ -146,7 +139,8 @@ def lane_profile(
         executed=executed,
         latency_s=instant_s if rule.latency is None else round(rule.latency),
         instant=default.instant,
-        manual_after_s=None if manual_after_s is None else round(manual_after_s),
+        manual_after_s=None if default.manual_after_s is None else round(default.manual_after_s),
+        commits=default.commits,
         silence_s=_silence(learned, rule, settings),
         learned=learned,
         at=at,

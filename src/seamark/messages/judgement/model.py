@@ -83,6 +83,7 @@ class LaneProfile(msgspec.Struct, frozen=True, kw_only=True):
 
     `final`, `committed` and `executed` are limits since the send. `latency_s`: a 95th percentile above it is slow.
     `manual_after_s`: seconds after its commit a message may be executed by hand, where the contract tells.
+    `commits`: false where messages are executed without a commit before.
     `silence_s`: without a send for so long a busy lane is silent; None: it is not busy enough to tell.
     """
 
@@ -93,6 +94,7 @@ class LaneProfile(msgspec.Struct, frozen=True, kw_only=True):
     latency_s: int
     instant: bool = False
     manual_after_s: int | None = None
+    commits: bool = True
     silence_s: int | None = None
     learned: Learned = Learned()
     at: int = 0  # when it was learned

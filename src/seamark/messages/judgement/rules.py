@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from seamark.core.findings import Finding, Severity
 from seamark.core.units import format_duration, format_ratio
-from seamark.messages.judgement.explain import WAITING, limit_of
+from seamark.messages.judgement.explain import WAITING, limit_of, next_step
 from seamark.messages.judgement.model import (
     ChainNow,
     Curse,
@@ -22,6 +22,7 @@ from seamark.messages.judgement.model import (
     LaneNow,
     LogGap,
     Now,
+    Waiting,
 )
 from seamark.messages.judgement.settings import JudgeSettings, rule_for
 from seamark.messages.model import LaneKey, Stage
@@ -151,13 +152,6 @@ def _messages(count: int, *, exact: bool = True) -> str:
     return some if exact else f"at least {some}"
 
 
-_STUCK = {
-    Stage.SENT: "not final",
-    Stage.FINALIZED: "not committed",
-    Stage.COMMITTED: "not executed",
-}
-
-
 def _as_of(now: LaneNow, stage: Stage) -> int:
     return now.source_at if stage is Stage.SENT else now.destination_at
 
@@ -169,15 +163,16 @@ def _stuck(now: LaneNow, _: JudgeSettings) -> Iterator[Finding]:
         if waiting is None or limit is None or not waiting.late or not _is_followed(now, stage):
             continue
         age = _as_of(now, stage) - waiting.oldest
+        stuck = f"not {next_step(stage, commits=now.profile.commits)}"
         severity = Severity.CRITICAL if age > limit.critical else Severity.WARNING
         yield _finding(
             now,
             "message_stuck",
             severity,
-            f"{_messages(waiting.late, exact=waiting.exact)} {_STUCK[stage]} in time",
+            f"{_messages(waiting.late, exact=waiting.exact)} {stuck} in time",
             part=stage,
             text=(
-                f"the oldest was sent {format_duration(age)} ago and is still {_STUCK[stage]}; "
+                f"the oldest was sent {format_duration(age)} ago and is still {stuck}; "
                 f"expected within {format_duration(limit.warn)}, urgent after {format_duration(limit.critical)}; "
                 f"{waiting.count} in this stage"
             ),
@@ -203,30 +198,37 @@ def _stuck_remedy(now: LaneNow, stage: Stage) -> str:
 
 def _stopped(now: LaneNow, _: JudgeSettings) -> Iterator[Finding]:
     """A whole lane stands still: several are late, and nothing newer got through."""
-    committing, executing = now.waiting.get(Stage.FINALIZED), now.waiting.get(Stage.COMMITTED)
     if not now.lane.names.destination_watched:
         return
-    if committing and committing.late >= STOPPED_MESSAGES and (now.last_commit or 0) <= committing.oldest:
+    final, committed = now.waiting.get(Stage.FINALIZED), now.waiting.get(Stage.COMMITTED)
+    if not now.profile.commits:
+        yield from _nothing_executed(now, Stage.FINALIZED, final, "sent_not_executed")
+        return
+    if final and final.late >= STOPPED_MESSAGES and (now.last_commit or 0) <= final.oldest:
         yield _finding(
             now,
             "sent_not_committed",
             Severity.CRITICAL,
-            f"no commit since {_messages(committing.count)} wait{'s' if committing.count == 1 else ''} for one",
+            f"no commit for {_messages(final.count)} that wait for one",
             text=f"the last commit came {_ago(now.last_commit, now.destination_at)}",
-            remedy="see whether CCIP's network is paused or the lane cursed: seamark ccip check",
-            since=committing.oldest,
-            count=committing.count,
+            remedy="see whether the network is paused or the lane cursed: seamark ccip check",
+            since=final.oldest,
+            count=final.count,
         )
-    if executing and executing.late >= STOPPED_MESSAGES and (now.last_delivery or 0) <= executing.oldest:
+    yield from _nothing_executed(now, Stage.COMMITTED, committed, "committed_not_executed")
+
+
+def _nothing_executed(now: LaneNow, stage: Stage, waiting: Waiting | None, kind: str) -> Iterator[Finding]:
+    if waiting and waiting.late >= STOPPED_MESSAGES and (now.last_delivery or 0) <= waiting.oldest:
         yield _finding(
             now,
-            "committed_not_executed",
+            kind,
             Severity.CRITICAL,
-            f"nothing is executed any more, {_messages(executing.count)} committed",
+            f"nothing is executed any more, {_messages(waiting.count)} wait",
             text=f"the newest message that was delivered was sent {_ago(now.last_delivery, now.destination_at)}",
-            remedy=_stuck_remedy(now, Stage.COMMITTED),
-            since=executing.oldest,
-            count=executing.count,
+            remedy=_stuck_remedy(now, stage),
+            since=waiting.oldest,
+            count=waiting.count,
         )
 
 

@@ -67,10 +67,10 @@ def view(stage: Stage, **changes: Any) -> MessageView:
     return MessageView(**(plain | changes))
 
 
-def profile(*, learned: bool = True, **more: Any) -> LaneProfile:
+def profile(*, learned: bool = True, **default: Any) -> LaneProfile:
     spans = Percentiles(4 * MINUTE, 10 * MINUTE, 20 * MINUTE, 321)
     known = Learned(messages=321, commit=spans, total=spans) if learned else Learned()
-    return lane_profile(KEY, Profile(600.0), known, LaneRule(), settings(), **more)
+    return lane_profile(KEY, Profile(600.0, **default), known, LaneRule(), settings())
 
 
 def text(message: MessageView, known: LaneProfile | None = None, *, after: int = MINUTE, **more: Any) -> str:
@@ -93,6 +93,12 @@ def test_late() -> None:
     told = text(view(Stage.FINALIZED), profile(), after=40 * MINUTE)
     assert "late by 10m: it should be committed within 30m" in told
     assert "next: see whether the whole lane is held up: seamark messages list --source 'alpha'" in told
+
+
+def test_a_lane_without_commits() -> None:
+    told = text(view(Stage.FINALIZED), profile(commits=False), after=40 * MINUTE)
+    assert "final at alpha, not executed at beta yet" in told
+    assert "it should be executed within 30m" in told
 
 
 def test_late_by_a_default() -> None:

@@ -16,7 +16,7 @@ from seamark.messages.judgement.limits import (
     silence_limit,
 )
 from seamark.messages.judgement.model import LaneProfile, Learned, Origin, Percentiles
-from seamark.messages.judgement.settings import JudgeSettings, LaneRule
+from seamark.messages.judgement.settings import LaneRule
 from seamark.messages.protocol import Profile
 from tests.unit.messages.history import OUT
 from tests.unit.messages.judgement.scene import settings
@@ -29,10 +29,9 @@ def spans(p95: int) -> Percentiles:
     return Percentiles(p95 // 2, p95, p95 * 2, 100)
 
 
-def profile(
-    learned: Learned | None = None, *, finality: float | None = 900.0, plain: JudgeSettings = PLAIN, **rule: str
-) -> LaneProfile:
-    return lane_profile(OUT, Profile(finality), learned or Learned(), LaneRule.model_validate(rule), plain)
+def profile(learned: Learned | None = None, **rule: str) -> LaneProfile:
+    """Of a lane whose source is final after 15 minutes."""
+    return lane_profile(OUT, Profile(900.0), learned or Learned(), LaneRule.model_validate(rule), PLAIN)
 
 
 class TestDefaults:
@@ -84,7 +83,8 @@ def test_limits_are_always_in_order(
     """Whatever is measured and written: a message cannot be late in a stage later than in the next."""
     rule = {name: text for name, text in zip(("final", "committed", "executed"), written, strict=True) if text}
     finality, commit, total = learned
-    found = profile(Learned(finality=finality, commit=commit, total=total), finality=seconds, **rule)
+    known = Learned(finality=finality, commit=commit, total=total)
+    found = lane_profile(OUT, Profile(seconds), known, LaneRule.model_validate(rule), PLAIN)
     limits = [found.final, found.committed, found.executed]
     assert [item.warn for item in limits] == sorted(item.warn for item in limits)
     assert [item.critical for item in limits] == sorted(item.critical for item in limits)

@@ -56,17 +56,15 @@ async def scene() -> AsyncIterator[Scene]:
 
 
 async def deliver(scene: Scene, numbers: range, *, every: int = 120, took: int = 60, start: int = 0) -> int:
-    """Messages that are sent, final after 24 s, committed and executed `took` seconds after each send; when the last
-    one was.
-    """
-    at = start
-    for number in numbers:
-        block = scene.block(A, at, sent(number))
-        await scene.tell(A, block, final(block))
-        await scene.tell(B, scene.block(B, at + took - 24, committed(number, number)))
-        await scene.tell(B, scene.block(B, at + took, executed(number)))
-        at += every
-    return at - every + took
+    """Messages that are committed and executed `took` seconds after each send; when the last one was."""
+    sends, runs = [], []
+    for place, number in enumerate(numbers):
+        at = start + place * every
+        sends.append(scene.block(A, at, sent(number)))
+        runs.append(scene.block(B, at + took, committed(number, number), executed(number)))
+    await scene.tell(A, *sends, final(sends[-1]))
+    await scene.tell(B, *runs)
+    return start + (len(numbers) - 1) * every + took
 
 
 class TestStuck:
@@ -113,6 +111,29 @@ class TestStuck:
         assert "sent_not_committed" not in found
         (stopped,) = found["committed_not_executed"]
         assert stopped.count == 3
+
+    async def test_a_lane_without_commits_waits_for_executions(self, scene: Scene) -> None:
+        scene.protocol.usual = Profile(600.0, commits=False)
+        block = scene.block(A, 0, sent(1), sent(2), sent(3))
+        await scene.tell(A, block, final(block))
+        assert await scene.look(EXECUTED) == {}
+        found = await scene.look(EXECUTED + 1)
+        assert set(found) == {"message_stuck", "sent_not_executed"}
+        assert "not executed" in found["message_stuck"][0].title
+
+    async def test_when_anybody_may_execute(self, scene: Scene) -> None:
+        scene.protocol.usual = Profile(600.0, manual_after_s=HOUR)
+        block = scene.block(A, 0, sent(1), sent(2))
+        await scene.tell(A, block, final(block))
+        await scene.tell(B, scene.block(B, 600, committed(1, 1)))
+        await scene.tell(B, scene.block(B, 1200, committed(2, 2)))
+        await scene.look(600 + HOUR)
+        assert scene.value("ccip_manual_exec_eligible") == 0
+        (stuck,) = [
+            item for item in (await scene.look(601 + HOUR))["message_stuck"] if item.labels["stage"] == "committed"
+        ]
+        assert scene.value("ccip_manual_exec_eligible") == 1
+        assert stuck.remedy == f"they may be executed by hand: seamark messages recover {message_id(OUT, 1)}"
 
     async def test_what_was_not_read_yet_is_not_late(self, scene: Scene) -> None:
         block = scene.block(A, 0, sent(1))
@@ -481,15 +502,15 @@ class TestTelling:
         assert events[0].payload["remedy"]
 
     async def test_a_failed_write_is_told_the_next_time(self, scene: Scene) -> None:
-        def refuse(*_: Any) -> None:
-            raise TemporaryError("disk full")
+        def refuse(connection: Any, source: str, findings: Any) -> None:
+            raise TemporaryError(f"disk full: {source}")
 
         await self.stuck(scene)
         scene.judge._report = refuse
         with pytest.raises(TemporaryError):
             await scene.look(FINAL + 1)
         reports: list[Any] = []
-        scene.judge._report = lambda _connection, _source, found: reports.append(found)
+        scene.judge._report = lambda connection, source, findings: reports.append(findings)
         await scene.look(FINAL + 2)
         assert [len(report) for report in reports] == [1]
 
