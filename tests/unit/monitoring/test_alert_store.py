@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterable
 from typing import Any
@@ -330,3 +331,22 @@ async def test_whatever_is_reported_the_open_alerts_are_what_is_present(sqlite: 
         alerts = await open_alerts(sqlite)
         assert {alert.subject for alert in alerts} == set().union(*present.values())
         assert len(alerts) == len({alert.name for alert in alerts})
+
+
+async def test_many_who_report_at_once_open_each_alert_once(database: Database) -> None:
+    """Producers in several processes, and the notifier, meet on the same names."""
+
+    async def produce(source: str) -> None:
+        rng = random.Random(source)
+        for step in range(6):
+            said = [finding(subject=name) for name in "uvwxyz" if rng.random() < 0.6]
+            await report(database, said, NOW + step, source=source)
+            await database.write(lambda c, at=NOW + step: store.settle_due(c, at))
+            await database.write(lambda c, at=NOW + step: store.refold(c, at))
+
+    await asyncio.gather(*(produce(f"producer {number}") for number in range(5)))
+    names = [alert.name for alert in await open_alerts(database)]
+    assert len(names) == len(set(names))
+    everything = [finding(subject=name) for name in "uvwxyz"]
+    await report(database, everything, NOW + HOUR, source="last")
+    assert {alert.subject for alert in await open_alerts(database)} == set("uvwxyz")
