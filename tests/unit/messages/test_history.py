@@ -105,7 +105,7 @@ class Job:
     @property
     def backfill(self) -> Backfill:
         return Backfill(
-            self.protocol,  # type: ignore[arg-type]
+            self.protocol,
             self.protocol.chains[0],
             reader=self.reader,
             open_stream=self._open,
