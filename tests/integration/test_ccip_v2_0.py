@@ -42,9 +42,16 @@ async def monitor(bed: Bed, folder: Path, *sides: Side) -> AsyncIterator[Running
 
 
 async def told(running: RunningMonitor, message_id: str) -> dict[str, Any]:
-    """What the send says, as the ledger keeps it."""
-    detail = await running.message(message_id)
-    return next(item.body for item in detail.sightings if item.kind == "sent")
+    """What the send says, as the ledger keeps it; the two chains are read independently of each other."""
+    found: list[dict[str, Any]] = []
+
+    async def there() -> bool:
+        detail = await running.message(message_id)
+        found.extend(item.body for item in detail.sightings if item.kind == "sent")
+        return bool(found)
+
+    await running.until(there)
+    return found[0]
 
 
 async def test_a_message_passes_its_stages_without_a_commit(bed: Bed, tmp_path: Path) -> None:
@@ -150,6 +157,7 @@ async def test_delivered_and_then_reorged_away_and_its_number_given_to_another(b
     async with monitor(bed, tmp_path) as running:
         fast = extra_args_v3(finality="00000001")
         (gone,) = await bed.send(bed.home, bed.remote, receiver=receiver, extra=fast, data=b"gone")
+        await running.stages({gone.message_id: "sent"})
         await bed.execute(gone)
         await running.stages({gone.message_id: "executed"})
         await bed.home.anvil.request("anvil_reorg", 1, [])
