@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -124,7 +125,7 @@ async def test_flapping_is_damped_to_a_logarithm(database: Database) -> None:
         await report(database, [], now)
         for _ in range(3):
             now += MINUTE
-            await database.write(lambda c, at=now: store.settle_due(c, at))
+            await database.write(partial(store.settle_due, now_ms=now))
     seen = await topics(database)
     assert seen.count("alert.opened") <= 4
     (last,) = await open_alerts(database)
@@ -341,8 +342,8 @@ async def test_many_who_report_at_once_open_each_alert_once(database: Database) 
         for step in range(6):
             said = [finding(subject=name) for name in "uvwxyz" if rng.random() < 0.6]
             await report(database, said, NOW + step, source=source)
-            await database.write(lambda c, at=NOW + step: store.settle_due(c, at))
-            await database.write(lambda c, at=NOW + step: store.refold(c, at))
+            await database.write(partial(store.settle_due, now_ms=NOW + step))
+            await database.write(partial(store.refold, now_ms=NOW + step))
 
     await asyncio.gather(*(produce(f"producer {number}") for number in range(5)))
     names = [alert.name for alert in await open_alerts(database)]
