@@ -53,6 +53,12 @@ class TestSent:
         assert body.details["automatic"] is True
         assert body.nonce is None, "2.0 has no order"
 
+    @pytest.mark.parametrize("fate", ["delivered", "tokens alone"])
+    def test_what_is_kept_of_a_send_is_enough_to_execute_it(self, fate: str) -> None:
+        _, body = sent(fate)
+        kept = bytes.fromhex(body.details["envelope"][2:]) + bytes.fromhex(body.details["data"][2:])
+        assert message_id(kept) == IDS[fate]
+
     def test_a_fee_in_link_is_its_own_worth_in_link(self) -> None:
         _, body = sent("delivered in link")
         assert body.fee_token == AT_HOME["link"]

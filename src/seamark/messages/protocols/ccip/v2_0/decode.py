@@ -115,6 +115,8 @@ def _details(record: Any, message: MessageV1) -> dict[str, Any]:
     executor = parts[-2]["issuer"] if len(parts) >= _BEHIND_CCVS else ""
     details: dict[str, Any] = {
         "data": "0x" + message.data.hex(),
+        # With the data behind it, the message as it was sent: executing it by hand takes these very bytes.
+        "envelope": "0x" + record.encodedMessage[: len(record.encodedMessage) - len(message.data)].hex(),
         "gas_limit": str(message.callback_gas),
         "execution_gas": str(message.execution_gas),
         "finality": str(finality.mode),  # what the verifiers wait for; all but "finalized" is faster
