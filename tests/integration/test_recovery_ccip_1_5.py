@@ -18,6 +18,7 @@ from seamark.messages.recovery import Answer, Gas
 from seamark.messages.recovery.service import Examination, Prepared, RecoveryDesk
 from tests.support.ccip_v1_5 import Bed, extra_args_v1, start_bed
 from tests.support.monitor import RunningMonitor, Watched, start_monitor
+from tests.support.recovery import Forgetful
 
 pytestmark = pytest.mark.integration
 
@@ -243,3 +244,13 @@ async def test_a_commit_that_the_ledger_has_not_seen_is_found(bench: Bench) -> N
     (prepared,) = await bench.desk.prepare([found], AS_IT_IS)
     await bench.send(prepared)
     assert await bench.bed.state(bench.lane, message) is ExecutionState.SUCCESS
+
+
+async def test_what_the_source_has_lost_the_ledger_has_kept(bench: Bench) -> None:
+    tokens = [(bench.lane.source.token, 20)] if bench.lane.version == "1.5" else []
+    messages = [*await bench.failed(count=2), *await bench.failed(tokens=tokens)]
+    await bench.bed.set_receiver_reverts(bench.lane, False)
+    home = bench.lane.source.chain_id
+    chains: Any = bench.monitor.readers | {home: Forgetful(bench.monitor.readers[home])}
+    bench.desk = RecoveryDesk(database=bench.monitor.database, protocols=[ccip_recovery()], chains=chains)
+    assert await bench.recover(messages[1], messages[2]) == [ExecutionState.SUCCESS] * 2

@@ -23,7 +23,8 @@ from seamark.messages.protocols.ccip.recoverers import ccip_recovery
 from seamark.messages.protocols.ccip.recovery import GAS_ESTIMATION_SENDER
 from seamark.messages.protocols.ccip.v1_6.recovery import RAMPS, leaf_hash
 from seamark.messages.recovery import Answer, Gas, Place
-from tests.support.recovery import AS_IT_IS, Bench, bench, world  # noqa: F401 - fixtures
+from seamark.messages.recovery.service import RecoveryDesk
+from tests.support.recovery import AS_IT_IS, Bench, Forgetful, bench, world  # noqa: F401 - fixtures
 from tests.support.world import DEAD
 
 pytestmark = pytest.mark.integration
@@ -243,9 +244,20 @@ async def test_a_source_that_lost_its_logs_is_told_with_a_remedy(bench: Bench) -
     await bench.world.set_receiver_reverts(bench.lane, False)
     case = await bench.desk.case(message.message_id)
     gone = _with(case, sent=Place(1, message.transaction_hash), siblings={})
+    recoverer = ccip_recovery().recoverer(gone, bench.monitor.readers)
+    standing = await recoverer.standing(gone)
     with pytest.raises(RejectedError, match="no log of the sends #1") as caught:
-        await bench.desk.examine(gone, AS_IT_IS)
+        await recoverer.trial(gone, standing, AS_IT_IS)
     assert "keeps old logs" in caught.value.remedy
+
+
+async def test_what_the_source_has_lost_the_ledger_has_kept(bench: Bench) -> None:
+    messages = await bench.failed(count=3, out_of_order=False, data=bytes(range(200)))
+    await bench.world.set_receiver_reverts(bench.lane, False)
+    home = bench.world.home.chain_id
+    chains: Any = bench.monitor.readers | {home: Forgetful(bench.monitor.readers[home])}
+    bench.desk = RecoveryDesk(database=bench.monitor.database, protocols=[ccip_recovery()], chains=chains)
+    assert await bench.recover(messages[1]) is ExecutionState.SUCCESS
 
 
 async def test_a_root_that_is_not_of_the_sends_is_refused(bench: Bench) -> None:

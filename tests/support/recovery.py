@@ -21,10 +21,23 @@ from seamark.messages.recovery.service import Examination, Prepared, RecoveryDes
 from tests.support.monitor import RunningMonitor, Watched, start_monitor
 from tests.support.world import World, world
 
-__all__ = ["AS_IT_IS", "MANUAL_AFTER_S", "Bench", "bench", "world"]
+__all__ = ["AS_IT_IS", "MANUAL_AFTER_S", "Bench", "Forgetful", "bench", "world"]
 
 MANUAL_AFTER_S = 3600  # the devnet's threshold
 AS_IT_IS = Gas()
+
+
+class Forgetful:
+    """A source whose nodes keep no old logs."""
+
+    def __init__(self, chain: Any) -> None:
+        self._chain = chain
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._chain, name)
+
+    async def logs(self, *_: Any, **__: Any) -> list[Any]:
+        return []
 
 
 class Bench:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from seamark.core.ids import Address, ChainId, Hash32
-from seamark.messages.model import Contract, LaneKey, Stage
+from seamark.messages.model import Contract, LaneKey, Sent, Stage
 
 __all__ = [
     "Answer",
@@ -22,6 +22,7 @@ __all__ = [
     "ManualCall",
     "Place",
     "Standing",
+    "Told",
     "Trial",
     "Verdict",
 ]
@@ -45,6 +46,15 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What the ledger has kept of a send."""
+
+    id: Hash32
+    sequence: int
+    sent: Sent
+
+
+@dataclass(frozen=True, slots=True)
 class CommittedRoot:
     """A live commit of the sequence numbers first..last. `root` is "" where the protocol's event names none."""
 
@@ -60,8 +70,9 @@ class Case:
     """One message to be executed by hand, as the ledger knows it.
 
     `source_chain` and `destination_chain` are None for chains that nobody has named. `contracts` are all that are known
-    on the destination; `siblings` are the sends of the same root that the ledger knows, by sequence number (the
-    message's own among them). `reason` and `error` are of the last failure, `nonce` is None for an unordered message.
+    on the destination. `siblings` are the sends of the same root that the ledger knows, by sequence number (the
+    message's own among them); `told` is what it has kept of them, loaded only where the source has lost its logs.
+    `reason` and `error` are of the last failure, `nonce` is None for an unordered message.
     """
 
     id: Hash32
@@ -86,6 +97,7 @@ class Case:
     attempts: int = 0
     contracts: tuple[Contract, ...] = ()
     siblings: dict[int, Place] = field(default_factory=dict)
+    told: dict[int, Told] = field(default_factory=dict)
 
     @property
     def place(self) -> str:

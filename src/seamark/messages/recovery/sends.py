@@ -15,12 +15,16 @@ from seamark.evm.ports import ChainReader
 from seamark.evm.types import Log, LogFilter
 from seamark.messages.recovery.model import Place
 
-__all__ = ["Sends", "find_sends"]
+__all__ = ["LogsGone", "Sends", "find_sends"]
 
 NEAR_BLOCKS = 500  # blocks between two sends that are cheaper read in one question than in two
 FIRST_STEP_BLOCKS = 1_000  # a root's messages are minutes apart; this is two minutes of the fastest chains
 SEARCH_BLOCKS = 1_000_000  # in each direction; three days of blocks every quarter of a second
 GROWTH = 4
+
+
+class LogsGone(RejectedError):
+    """The source does not have the logs of some sends any more; what the ledger has kept of them may be enough."""
 
 
 @dataclass(slots=True)
@@ -59,7 +63,7 @@ async def find_sends(
         chain: The source's name, for errors.
 
     Raises:
-        RejectedError: Some are not to be found: the node has lost its old logs, or a reorg took them away.
+        LogsGone: Some are not to be found: the node has lost its old logs, or a reorg took them away.
         TemporaryError: No node answers.
     """
     sends = Sends(reader, wanted, number_of)
@@ -77,7 +81,7 @@ async def _read_known(sends: Sends, first: int, last: int, chain: str) -> None:
     try:
         await sends.read(first, last)
     except RejectedError as error:
-        raise RejectedError(
+        raise LogsGone(
             f"the nodes of {chain} do not give the logs of block {first}: {error.message}", remedy=_archive(chain)
         ) from error
 
@@ -132,11 +136,11 @@ def _missing(sends: Sends, numbers: range) -> list[int]:
     return [number for number in numbers if number not in sends.found]
 
 
-def _gone(chain: str, missing: Sequence[int], known: Mapping[int, Place]) -> RejectedError:
+def _gone(chain: str, missing: Sequence[int], known: Mapping[int, Place]) -> LogsGone:
     names = ", ".join(f"#{number}" for number in missing[:5]) + (", …" if len(missing) > 5 else "")  # noqa: PLR2004
     where = sorted({place.block_number for number, place in known.items() if number in missing})
     blocks = f" (block {where[0]})" if where else ""
-    return RejectedError(
+    return LogsGone(
         f"the nodes of {chain} have no log of the sends {names}{blocks}: they no longer keep logs that old, or a reorg"
         " took the messages away",
         remedy=_archive(chain),

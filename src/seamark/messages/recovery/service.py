@@ -32,7 +32,8 @@ from seamark.messages.recovery.model import (
 )
 from seamark.messages.recovery.port import ExecutionChain, Recoverer, RecoveryProtocol
 from seamark.messages.recovery.rules import advise, gas_limit, held_up, in_nonce_order, judge, judge_together
-from seamark.messages.recovery.store import find_cases, find_head, load_case
+from seamark.messages.recovery.sends import LogsGone
+from seamark.messages.recovery.store import find_cases, find_head, load_case, load_told
 from seamark.storage.database import Database
 from seamark.storage.events import Event, append_events
 
@@ -223,9 +224,14 @@ class RecoveryDesk:
     async def _with_trial(self, examination: Examination, gas: Gas) -> Examination:
         if not examination.verdict.allowed:
             return examination
-        case = examination.case
-        trial = await self._recoverer(case).trial(case, examination.standing, gas)
-        return replace(examination, trial=trial, advice=advise(case, trial, gas))
+        case, standing = examination.case, examination.standing
+        try:
+            trial = await self._recoverer(case).trial(case, standing, gas)
+        except LogsGone:
+            told = await self._database.read(lambda c: load_told(c, case))
+            case = replace(case, told=told)
+            trial = await self._recoverer(case).trial(case, standing, gas)
+        return replace(examination, case=case, trial=trial, advice=advise(case, trial, gas))
 
     async def _measure(self, call: ManualCall) -> Prepared:
         chain = self._chains[call.chain_id]

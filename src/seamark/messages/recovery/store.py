@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from typing import Any
+
+from sqlalchemy import Connection, Select, select
 
 from seamark.core.errors import RejectedError
 from seamark.core.ids import ChainId, Hash32
-from seamark.messages.model import Fact, LaneKey, Stage
-from seamark.messages.recovery.model import Case, CommittedRoot, Head, Place
-from seamark.messages.store import MessageDetail, MessageView, find_message, read_contracts, tables
+from seamark.messages.model import Fact, LaneKey, Sent, Stage
+from seamark.messages.recovery.model import Case, CommittedRoot, Head, Place, Told
+from seamark.messages.store import MessageDetail, find_message, read_contracts, tables
 
-__all__ = ["find_cases", "find_head", "load_case"]
+__all__ = ["find_cases", "find_head", "load_case", "load_told"]
 
 SHORTEST_PREFIX = 8
 """Characters of an id, with "0x": fewer hardly name a message, and are most likely a slip."""
@@ -100,15 +102,34 @@ def find_head(connection: Connection, case: Case, nonce: int) -> Head | None:
     return Head(Hash32(rows[0].id), rows[0].sequence, rows[0].nonce, Stage(rows[0].stage)) if rows else None
 
 
+def load_told(connection: Connection, case: Case) -> dict[int, Told]:
+    """What the ledger has kept of the sends of a message's root (of the message alone, where it knows no root)."""
+    first, last = (case.root.first, case.root.last) if case.root else (case.sequence, case.sequence)
+    query = _live_sends(case.lane, first, last).with_only_columns(_message.c.id)
+    found = {}
+    for message_id in list(connection.execute(query).scalars()):
+        detail = find_message(connection, message_id)
+        bodies = [seen.body for seen in detail.sightings if seen.kind == "sent" and seen.live] if detail else []
+        if detail and bodies:
+            found[detail.message.sequence] = Told(Hash32(message_id), detail.message.sequence, _sent(bodies[-1]))
+    return found
+
+
+def _sent(body: dict[str, Any]) -> Sent:
+    known = {name: body[name] for name in Sent.__struct_fields__ if name in body}
+    return Sent(**known)
+
+
 def _case(connection: Connection, message_id: str) -> Case:
     detail = find_message(connection, message_id)
     assert detail is not None  # its row was just read
     view = detail.message
     root = _root(detail)
+    lane = LaneKey(view.protocol, view.source, view.channel, view.destination)
     chain = None if view.destination_chain is None else ChainId(view.destination_chain)
     return Case(
         id=Hash32(view.id),
-        lane=LaneKey(view.protocol, view.source, view.channel, view.destination),
+        lane=lane,
         version=view.version,
         sequence=view.sequence,
         stage=Stage(view.stage),
@@ -128,7 +149,7 @@ def _case(connection: Connection, message_id: str) -> Case:
         error=view.error,
         attempts=view.attempts,
         contracts=() if chain is None else tuple(read_contracts(connection, view.protocol, chain)),
-        siblings={} if root is None else _siblings(connection, view, root),
+        siblings={} if root is None else _siblings(connection, lane, root),
     )
 
 
@@ -141,17 +162,21 @@ def _root(detail: MessageDetail) -> CommittedRoot | None:
     return None
 
 
-def _siblings(connection: Connection, view: MessageView, root: CommittedRoot) -> dict[int, Place]:
-    lane = select(_lane.c.id).where(
-        _lane.c.protocol == view.protocol,
-        _lane.c.source == view.source,
-        _lane.c.channel == view.channel,
-        _lane.c.destination == view.destination,
+def _siblings(connection: Connection, lane: LaneKey, root: CommittedRoot) -> dict[int, Place]:
+    query = _live_sends(lane, root.first, root.last)
+    return {row.sequence: Place(row.sent_block, Hash32(row.sent_tx)) for row in connection.execute(query)}
+
+
+def _live_sends(lane: LaneKey, first: int, last: int) -> Select[Any]:
+    number = select(_lane.c.id).where(
+        _lane.c.protocol == lane.protocol,
+        _lane.c.source == lane.source,
+        _lane.c.channel == lane.channel,
+        _lane.c.destination == lane.destination,
     )
-    query = select(_message.c.sequence, _message.c.sent_block, _message.c.sent_tx).where(
-        _message.c.lane_id == lane.scalar_subquery(),
-        _message.c.sequence.between(root.first, root.last),
+    return select(_message.c.sequence, _message.c.sent_block, _message.c.sent_tx).where(
+        _message.c.lane_id == number.scalar_subquery(),
+        _message.c.sequence.between(first, last),
         _message.c.sent_block.is_not(None),
         _message.c.facts.op("&")(Fact.RETRACTED) == 0,
     )
-    return {row.sequence: Place(row.sent_block, Hash32(row.sent_tx)) for row in connection.execute(query)}

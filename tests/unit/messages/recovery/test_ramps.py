@@ -15,7 +15,7 @@ from seamark.evm.crypto import keccak256
 from seamark.evm.merkle import merkle_root
 from seamark.evm.rpc.errors import CallReverted
 from seamark.evm.types import BlockHeader, Log, LogFilter
-from seamark.messages.model import Contract, LaneKey
+from seamark.messages.model import Contract, LaneKey, Sent
 from seamark.messages.protocols.ccip.recovery import (
     LARGEST_HELPFUL_GAS,
     MOST_GAS_PER_TRANSACTION,
@@ -29,6 +29,8 @@ from seamark.messages.protocols.ccip.recovery import (
 )
 from seamark.messages.protocols.ccip.recovery_roots import STEP_BLOCKS, search_commit
 from seamark.messages.recovery import Case, CommittedRoot, ExecutionState, Gas, Place, Standing
+from seamark.messages.recovery.model import Told
+from seamark.messages.recovery.sends import LogsGone
 from tests.unit.messages.recovery.cases import LANE, OFF_RAMP, case, message_id, standing
 
 SENT = Event.parse("event Sent(uint64 sequence)")
@@ -86,6 +88,9 @@ class Ramps:
     def read(self, log: Log, lane: LaneKey) -> RampMessage | None:
         sequence = int(log.data, 16)
         return message(sequence, self.gas_limits.get(sequence, 200_000))
+
+    def rebuild(self, told: Told, lane: LaneKey) -> RampMessage | None:
+        return message(told.sequence) if told.sent.details else None
 
     async def serves(self, destination: Any, off_ramp: Contract, lane: LaneKey) -> bool:
         if off_ramp.address in self.refusing:
@@ -222,6 +227,32 @@ async def test_without_a_source_or_a_send_nothing_is_built() -> None:
         await build(desk, [one(1, root)])
     with pytest.raises(RejectedError, match="is not committed"):
         await build(recoverer(), [one(1, root, root=None)])
+
+
+def kept(*sequences: int, details: dict[str, Any] | None = None) -> dict[int, Told]:
+    known = {"data": "0x"} if details is None else details
+    return {number: Told(message_id(number), number, Sent(details=known)) for number in sequences}
+
+
+async def test_what_the_source_has_lost_is_rebuilt_from_the_ledger() -> None:
+    root = root_over(1, 3)
+    lost = recoverer(sends=0)
+    assert await build(lost, [one(2, root, told=kept(1, 2, 3))]) == ["[[2]]"]
+    away = recoverer()
+    away.source = None
+    assert await build(away, [one(2, root, told=kept(1, 2, 3))]) == ["[[2]]"]
+
+
+@pytest.mark.parametrize("told", [{}, kept(2), kept(1, 2, 3, details={})])
+async def test_what_the_ledger_has_not_kept_whole_is_told_as_gone(told: dict[int, Told]) -> None:
+    with pytest.raises(LogsGone, match="have no log of the sends"):
+        await build(recoverer(sends=0), [one(2, root_over(1, 3), told=told)])
+
+
+async def test_what_the_ledger_kept_must_make_the_root_too() -> None:
+    wrong = CommittedRoot(1, 3, "0x" + "12" * 32, 0, message_id(99))
+    with pytest.raises(RejectedError, match="was committed on remote"):
+        await build(recoverer(sends=0), [one(2, wrong, told=kept(1, 2, 3))])
 
 
 async def test_a_root_is_read_once() -> None:

@@ -9,7 +9,7 @@ import pytest
 from seamark.core.errors import RejectedError
 from seamark.core.ids import Address
 from seamark.messages.model import Contract, LaneKey, Stage
-from seamark.messages.recovery.store import find_cases, find_head, load_case
+from seamark.messages.recovery.store import find_cases, find_head, load_case, load_told
 from seamark.messages.store import save_contracts
 from tests.unit.messages.history import (
     BACK,
@@ -137,3 +137,18 @@ def test_after_a_migration_the_head_may_be_on_the_lane_before(world: World) -> N
     head = find_head(world.connection, case, 6)
     assert head is not None
     assert head.id == message_id(OUT, 6)
+
+
+def test_what_was_kept_of_a_root_is_loaded_on_demand(world: World) -> None:
+    case = load_case(world.connection, message_id(OUT, 2))
+    assert case.told == {}
+    told = load_told(world.connection, case)
+    assert sorted(told) == [1, 2, 3, 4]
+    kept = told[2]
+    assert (kept.id, kept.sent.sender, kept.sent.fee_amount, kept.sent.details) == (
+        case.id,
+        SENDER,
+        "5",
+        {"data": "0x00"},
+    )
+    assert sorted(load_told(world.connection, load_case(world.connection, message_id(OUT, 6)))) == [6]

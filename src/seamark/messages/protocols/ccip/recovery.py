@@ -30,10 +30,10 @@ from seamark.evm.types import Log, LogFilter
 from seamark.messages.model import Contract, LaneKey
 from seamark.messages.protocols.ccip.failures import explain_failure
 from seamark.messages.protocols.ccip.generation import OFF_RAMP
-from seamark.messages.recovery.model import Case, CommittedRoot, Gas, ManualCall, Standing, Trial
+from seamark.messages.recovery.model import Case, CommittedRoot, Gas, ManualCall, Standing, Told, Trial
 from seamark.messages.recovery.port import ExecutionChain, Recoverer
 from seamark.messages.recovery.rules import MESSAGE_OVERHEAD_GAS
-from seamark.messages.recovery.sends import find_sends
+from seamark.messages.recovery.sends import LogsGone, find_sends
 
 __all__ = [
     "GAS_ESTIMATION_SENDER",
@@ -110,6 +110,10 @@ class RampGeneration(Protocol):
 
     def read(self, log: Log, lane: LaneKey) -> RampMessage | None:
         """A send as the destination takes it; None for one of another lane. Raises `DecodeError` or `ValueError`."""
+        ...
+
+    def rebuild(self, told: Told, lane: LaneKey) -> RampMessage | None:
+        """The same from what the ledger has kept; None where that is not enough."""
         ...
 
     async def serves(self, destination: ExecutionChain, off_ramp: Contract, lane: LaneKey) -> bool:
@@ -290,8 +294,25 @@ class RampRecoverer:
         return self._roots[key]
 
     async def _read_root(self, case: Case, root: CommittedRoot) -> tuple[RampMessage, ...]:
-        if self.source is None or case.sent is None:
+        try:
+            messages = await self._from_source(case, root)
+        except LogsGone:
+            rebuilt = self._from_ledger(case, root)
+            if rebuilt is None:
+                raise
+            messages = rebuilt
+        found = "0x" + merkle_root([message.leaf for message in messages]).hex()
+        if found != root.root:
             raise RejectedError(
+                f"the sends #{root.first} to #{root.last} on {case.source_name} hash to {found}, but {root.root} was"
+                f" committed on {case.destination_name}",
+                remedy="the source was reorganised after the commit, or its node is wrong: ask another endpoint",
+            )
+        return messages
+
+    async def _from_source(self, case: Case, root: CommittedRoot) -> tuple[RampMessage, ...]:
+        if self.source is None or case.sent is None:
+            raise LogsGone(
                 f"the send of message {case.id} on {case.source_name} is not known",
                 remedy="list the source under chains and ccip.chains and let the monitor read it from an earlier block",
             )
@@ -303,15 +324,16 @@ class RampRecoverer:
             lambda log: _number(self.generation, log, case.lane),
             chain=case.source_name,
         )
-        messages = tuple(_read(self.generation, log, case.lane) for log in logs)
-        found = "0x" + merkle_root([message.leaf for message in messages]).hex()
-        if found != root.root:
-            raise RejectedError(
-                f"the sends #{root.first} to #{root.last} on {case.source_name} hash to {found}, but {root.root} was"
-                f" committed on {case.destination_name}",
-                remedy="the source was reorganised after the commit, or its node is wrong: ask another endpoint",
-            )
-        return messages
+        return tuple(_read(self.generation, log, case.lane) for log in logs)
+
+    def _from_ledger(self, case: Case, root: CommittedRoot) -> tuple[RampMessage, ...] | None:
+        """As the ledger has kept the sends; None where it has not kept enough. The root tells whether it is right."""
+        numbers = range(root.first, root.last + 1)
+        rebuilt = [
+            self.generation.rebuild(case.told[number], case.lane) if number in case.told else None for number in numbers
+        ]
+        messages = tuple(message for message in rebuilt if message is not None)
+        return messages if len(messages) == len(numbers) else None
 
     async def _report(self, cases: Sequence[Case]) -> Report:
         root = self._root(cases[0])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from seamark.core.ids import Address, Hash32
 from seamark.evm.abi import Abi, Event, compile_encoder, parse_params
@@ -20,10 +20,10 @@ from seamark.messages.model import Contract, LaneKey
 from seamark.messages.protocols.ccip.evm2evm import events
 from seamark.messages.protocols.ccip.recovery import RampMessage, Report, delivers
 from seamark.messages.protocols.ccip.recovery_roots import search_commit
-from seamark.messages.recovery.model import Case, CommittedRoot, ExecutionState, Gas, Standing
+from seamark.messages.recovery.model import Case, CommittedRoot, ExecutionState, Gas, Standing, Told
 from seamark.messages.recovery.port import ExecutionChain
 
-__all__ = ["MESSAGE", "REPORT", "EvmToEvmRamps", "Wire", "leaf_hash"]
+__all__ = ["MESSAGE", "REPORT", "EvmToEvmRamps", "Struct", "Wire", "leaf_hash"]
 
 MESSAGE: Final = (
     "(uint64 sourceChainSelector, address sender, address receiver, uint64 sequenceNumber, uint256 gasLimit,"
@@ -52,6 +52,24 @@ _encode_fixed = compile_encoder(parse_params("address, address, uint64, uint256,
 _encode_tokens = compile_encoder(parse_params("(address token, uint256 amount)[] tokens"))
 _encode_blobs = compile_encoder(parse_params("bytes[] blobs"))
 _encode_outer = compile_encoder(parse_params("bytes32, bytes32, bytes32, bytes32, bytes32, bytes32"))
+
+
+class Struct(NamedTuple):
+    """`Internal.EVM2EVMMessage`, in the contract's own words."""
+
+    sourceChainSelector: int  # noqa: N815
+    sender: str
+    receiver: str
+    sequenceNumber: int  # noqa: N815
+    gasLimit: int  # noqa: N815
+    strict: bool
+    nonce: int
+    feeToken: str  # noqa: N815
+    feeTokenAmount: int  # noqa: N815
+    data: bytes
+    tokenAmounts: tuple[tuple[str, int], ...]  # noqa: N815
+    sourceTokenData: tuple[bytes, ...]  # noqa: N815
+    messageId: bytes  # noqa: N815
 
 
 class Wire(Protocol):
@@ -87,11 +105,35 @@ class EvmToEvmRamps:
 
     def read(self, log: Log, lane: LaneKey) -> RampMessage | None:
         """See `RampGeneration`. An OnRamp serves one lane, so every send is of it."""
-        struct = events.SENT.decode(log).message
+        return self._message(Struct(*events.SENT.decode(log).message), lane)
+
+    def rebuild(self, told: Told, lane: LaneKey) -> RampMessage | None:
+        """See `RampGeneration`."""
+        sent, details = told.sent, told.sent.details
+        if not {"nonce", "data", "gas_limit"} <= details.keys():
+            return None
+        struct = Struct(
+            sourceChainSelector=int(lane.source),
+            sender=sent.sender,
+            receiver=sent.receiver,
+            sequenceNumber=told.sequence,
+            gasLimit=int(details["gas_limit"]),
+            strict=False,  # no sender can ask for it since 1.2
+            nonce=int(details["nonce"]),
+            feeToken=sent.fee_token,
+            feeTokenAmount=int(sent.fee_amount),
+            data=bytes.fromhex(details["data"][2:]),
+            tokenAmounts=tuple((item["source_token"], int(item["amount"])) for item in details.get("tokens", ())),
+            sourceTokenData=tuple(bytes.fromhex(item[2:]) for item in details.get("source_token_data", ())),
+            messageId=bytes.fromhex(told.id[2:]),
+        )
+        return self._message(struct, lane)
+
+    def _message(self, struct: Struct, lane: LaneKey) -> RampMessage:
         return RampMessage(
             id=Hash32("0x" + struct.messageId.hex()),
             sequence=struct.sequenceNumber,
-            receiver=struct.receiver,
+            receiver=Address(struct.receiver),
             data=struct.data,
             gas_limit=struct.gasLimit,
             token_gas=self.wire.token_gas(struct),
@@ -156,7 +198,7 @@ class EvmToEvmRamps:
         return self.wire.trial_call(struct, [b""] * len(message.token_gas), message, gas)
 
 
-def leaf_hash(struct: Any, lane: LaneKey) -> bytes:
+def leaf_hash(struct: Struct, lane: LaneKey) -> bytes:
     """`Internal._hash(EVM2EVMMessage, metadataHash)`."""
     metadata = [_MESSAGE_DOMAIN, int(lane.source), int(lane.destination), lane.channel]
     fixed = [

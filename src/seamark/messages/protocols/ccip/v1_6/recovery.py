@@ -21,7 +21,7 @@ from seamark.messages.protocols.ccip.recovery import RampMessage, Report, delive
 from seamark.messages.protocols.ccip.recovery_roots import search_commit
 from seamark.messages.protocols.ccip.v1_6 import events
 from seamark.messages.protocols.ccip.v1_6.keys import account
-from seamark.messages.recovery.model import Case, CommittedRoot, ExecutionState, Gas, Standing
+from seamark.messages.recovery.model import Case, CommittedRoot, ExecutionState, Gas, Standing, Told
 from seamark.messages.recovery.port import ExecutionChain
 
 __all__ = ["RAMPS", "leaf_hash"]
@@ -52,7 +52,7 @@ _NONCES = Abi.parse("function getInboundNonce(uint64 source, bytes sender) view 
 
 _LEAF_DOMAIN: Final = bytes(32)
 _MESSAGE_DOMAIN: Final = keccak256(b"Any2EVMMessageHashV1")
-_TAG_BYTES = 4
+_TAG_BYTES, _WORD_BYTES = 4, 32
 _SWITCHED_OFF = "its owner can switch it on again"
 _REPORTS_PER_CALL = 10  # a bound of ours: the OffRamp has none
 
@@ -80,19 +80,20 @@ class _Ramps:
         """See `RampGeneration`; raises `ValueError` for a message that no EVM chain can take."""
         if len(log.topics) > 1 and int(log.topics[1], 16) != int(lane.destination):
             return None
-        sent = events.SENT.decode(log).message
-        struct = _any_to_evm(sent)
-        header, _, data, receiver, gas_limit, tokens = struct
-        return RampMessage(
-            id=Hash32("0x" + header[0].hex()),
-            sequence=header[3],
-            receiver=receiver,
-            data=data,
-            gas_limit=gas_limit,
-            token_gas=tuple(token[2] for token in tokens),
-            struct=struct,
-            leaf=leaf_hash(struct, lane.channel),
-        )
+        return _message(_any_to_evm(events.SENT.decode(log).message), lane)
+
+    def rebuild(self, told: Told, lane: LaneKey) -> RampMessage | None:
+        """See `RampGeneration`. Of a token transfer the ledger lacks what its pools say to each other."""
+        sent, details = told.sent, told.sent.details
+        if details.get("tokens") or not {"nonce", "data", "extra_args"} <= details.keys():
+            return None
+        extra = bytes.fromhex(details["extra_args"][2:])
+        header = (
+            bytes.fromhex(told.id[2:]), int(lane.source), int(lane.destination), told.sequence, int(details["nonce"])
+        )  # fmt: skip
+        data = bytes.fromhex(details["data"][2:])
+        limit = _decode_uint(extra[_TAG_BYTES : _TAG_BYTES + _WORD_BYTES])[0]
+        return _message((header, _encode_address([sent.sender]), data, Address(sent.receiver), limit, ()), lane)
 
     async def serves(self, destination: ExecutionChain, off_ramp: Contract, lane: LaneKey) -> bool:
         ramp = Reader(destination, off_ramp.address, _OFF_RAMP)
@@ -188,6 +189,20 @@ async def _next_nonce(destination: ExecutionChain, nonces: Address, case: Case) 
     return 1 + int(await manager.read("getInboundNonce", int(case.lane.source), _encode_address([case.sender])))
 
 
+def _message(struct: tuple[Any, ...], lane: LaneKey) -> RampMessage:
+    header, _, data, receiver, gas_limit, tokens = struct
+    return RampMessage(
+        id=Hash32("0x" + header[0].hex()),
+        sequence=header[3],
+        receiver=receiver,
+        data=data,
+        gas_limit=gas_limit,
+        token_gas=tuple(token[2] for token in tokens),
+        struct=struct,
+        leaf=leaf_hash(struct, lane.channel),
+    )
+
+
 def leaf_hash(struct: tuple[Any, ...], on_ramp: str) -> bytes:
     """`Internal._hash(Any2EVMRampMessage, metaDataHash)`: the leaf of a message of an OnRamp on an EVM chain."""
     header, sender, data, receiver, gas_limit, tokens = struct
@@ -208,7 +223,7 @@ def _any_to_evm(sent: Any) -> tuple[Any, ...]:
     """`EVM2AnyRampMessage` of the send to `Any2EVMRampMessage` of the OffRamp, as its oracle network does it."""
     try:
         receiver = _decode_address(sent.receiver)[0]
-        gas_limit = _decode_uint(sent.extraArgs[_TAG_BYTES : _TAG_BYTES + 32])[0]
+        gas_limit = _decode_uint(sent.extraArgs[_TAG_BYTES : _TAG_BYTES + _WORD_BYTES])[0]
         tokens = tuple(_token(token) for token in sent.tokenAmounts)
     except RejectedError as error:
         raise ValueError(f"it is not for an EVM chain ({error})") from error
