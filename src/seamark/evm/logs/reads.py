@@ -108,6 +108,8 @@ class CheckedReads:
 
     async def proven(self, numbers: Sequence[int], proof: BlockHeader) -> list[BlockHeader]:
         """Headers from an endpoint whose chain holds `proof`, at or above all of them: so they are ancestors of it."""
+        if list(numbers) == [proof.number]:
+            return [proof]
         if max(numbers) > proof.number:
             raise InconsistentReplyError(f"block {max(numbers)} is above {proof.ref}: the node is behind")
         found = {header.number: header for header in await self.headers(list(dict.fromkeys([*numbers, proof.number])))}

@@ -102,7 +102,7 @@ class InteropSettings(SettingsModel):
     safe_interval: Duration = Seconds(10.0)
     """How often to look for the newest safe block."""
 
-    finality_interval: Duration = Seconds(10.0)
+    finality_interval: Duration = Seconds(30.0)
     """How often to look for the newest final block: it moves every few minutes, and asking with every block is a third
     of what is read."""
 
