@@ -1,21 +1,18 @@
-"""Puts a report together from the store's aggregates: one consistent snapshot, one pass per question.
-
-A pass over a million messages takes a second or so; whoever waits hears which one is running.
+"""Puts a report together: one pass over the period, one over the period before, and a few looks by index, all in one
+consistent snapshot. Whoever waits hears how far it is.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from seamark.messages.model import Stage
 from seamark.messages.reports import access, rules, store
 from seamark.messages.reports.model import (
-    SPANS,
     Bucket,
     Comparison,
     Cost,
@@ -23,6 +20,7 @@ from seamark.messages.reports.model import (
     Formats,
     LaneReport,
     Outlier,
+    Party,
     Period,
     Replays,
     Report,
@@ -30,6 +28,7 @@ from seamark.messages.reports.model import (
     Suggestion,
     Totals,
 )
+from seamark.messages.reports.tally import COLUMNS, Tally
 from seamark.messages.store.lanes import Lane
 
 __all__ = ["Question", "build_report"]
@@ -40,8 +39,11 @@ EXAMPLES: Final = 3
 PARTIES: Final = 10
 TWICE: Final = 20
 SIZES: Final = 12
+PARTY_AT: Final = COLUMNS.index("sender") - 1  # where the two sides are among the columns
 HABITS: Final = 5
-STEPS: Final = 9
+PASS: Final = 0.4  # of the whole, for whoever waits
+LAST: Final = 0.85  # where payloads are read
+TIME: Final = COLUMNS.index("time")
 
 Distributions = Mapping[int, Counter[int]]
 
@@ -84,13 +86,8 @@ class _Work:
     question: Question
     scope: store.Scope
     lanes: dict[int, Lane]
-    done: int = 0
-    spans: dict[str, Distributions] = field(default_factory=dict)
+    tally: Tally = field(default_factory=lambda: Tally(rules.HOUR_S))
     usual: Distributions = field(default_factory=dict)
-
-    def begin(self, what: str) -> None:
-        self.question.told(what, self.done / STEPS)
-        self.done += 1
 
     def name(self, lane_id: int) -> str:
         names = self.lanes[lane_id].names
@@ -104,32 +101,21 @@ def build_report(connection: Connection, question: Question) -> Report:
     """Read everything; inside one read of the database."""
     scope = store.Scope(question.period, question.lanes)
     work = _Work(connection, question, scope, store.scope_lanes(connection))
-    work.begin("latencies")
-    work.spans = {name: store.latencies(connection, scope, name) for name in SPANS}
-    work.begin("the period before")
-    earlier = store.latencies(connection, scope.before, "total") if question.compare else {}
-    totals = work.spans["total"]
-    work.usual = {lane: rules.merged((totals.get(lane, {}), earlier.get(lane, {}))) for lane in {*totals, *earlier}}
-    work.begin("stages")
-    by_lane = _totals(work, scope)
-    lanes = tuple(_lane(work, lane_id, by_lane[lane_id]) for lane_id in sorted(by_lane, key=work.name))
-    work.begin("fees")
-    fees = store.sum_fees(connection, scope, question.period.bucket_s)
-    fees_before = store.sum_fees(connection, scope.before, question.period.length) if question.compare else []
-    work.begin("throughput")
-    hours = store.count_steps(connection, scope, rules.HOUR_S)
-    buckets = _buckets(work, fees, hours)
-    work.begin("outliers and errors")
-    more, outliers = _outliers(work)
-    errors = _errors(work)
-    work.begin("who")
-    senders_in_all, senders = store.parties(connection, scope, "sender", PARTIES)
-    receivers_in_all, receivers = store.parties(connection, scope, "receiver", PARTIES)
-    changes = access.list_changes(connection, scope)
-    work.begin("payloads")
-    sizes = store.count_sizes(connection, scope)
-    formats, suggestions = _formats(work, sizes), _suggestions(work, fees, sizes)
+    tally = work.tally = _count(work, scope, question.period.bucket_s, "messages", 0.0)
+    earlier = _count(work, scope.before, question.period.length, "the period before", 0.4) if question.compare else None
+    now_totals = tally.spans["total"]
+    before_totals = earlier.spans["total"] if earlier else {}
+    work.usual = {
+        lane: rules.merged((now_totals.get(lane, {}), before_totals.get(lane, {})))
+        for lane in {*now_totals, *before_totals}
+    }
+    question.told("outliers and errors", 0.8)
+    by_lane = _totals(work, scope, tally)
     whole = _sum(by_lane.values())
+    more, outliers = _outliers(work)
+    changes = access.list_changes(connection, scope)
+    senders, senders_in_all = _parties(work, 1)
+    receivers, receivers_in_all = _parties(work, 2)
     replays = _replays(work, whole)
     report = Report(
         made=question.now,
@@ -138,46 +124,57 @@ def build_report(connection: Connection, question: Question) -> Report:
         totals=whole,
         success_rate=whole.success_rate,
         latencies=_latencies(work, None),
-        fees_juels=str(sum(row.juels for row in fees)),
-        before=_before(work, earlier, fees_before) if question.compare else None,
-        lanes=lanes,
-        buckets=buckets,
-        hours=_by_hour(hours),
-        peak_hour=_peak(hours, rules.HOUR_S),
-        peak_day=_peak(hours, rules.DAY_S),
+        fees_juels=_juels(tally),
+        before=_before(work, earlier) if earlier else None,
+        lanes=tuple(_lane(work, lane_id, by_lane[lane_id]) for lane_id in sorted(by_lane, key=work.name)),
+        buckets=_buckets(work),
+        hours=_by_hour(tally),
+        peak_hour=_peak(tally, rules.HOUR_S),
+        peak_day=_peak(tally, rules.DAY_S),
         outliers=outliers,
         outliers_more=more,
-        costs=_costs(work, fees, fees_before),
-        errors=errors,
+        costs=_costs(work, earlier),
+        errors=_errors(work),
         access=changes.shown,
         access_more=changes.more,
         contracts=tuple(store.access_contracts(connection)),
-        senders=tuple(senders),
-        receivers=tuple(receivers),
+        senders=senders,
+        receivers=receivers,
         senders_in_all=senders_in_all,
         receivers_in_all=receivers_in_all,
-        formats=formats,
+        formats=_formats(work),
         replays=replays,
-        suggestions=suggestions,
+        suggestions=_suggestions(work),
         data_from=store.data_from(connection),
     )
     question.told("done", 1.0)
     return report
 
 
+def _count(work: _Work, scope: store.Scope, bucket_s: int, what: str, share: float) -> Tally:
+    """One pass; tells how far it is by the time of the newest row."""
+    tally = Tally(bucket_s)
+    work.question.told(what, share)
+    for rows in store.read_rows(work.connection, scope):
+        tally.add(rows)
+        reached = (rows[-1][TIME] - scope.period.start) / scope.period.length
+        work.question.told(f"{what}: {tally.messages:,}", share + PASS * reached)
+    return tally
+
+
 # ---- totals and lanes -----------------------------------------------------------------------------------------------
 
 
-def _totals(work: _Work, scope: store.Scope) -> dict[int, Totals]:
+def _totals(work: _Work, scope: store.Scope, tally: Tally) -> dict[int, Totals]:
     """By lane."""
     counts: dict[int, Counter[str]] = defaultdict(Counter)
-    for row in store.count_stages(work.connection, scope):
-        count = counts[row.lane_id]
-        count["sent"] += row.messages
-        count[_kind(row.stage)] += row.messages
-        count["by_hand"] += row.by_hand
-        count["no_callback"] += row.no_callback
-        count["retried"] += row.retried
+    for (lane_id, stage), (messages, by_hand, no_callback, retried) in tally.stages.items():
+        count = counts[lane_id]
+        count["sent"] += messages
+        count[_kind(stage)] += messages
+        count["by_hand"] += by_hand
+        count["no_callback"] += no_callback
+        count["retried"] += retried
     for lane_id, count in counts.items():
         count["succeeded"] = count["delivered"]
         count["matured"] = count["delivered"] + count["failed"] + count["open"]
@@ -210,7 +207,7 @@ def _sum(parts: Iterable[Totals]) -> Totals:
 def _latencies(work: _Work, lane_id: int | None) -> dict[str, Any]:
     """By span; of all lanes where none is given."""
     found = {}
-    for name, lanes in work.spans.items():
+    for name, lanes in work.tally.spans.items():
         counts = rules.merged(lanes.values()) if lane_id is None else lanes.get(lane_id, Counter())
         if (latency := rules.latency_of(counts)) is not None:
             found[name] = latency
@@ -233,12 +230,11 @@ def _lane(work: _Work, lane_id: int, totals: Totals) -> LaneReport:
     )
 
 
-def _before(work: _Work, earlier: Distributions, fees: Sequence[store.FeeRow]) -> Comparison | None:
-    scope = work.scope.before
-    totals = _sum(_totals(work, scope).values())
-    if not totals.sent:
+def _before(work: _Work, earlier: Tally) -> Comparison | None:
+    if not earlier.messages:
         return None
-    latency = rules.latency_of(rules.merged(earlier.values()))
+    totals = _sum(_totals(work, work.scope.before, earlier).values())
+    latency = rules.latency_of(rules.merged(earlier.spans["total"].values()))
     return Comparison(
         sent=totals.sent,
         success_rate=totals.success_rate,
@@ -246,26 +242,27 @@ def _before(work: _Work, earlier: Distributions, fees: Sequence[store.FeeRow]) -
         p50=latency.p50 if latency else None,
         p95=latency.p95 if latency else None,
         p99=latency.p99 if latency else None,
-        fees_juels=str(sum(row.juels for row in fees)),
+        fees_juels=_juels(earlier),
     )
+
+
+def _juels(tally: Tally) -> str:
+    return str(sum(juels for _, _, juels in tally.fees.values()))
 
 
 # ---- time -----------------------------------------------------------------------------------------------------------
 
 
-def _buckets(work: _Work, fees: Sequence[store.FeeRow], hours: Sequence[tuple[int, str, int]]) -> tuple[Bucket, ...]:
+def _buckets(work: _Work) -> tuple[Bucket, ...]:
     """Every step of the period, also empty ones."""
-    period = work.question.period
+    period, tally = work.question.period, work.tally
     step_s = period.bucket_s
     counts: dict[int, Counter[str]] = defaultdict(Counter)
-    whole_hours = step_s % rules.HOUR_S == 0
-    steps = hours if whole_hours else store.count_steps(work.connection, work.scope, step_s)
-    for start, stage, messages in steps:
+    for (start, stage), messages in tally.steps.items():
         counts[start // step_s * step_s][_kind(stage)] += messages
-    spent = store.latencies_by_step(work.connection, work.scope, step_s)
     juels: Counter[int] = Counter()
-    for row in fees:
-        juels[row.step] += row.juels
+    for (_, _, step), sums in tally.fees.items():
+        juels[step] += sums[2]
     first = period.start // step_s * step_s
     return tuple(
         Bucket(
@@ -274,26 +271,26 @@ def _buckets(work: _Work, fees: Sequence[store.FeeRow], hours: Sequence[tuple[in
             delivered=counts[start]["delivered"],
             failed=counts[start]["failed"],
             open=counts[start]["open"],
-            p50=rules.percentile(spent.get(start, {}), 0.5),
-            p95=rules.percentile(spent.get(start, {}), 0.95),
+            p50=rules.percentile(tally.latency.get(start, {}), 0.5),
+            p95=rules.percentile(tally.latency.get(start, {}), 0.95),
             fees_juels=str(juels[start]),
         )
         for start in range(first, period.end, step_s)
     )
 
 
-def _by_hour(hours: Sequence[tuple[int, str, int]]) -> tuple[int, ...]:
+def _by_hour(tally: Tally) -> tuple[int, ...]:
     """Messages by the hour of the day in UTC, 24 numbers."""
     found: Counter[int] = Counter()
-    for start, _, messages in hours:
+    for (start, _), messages in tally.steps.items():
         found[start % rules.DAY_S // rules.HOUR_S] += messages
     return tuple(found[hour] for hour in range(24))
 
 
-def _peak(hours: Sequence[tuple[int, str, int]], step_s: int) -> tuple[int, int] | None:
+def _peak(tally: Tally, step_s: int) -> tuple[int, int] | None:
     """Start of the busiest hour or day, and its messages; the first of equals."""
     found: Counter[int] = Counter()
-    for start, _, messages in hours:
+    for (start, _), messages in tally.steps.items():
         found[start // step_s * step_s] += messages
     return max(found.items(), key=lambda item: (item[1], -item[0]), default=None)
 
@@ -304,7 +301,15 @@ def _peak(hours: Sequence[tuple[int, str, int]], step_s: int) -> tuple[int, int]
 def _outliers(work: _Work) -> tuple[int, tuple[Outlier, ...]]:
     """The worst, and how many more there are: deliveries far out for their lane, and messages overdue now."""
     bounds = {lane: bound for lane, counts in work.usual.items() if (bound := rules.bound_of(counts)) is not None}
-    slow, late = store.slowest(work.connection, work.scope, bounds, OUTLIERS)
+    totals = work.tally.spans["total"]
+    beyond = sum(
+        count for lane, bound in bounds.items() for value, count in totals.get(lane, {}).items() if value > bound
+    )
+    worst = [
+        (value, no) for lane, items in work.tally.slow.items() for value, no in items if value > bounds.get(lane, value)
+    ]
+    worst = sorted(worst, reverse=True)[:OUTLIERS]
+    rows = store.brief(work.connection, [no for _, no in worst])
     now = work.question.now
     watched = [lane for lane, item in work.lanes.items() if item.names.destination_watched]
     if work.scope.lanes is not None:
@@ -312,8 +317,8 @@ def _outliers(work: _Work) -> tuple[int, tuple[Outlier, ...]]:
     due = {lane: now - work.matures(lane) for lane in watched}
     overdue, stuck = store.oldest_open(work.connection, work.scope, due, OUTLIERS)
     found = [_outlier(work, row, now - row.time, work.matures(row.lane_id)) for row in stuck]
-    found += [_outlier(work, row, row.seconds, bounds[row.lane_id]) for row in late]
-    return max(slow + overdue - OUTLIERS, 0), tuple(found[:OUTLIERS])
+    found += [_outlier(work, rows[no], value, bounds[rows[no].lane_id]) for value, no in worst]
+    return max(beyond + overdue - OUTLIERS, 0), tuple(found[:OUTLIERS])
 
 
 def _outlier(work: _Work, row: Any, seconds: int, bound: int) -> Outlier:
@@ -331,18 +336,33 @@ def _outlier(work: _Work, row: Any, seconds: int, bound: int) -> Outlier:
 
 
 def _errors(work: _Work) -> tuple[ErrorKind, ...]:
-    found = []
-    for row in store.count_failures(work.connection, work.scope, ERRORS):
-        condition = {"stage": Stage.FAILED.value, "reason": row.reason, "error": row.error}
-        ids = store.examples(work.connection, work.scope, condition, EXAMPLES)
-        found.append(ErrorKind(reason=row.reason, cause=row.error, messages=row.messages, examples=ids))
-    return tuple(found)
+    causes = sorted(work.tally.causes.items(), key=lambda item: (-item[1][0], item[0]))[:ERRORS]
+    rows = store.brief(work.connection, [no for _, (_, newest) in causes for no in newest])
+    return tuple(
+        ErrorKind(reason=reason, cause=cause, messages=count, examples=tuple(rows[no].id for no in reversed(newest)))
+        for (reason, cause), (count, newest) in causes
+    )
 
 
-def _formats(work: _Work, rows: Sequence[store.SizeRow]) -> Formats:
+def _parties(work: _Work, side: int) -> tuple[tuple[Party, ...], int]:
+    """The busiest senders (1) or receivers (2), new ones first, and how many there are."""
+    counts: Counter[str] = Counter()
+    for key, (messages, _, _) in work.tally.pairs.items():
+        counts[str(key[side])] += messages
+    busiest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    if len(busiest) > store.NEW_AMONG:
+        return tuple(Party(account, messages, None) for account, messages in busiest[:PARTIES]), len(busiest)
+    column, start = COLUMNS[PARTY_AT + side], work.question.period.start
+    known = store.seen_before(work.connection, column, [account for account, _ in busiest], start)
+    found = [Party(account, messages, account not in known) for account, messages in busiest]
+    found.sort(key=lambda item: (not item.new, -item.messages, item.account))
+    return tuple(found[:PARTIES]), len(found)
+
+
+def _formats(work: _Work) -> Formats:
     by_lane: dict[int, Counter[int]] = defaultdict(Counter)
-    for row in rows:
-        by_lane[row.lane_id][row.size] += row.messages
+    for (lane_id, size), sums in work.tally.sizes.items():
+        by_lane[lane_id][size] += int(sums[0])
     odd: list[tuple[int, int, int, int]] = []  # lane, size, usual, messages
     for lane_id, counts in by_lane.items():
         usual, sizes = rules.unusual_sizes(counts)
@@ -375,7 +395,7 @@ def _replays(work: _Work, whole: Totals) -> Replays:
     compared = min(whole.sent, work.question.payloads)
 
     def told(read: int) -> None:
-        work.question.told(f"payloads: {read:,} of {compared:,}", (STEPS - 1 + min(read / max(compared, 1), 1)) / STEPS)
+        work.question.told(f"payloads: {read:,} of {compared:,}", LAST + (1 - LAST) * min(read / max(compared, 1), 1))
 
     found = store.payloads(
         work.connection,
@@ -399,10 +419,10 @@ def _replays(work: _Work, whole: Totals) -> Replays:
 # ---- fees -----------------------------------------------------------------------------------------------------------
 
 
-def _costs(work: _Work, fees: Sequence[store.FeeRow], before: Sequence[store.FeeRow]) -> tuple[Cost, ...]:
+def _costs(work: _Work, before: Tally | None) -> tuple[Cost, ...]:
     """By the chain where they were paid, and token; the dearest first."""
     names = store.token_names(work.connection)
-    now_sums, earlier = _by_token(work, fees), _by_token(work, before)
+    now_sums, earlier = _by_token(work, work.tally), _by_token(work, before) if before else {}
     found = []
     for (chain_id, chain, token), (messages, amount, juels) in now_sums.items():
         symbol, decimals = names.get((chain_id, token), (None, None))
@@ -425,31 +445,31 @@ def _costs(work: _Work, fees: Sequence[store.FeeRow], before: Sequence[store.Fee
     return tuple(sorted(found, key=lambda item: (-int(item.juels), -item.messages)))
 
 
-def _by_token(work: _Work, fees: Sequence[store.FeeRow]) -> dict[tuple[int, str, str], tuple[int, int, int]]:
+def _by_token(work: _Work, tally: Tally) -> dict[tuple[int, str, str], tuple[int, int, int]]:
     sums: dict[tuple[int, str, str], tuple[int, int, int]] = {}
-    for row in fees:
-        names = work.lanes[row.lane_id].names
-        key = (names.source_chain or 0, names.source, row.token)
+    for (lane_id, token, _), (more, paid, worth) in tally.fees.items():
+        names = work.lanes[lane_id].names
+        key = (names.source_chain or 0, names.source, token)
         messages, amount, juels = sums.get(key, (0, 0, 0))
-        sums[key] = messages + row.messages, amount + row.amount, juels + row.juels
+        sums[key] = messages + more, amount + paid, juels + worth
     return sums
 
 
-def _suggestions(work: _Work, fees: Sequence[store.FeeRow], sizes: Sequence[store.SizeRow]) -> tuple[Suggestion, ...]:
-    paying: Collection[int] = {row.lane_id for row in fees}
+def _suggestions(work: _Work) -> tuple[Suggestion, ...]:
+    fees = work.tally.fees
+    paying = {lane for lane, _, _ in fees}
+    busiest = sorted(work.tally.pairs.items(), key=lambda item: (-item[1][0], item[0]))[:HABITS]
     habits = [
-        rules.Habit(work.name(row.lane_id), row.sender, row.messages, row.spans)
-        for row in store.habits(
-            work.connection, work.scope, least=rules.ENOUGH, window_s=rules.BATCH_WINDOW_S, limit=HABITS
-        )
-        if row.lane_id in paying
+        rules.Habit(work.name(lane), sender, messages, spans)
+        for (lane, sender, _), (messages, spans, _) in busiest
+        if lane in paying
     ]
-    shapes = _shapes(work, sizes)
+    shapes = _shapes(work)
     names = store.token_names(work.connection)
     paid: dict[tuple[int, str], tuple[int, int]] = {}
-    for row in fees:
-        messages, juels = paid.get((row.lane_id, row.token), (0, 0))
-        paid[row.lane_id, row.token] = messages + row.messages, juels + row.juels
+    for (lane, token, _), (more, _, worth) in fees.items():
+        messages, juels = paid.get((lane, token), (0, 0))
+        paid[lane, token] = messages + more, juels + worth
     prices = [
         rules.TokenPrice(
             work.name(lane),
@@ -463,17 +483,10 @@ def _suggestions(work: _Work, fees: Sequence[store.FeeRow], sizes: Sequence[stor
     return (*rules.suggest_batches(habits), *rules.suggest_payloads(shapes), *rules.suggest_tokens(prices))
 
 
-def _shapes(work: _Work, rows: Sequence[store.SizeRow]) -> list[rules.FeeShape]:
+def _shapes(work: _Work) -> list[rules.FeeShape]:
     """Sums by lane; a size's fees stand for the messages that tell one."""
     sums: dict[int, list[float]] = defaultdict(lambda: [0.0] * 6)
-    for row in rows:
-        parts = (
-            row.priced,
-            row.size * row.priced,
-            row.fees,
-            row.size**2 * row.priced,
-            row.size * row.fees,
-            row.squares,
-        )
-        sums[row.lane_id] = [known + part for known, part in zip(sums[row.lane_id], parts, strict=True)]
+    for (lane, size), (_, priced, fees, squares) in work.tally.sizes.items():
+        parts = (priced, size * priced, fees, size**2 * priced, size * fees, squares)
+        sums[lane] = [known + part for known, part in zip(sums[lane], parts, strict=True)]
     return [rules.FeeShape(work.name(lane), int(n), *rest) for lane, (n, *rest) in sums.items()]
