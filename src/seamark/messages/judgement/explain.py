@@ -114,18 +114,19 @@ def _where(message: MessageView, *, commits: bool) -> str:
 def _spans(message: MessageView) -> Iterator[str]:
     seconds = message.seconds
     parts = (
-        ("final after", seconds.finality),
-        ("committed after", seconds.commit),
-        ("executed", seconds.execution),
-        ("delivered after", seconds.total),
+        ("final", seconds.finality, ""),
+        ("committed", seconds.commit, ""),
+        ("executed", seconds.execution, " of the commit"),
+        ("delivered", seconds.total, ""),
     )
-    told = [
-        f"{name} {format_duration(span)}{' after the commit' if name == 'executed' else ''}"
-        for name, span in parts
-        if span is not None
-    ]
+    told = [f"{name} {_span(span)}{since}" for name, span, since in parts if span is not None]
     if told:
         yield ", ".join(told)
+
+
+def _span(seconds: int) -> str:
+    """Blocks tell no less than a second."""
+    return f"within {format_duration(max(seconds, 1))}"
 
 
 def _normal(message: MessageView, profile: LaneProfile | None) -> Iterator[str]:

@@ -184,7 +184,8 @@ def _lane_now(connection: Connection, memory: Memory, as_of: AsOf, told: _Told) 
         destination_at,
         waiting=held,
         failed=told.failed,
-        eligible=_eligible(connection, lane.id, held, profile, destination_at),
+        ripe=_ripe(connection, lane.id, held, profile, destination_at),
+        failed_first=store.first_of(connection, lane.id, Stage.FAILED) if Stage.FAILED in held else "",
         # Only where silence would mean something, and past pauses are known.
         last_sent=_newest(told.edges, _SENT) if memory.studied_at is not None else None,
         last_commit=store.last_commit(connection, lane.id) if _many_late(held, Stage.FINALIZED) else None,
@@ -205,10 +206,10 @@ def _many_late(held: Mapping[str, Waiting], stage: Stage) -> bool:
     return waiting is not None and waiting.late >= STOPPED_MESSAGES
 
 
-def _eligible(
+def _ripe(
     connection: Connection, lane_id: int, held: Mapping[str, Waiting], profile: LaneProfile, destination_at: int
 ) -> Few:
-    if Stage.FAILED not in held and (Stage.COMMITTED not in held or profile.manual_after_s is None):
+    committed = held.get(Stage.COMMITTED)
+    if committed is None or profile.manual_after_s is None:
         return Few()
-    before = None if profile.manual_after_s is None else destination_at - profile.manual_after_s
-    return store.eligible(connection, lane_id, held, before)
+    return store.committed_before(connection, lane_id, committed, destination_at - profile.manual_after_s)

@@ -79,7 +79,7 @@ class JudgeMetrics(Collector):
         yield self._lane_gauge(
             "manual_exec_eligible",
             "Messages that anybody may execute by hand now.",
-            ((now.lane, now.eligible.count) for now in self._lanes),
+            ((now.lane, now.ripe.count + sum(now.failed.values())) for now in self._lanes),
         )
         yield from self._own()
 

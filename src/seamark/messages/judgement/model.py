@@ -208,8 +208,9 @@ class BlockedSender:
 class LaneNow:
     """Everything that judging one lane needs.
 
-    `source_at` and `destination_at`: up to when each chain has been read. `last_commit` and `last_delivery`: times of
-    the newest commit and of the newest send that was delivered.
+    `source_at` and `destination_at`: up to when each chain has been read. `ripe`: committed so long ago that anybody
+    may execute them; `failed_first`: the id of the oldest that failed. `last_commit` and `last_delivery`: times of the
+    newest commit and of the newest send that was delivered.
     """
 
     lane: JudgedLane
@@ -218,7 +219,8 @@ class LaneNow:
     destination_at: int
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     failed: Mapping[str, int] = field(default_factory=dict)
-    eligible: Few = Few()
+    ripe: Few = Few()
+    failed_first: str = ""
     last_sent: int | None = None
     last_commit: int | None = None
     last_delivery: int | None = None

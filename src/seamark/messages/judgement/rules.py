@@ -191,8 +191,8 @@ def _stuck_remedy(now: LaneNow, stage: Stage) -> str:
     listed = _list(now, stage)
     if stage is Stage.SENT:
         return f"see whether {now.lane.names.source} still finalizes blocks, then: {listed}"
-    if stage is Stage.COMMITTED and now.eligible.count:
-        return f"they may be executed by hand: seamark messages recover {now.eligible.example}"
+    if stage is Stage.COMMITTED and now.ripe.count:
+        return f"{_messages(now.ripe.count)} may be executed by hand: seamark messages recover {now.ripe.example}"
     return listed
 
 
@@ -202,7 +202,7 @@ def _stopped(now: LaneNow, _: JudgeSettings) -> Iterator[Finding]:
         return
     final, committed = now.waiting.get(Stage.FINALIZED), now.waiting.get(Stage.COMMITTED)
     if not now.profile.commits:
-        yield from _nothing_executed(now, Stage.FINALIZED, final, "sent_not_executed")
+        yield from _nothing_executed(now, Stage.FINALIZED, final)
         return
     if final and final.late >= STOPPED_MESSAGES and (now.last_commit or 0) <= final.oldest:
         yield _finding(
@@ -210,30 +210,34 @@ def _stopped(now: LaneNow, _: JudgeSettings) -> Iterator[Finding]:
             "sent_not_committed",
             Severity.CRITICAL,
             f"no commit for {_messages(final.count)} that wait for one",
-            text=f"the last commit came {_ago(now.last_commit, now.destination_at)}",
+            text=f"the last commit came {_ago(now.last_commit, now)}" if now.last_commit else "none has ever come",
             remedy="see whether the network is paused or the lane cursed: seamark ccip check",
             since=final.oldest,
             count=final.count,
         )
-    yield from _nothing_executed(now, Stage.COMMITTED, committed, "committed_not_executed")
+    yield from _nothing_executed(now, Stage.COMMITTED, committed)
 
 
-def _nothing_executed(now: LaneNow, stage: Stage, waiting: Waiting | None, kind: str) -> Iterator[Finding]:
+def _nothing_executed(now: LaneNow, stage: Stage, waiting: Waiting | None) -> Iterator[Finding]:
     if waiting and waiting.late >= STOPPED_MESSAGES and (now.last_delivery or 0) <= waiting.oldest:
         yield _finding(
             now,
-            kind,
+            "committed_not_executed",
             Severity.CRITICAL,
             f"nothing is executed any more, {_messages(waiting.count)} wait",
-            text=f"the newest message that was delivered was sent {_ago(now.last_delivery, now.destination_at)}",
+            text=(
+                f"the newest that was delivered was sent {_ago(now.last_delivery, now)}"
+                if now.last_delivery
+                else "none was ever delivered, as far as is known"
+            ),
             remedy=_stuck_remedy(now, stage),
             since=waiting.oldest,
             count=waiting.count,
         )
 
 
-def _ago(time: int | None, now: int) -> str:
-    return "never, as far as it is known" if time is None else f"{format_duration(max(now - time, 0))} ago"
+def _ago(time: int, now: LaneNow) -> str:
+    return f"{format_duration(max(now.destination_at - time, 0))} ago"
 
 
 def _silent(now: LaneNow, _: JudgeSettings) -> Iterator[Finding]:
@@ -281,7 +285,7 @@ def _failed(now: LaneNow, _: JudgeSettings) -> Iterator[Finding]:
     if not count:
         return
     waiting = now.waiting.get(Stage.FAILED)
-    example = now.eligible.example
+    example = now.failed_first
     yield _finding(
         now,
         "message_failed",
@@ -364,7 +368,7 @@ def _gaps(now: LaneNow, _: JudgeSettings) -> Iterator[Finding]:
         Severity.CRITICAL,
         f"{_messages(check.missing)} lack between numbers {check.first} and {check.upto}",
         text=f"missing: {named}{more}; the blocks were read, so a node has left out logs",
-        remedy=f"add another endpoint for {now.lane.names.source}, then: seamark messages backfill",
+        remedy=f"add another endpoint for {now.lane.names.source}: what is missing is read again by itself",
         count=check.missing,
     )
 

@@ -83,7 +83,7 @@ def test_on_its_way() -> None:
     told = text(view(Stage.FINALIZED, seconds=Seconds(finality=600)), profile(), after=12 * MINUTE)
     assert "number 7 on alpha → beta (ccip 1.6.0), sent 12m ago" in told
     assert "final at alpha, not committed at beta yet" in told
-    assert "final after 10m" in told
+    assert "final within 10m" in told
     assert "normal here, from 321 messages: half of them committed within 4m, 95 of 100 within 10m" in told
     assert "on time: it should be committed within 30m of its send (learned from this lane), 18m from now" in told
     assert "next:" not in told
@@ -111,7 +111,9 @@ def test_delivered() -> None:
     spans = Seconds(finality=600, commit=700, execution=50, total=750)
     told = text(view(Stage.EXECUTED, callback=True, attempts=1, seconds=spans), profile())
     assert "delivered at beta" in told
-    assert "final after 10m, committed after 11m40s, executed 50s after the commit, delivered after 12m30s" in told
+    assert (
+        "final within 10m, committed within 11m40s, executed within 50s of the commit, delivered within 12m30s" in told
+    )
     assert "late" not in told
     assert "next:" not in told
 

@@ -118,7 +118,7 @@ class TestStuck:
         await scene.tell(A, block, final(block))
         assert await scene.look(EXECUTED) == {}
         found = await scene.look(EXECUTED + 1)
-        assert set(found) == {"message_stuck", "sent_not_executed"}
+        assert set(found) == {"message_stuck", "committed_not_executed"}
         assert "not executed" in found["message_stuck"][0].title
 
     async def test_when_anybody_may_execute(self, scene: Scene) -> None:
@@ -133,7 +133,7 @@ class TestStuck:
             item for item in (await scene.look(601 + HOUR))["message_stuck"] if item.labels["stage"] == "committed"
         ]
         assert scene.value("ccip_manual_exec_eligible") == 1
-        assert stuck.remedy == f"they may be executed by hand: seamark messages recover {message_id(OUT, 1)}"
+        assert stuck.remedy == f"1 message may be executed by hand: seamark messages recover {message_id(OUT, 1)}"
 
     async def test_what_was_not_read_yet_is_not_late(self, scene: Scene) -> None:
         block = scene.block(A, 0, sent(1))

@@ -21,9 +21,10 @@ from seamark.messages.judgement.store.lanes import (
 )
 from seamark.messages.judgement.store.looks import (
     COUNTED,
+    committed_before,
     count_late,
-    eligible,
     failed_by_reason,
+    first_of,
     last_commit,
     stage_edges,
 )
@@ -43,9 +44,10 @@ __all__ = [
     "blocked_senders",
     "check_sequences",
     "commit_hole",
+    "committed_before",
     "count_late",
-    "eligible",
     "failed_by_reason",
+    "first_of",
     "highest_commit",
     "highest_sent",
     "judged_lanes",

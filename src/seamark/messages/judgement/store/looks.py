@@ -5,7 +5,6 @@ up to a limit; beyond that a lower bound is given.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, select, text
@@ -16,9 +15,10 @@ from seamark.messages.store import tables
 
 __all__ = [
     "COUNTED",
+    "committed_before",
     "count_late",
-    "eligible",
     "failed_by_reason",
+    "first_of",
     "last_commit",
     "stage_edges",
 ]
@@ -102,33 +102,27 @@ def last_commit(connection: Connection, lane_id: int) -> int | None:
     return connection.execute(query).scalar()
 
 
-def eligible(connection: Connection, lane_id: int, held: Mapping[str, Waiting], before: int | None) -> Few:
-    """What may be executed by hand: failed ones, and those committed before a time (None: it is not known)."""
-    failed = held.get(Stage.FAILED)
-    example = _oldest_id(connection, lane_id, Stage.FAILED) if failed else ""
-    count, since, exact = (failed.count, failed.oldest, True) if failed else (0, 0, True)
-    committed = held.get(Stage.COMMITTED)
-    if committed and before is not None and committed.oldest < before:
-        query = (
-            select(_message.c.id, _message.c.time, _message.c.committed_time)
-            .where(
-                _message.c.lane_id == lane_id,
-                _message.c.stage == Stage.COMMITTED.value,
-                _message.c.time < before,
-            )
-            .order_by(_message.c.time)
-            .limit(EXAMINED)
+def committed_before(connection: Connection, lane_id: int, known: Waiting, before: int) -> Few:
+    """Messages that wait for their execution and were committed before a time."""
+    if known.oldest >= before:
+        return Few()
+    query = (
+        select(_message.c.id, _message.c.time, _message.c.committed_time)
+        .where(
+            _message.c.lane_id == lane_id,
+            _message.c.stage == Stage.COMMITTED.value,
+            _message.c.time < before,
         )
-        rows = connection.execute(query).all()
-        ripe = [row for row in rows if row.committed_time is not None and row.committed_time < before]
-        if ripe:
-            since = min(since, ripe[0].time) if failed else ripe[0].time
-            example = example or ripe[0].id
-            count, exact = count + len(ripe), len(rows) < EXAMINED
-    return Few(count, since, example, exact)
+        .order_by(_message.c.time)
+        .limit(EXAMINED)
+    )
+    rows = connection.execute(query).all()
+    ripe = [row for row in rows if row.committed_time is not None and row.committed_time < before]
+    return Few(len(ripe), ripe[0].time, ripe[0].id, len(rows) < EXAMINED) if ripe else Few()
 
 
-def _oldest_id(connection: Connection, lane_id: int, stage: Stage) -> str:
+def first_of(connection: Connection, lane_id: int, stage: Stage) -> str:
+    """The id of the oldest message in a stage; "" without any."""
     query = (
         select(_message.c.id)
         .where(_message.c.lane_id == lane_id, _message.c.stage == stage.value)
