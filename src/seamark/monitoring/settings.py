@@ -88,6 +88,9 @@ class EscalationSettings(SettingsModel):
 
     to: tuple[str, ...] = Field(min_length=1)
 
+    severity: Severity = Severity.INFO
+    """Told as if it were at least so severe."""
+
 
 class RouteSettings(SettingsModel):
     """Which alerts go to whom. All routes that match apply."""
@@ -212,7 +215,7 @@ def _route(item: RouteSettings) -> Route:
         groups=item.groups,
         repeat_ms=None if item.repeat is None else _ms(item.repeat),
         resolved=item.resolved,
-        escalations=tuple(Escalation(_ms(step.after), step.to) for step in item.escalate),
+        escalations=tuple(Escalation(_ms(step.after), step.to, step.severity) for step in item.escalate),
     )
 
 

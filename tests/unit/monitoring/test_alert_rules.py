@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,7 +60,7 @@ def test_a_finding_that_says_the_same_changes_nothing() -> None:
     {"severity": Severity.CRITICAL}, {"count": 2}, {"title": "u"}, {"text": "u"}, {"remedy": "u"}, {"group": "u"},
     {"since": 5}, {"labels": {"chain": "besu"}},
 ])  # fmt: skip
-def test_any_difference_is_an_update(change: dict[str, object]) -> None:
+def test_any_difference_is_an_update(change: dict[str, Any]) -> None:
     stored = alert(title="t")
     assert (
         decide(finding(**{"title": "t", "text": "", "remedy": "", **change}), NOW, stored, NOW, POLICY) is Step.UPDATE

@@ -178,6 +178,14 @@ def test_nobody_reacts_and_the_next_are_told() -> None:
     assert only(plan(stand(alert()), [ESCALATING], known, NOW + HOUR, TIMING)).receiver == "boss"
 
 
+def test_a_step_may_raise_the_severity() -> None:
+    route = Route(to=("chat",), escalations=(Escalation(MINUTE, ("phone",), Severity.CRITICAL),))
+    send = only(plan(stand(alert()), [route], [sent({1: Severity.WARNING})], NOW + MINUTE, TIMING))
+    assert (send.receiver, send.severity) == ("phone", Severity.CRITICAL)
+    first = only(plan(stand(alert()), [route], [], LATER, TIMING))
+    assert (first.receiver, first.severity) == ("chat", Severity.INFO), "nothing is raised for those told at once"
+
+
 def test_who_acknowledges_in_time_spares_the_others() -> None:
     known = [sent({1: Severity.WARNING})]
     acknowledged = stand(alert(), how=Standing.ACKNOWLEDGED)

@@ -316,6 +316,14 @@ def test_ends_repeats_and_escalations_lead_with_what_they_are() -> None:
     assert "ack" not in text
 
 
+def test_what_was_escalated_is_told_as_severe_as_its_step_says() -> None:
+    made = compose(Event.ESCALATED, "g", [alert(title="stuck")], {}, "k", LINKS, NOW, least=Severity.CRITICAL)
+    assert (made.severity, made.title) == (Severity.CRITICAL, "CRITICAL (not acknowledged): stuck")
+    assert made.alerts[0].severity is Severity.WARNING
+    mild = compose(Event.FIRING, "g", [alert(severity=Severity.CRITICAL)], {}, "k", LINKS, NOW, least=Severity.WARNING)
+    assert mild.severity is Severity.CRITICAL
+
+
 def test_many_alerts_are_counted_and_the_first_told() -> None:
     alerts = [alert(n, severity=Severity.CRITICAL if n == 1 else Severity.WARNING) for n in range(1, 41)]
     made = compose(Event.FIRING, "besu", alerts, {}, "k", LINKS, NOW)

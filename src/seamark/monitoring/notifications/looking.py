@@ -8,7 +8,7 @@ or all of it, and the next one goes on from there.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,8 +21,8 @@ from seamark.monitoring.alerts.model import Action, Alert, Entry, Source, Standi
 from seamark.monitoring.alerts.rules import Policy
 from seamark.monitoring.alerts.store.tables import record
 from seamark.monitoring.notifications import rules, store
-from seamark.monitoring.notifications.model import Event
-from seamark.monitoring.notifications.rules import Route, Timing
+from seamark.monitoring.notifications.model import Event, Notice
+from seamark.monitoring.notifications.rules import Route, Send, Timing
 from seamark.monitoring.notifications.text import Links, compose
 from seamark.storage.totals import Total, read_totals
 
@@ -106,10 +106,7 @@ def _plan(connection: Connection, desk: Desk, now_ms: int) -> int:
         for send in sends
     ]
     owed = [(send, about) for send, about in zip(sends, subjects, strict=True) if not send.silent]
-    notices = [
-        (send.receiver, compose(send.event, send.group, about, folded, send.incident, desk.links, now_ms))
-        for send, about in owed
-    ]
+    notices = [(send.receiver, _notice(send, about, folded, desk.links, now_ms)) for send, about in owed]
     numbers = store.enqueue(connection, notices, now_ms)
     entries = [
         Entry(now_ms, Action.NOTIFIED, alert.id, "seamark", f"{send.event}: notice {number} to {send.receiver}")
@@ -118,6 +115,13 @@ def _plan(connection: Connection, desk: Desk, now_ms: int) -> int:
     ]
     record(connection, entries)
     return len(owed)
+
+
+def _notice(
+    send: Send, about: Sequence[Alert], folded: Mapping[int, Sequence[Alert]], links: Links, now_ms: int
+) -> Notice:
+    least = send.severity
+    return compose(send.event, send.group, about, folded, send.incident, links, now_ms, least=least)
 
 
 def _below(present: Iterable[Alert]) -> dict[int, list[Alert]]:

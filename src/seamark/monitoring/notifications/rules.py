@@ -34,10 +34,11 @@ LONGEST_PAUSE_MS: Final = 10 * 60_000  # a receiver that comes back is told with
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """Not acknowledged for `after_ms`: tell these too."""
+    """Not acknowledged for `after_ms`: tell these too, as if it were at least of `severity`."""
 
     after_ms: int
     to: tuple[str, ...]
+    severity: Severity = Severity.INFO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,9 @@ class Send:
     alerts: tuple[Alert, ...]
     told: Sent | None
     incident: str
+    severity: Severity = Severity.INFO
+    """At least so severe, because it was escalated."""
+
     silent: bool = False
     """Only remember; write no notice (resolve notices are off for this route)."""
 
@@ -103,13 +107,16 @@ class _Desk:
     repeat_ms: int | None = None
     resolved: bool = False
     escalated: bool = True
+    severity: Severity = Severity.INFO
 
-    def join(self, alert: Alert, route: Route, *, speaks: bool, escalated: bool) -> None:
+    def join(self, alert: Alert, route: Route, *, speaks: bool, step: Escalation | None = None) -> None:
         (self.speaking if speaks else self.held)[alert.id] = alert
         spans = [span for span in (self.repeat_ms, route.repeat_ms) if span is not None]
         self.repeat_ms = min(spans, default=None)
         self.resolved |= route.resolved
-        self.escalated &= escalated
+        self.escalated &= step is not None
+        if step is not None and speaks:
+            self.severity = max(self.severity, step.severity, key=RANK.__getitem__)
 
 
 def plan(
@@ -158,13 +165,13 @@ def _desks(
                 continue
             speaks = how is Standing.FIRING
             for receiver in _told(route.to, alert):
-                desks[receiver, alert.group].join(alert, route, speaks=speaks, escalated=False)
+                desks[receiver, alert.group].join(alert, route, speaks=speaks)
             for step in route.escalations:
                 due = speaks and now_ms - alert.opened_ms >= step.after_ms
                 for receiver in _told(step.to, alert):
                     told = known.get((receiver, alert.group))
                     if due or (told is not None and alert.id in told.alerts):
-                        desks[receiver, alert.group].join(alert, route, speaks=speaks, escalated=True)
+                        desks[receiver, alert.group].join(alert, route, speaks=speaks, step=step)
     for (_, group), item in ((place, told) for place, told in known.items()):
         _keep_what_was_told(desks, item, [alert for alert, _ in alerts if alert.group == group])
     return desks
@@ -191,7 +198,7 @@ def _first(receiver: str, group: str, desk: _Desk, now_ms: int, timing: Timing) 
     incident = f"seamark-{first.id}-{first.opened_ms}"  # the time keeps two installations apart
     told = Sent(receiver, group, incident, _severities(desk.speaking), now_ms, now_ms)
     event = Event.ESCALATED if desk.escalated else Event.FIRING
-    return Send(receiver, group, event, _worst_first(desk.speaking), told, incident)
+    return Send(receiver, group, event, _worst_first(desk.speaking), told, incident, desk.severity)
 
 
 def _next(desk: _Desk, before: Sent, now_ms: int, timing: Timing) -> Send | None:
@@ -214,11 +221,12 @@ def _next(desk: _Desk, before: Sent, now_ms: int, timing: Timing) -> Send | None
         before.opened_ms,
         now_ms,
     )
-    return Send(before.receiver, before.group, event, _worst_first(desk.speaking), told, before.incident)
+    about = _worst_first(desk.speaking)
+    return Send(before.receiver, before.group, event, about, told, before.incident, desk.severity)
 
 
 def _end(item: Sent, *, silent: bool) -> Send:
-    return Send(item.receiver, item.group, Event.RESOLVED, (), None, item.incident, silent)
+    return Send(item.receiver, item.group, Event.RESOLVED, (), None, item.incident, silent=silent)
 
 
 def _is_news(alert: Alert, before: Sent) -> bool:

@@ -50,6 +50,8 @@ def compose(  # noqa: PLR0917 - what a notice is made of
     dedup_key: str,
     links: Links,
     now_ms: int,
+    *,
+    least: Severity = Severity.INFO,
 ) -> Notice:
     """The notice of one group.
 
@@ -61,8 +63,9 @@ def compose(  # noqa: PLR0917 - what a notice is made of
         dedup_key: The same for all notices of an incident.
         links: Where to read on.
         now_ms: The present.
+        least: It was escalated to this.
     """
-    severity = max((alert.severity for alert in alerts), key=RANK.__getitem__, default=Severity.WARNING)
+    severity = max((least, *(alert.severity for alert in alerts)), key=RANK.__getitem__)
     shown = [_paragraph(alert, folded.get(alert.id, ()), links, now_ms) for alert in alerts[:SHOWN_ALERTS]]
     if len(alerts) > SHOWN_ALERTS:
         shown.append(f"… and {len(alerts) - SHOWN_ALERTS} more: seamark alerts list --group '{group}'")

@@ -12,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from typing import Any, Final
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
 
 from seamark.core.errors import SettingsError
 from seamark.core.findings import Severity
@@ -21,6 +23,8 @@ from seamark.monitoring.notifications.model import Event, Notice, Outcome
 __all__ = ["AppriseSender"]
 
 TIMEOUT_S: Final = 30.0  # of one notice to one service, all its requests together
+A = TypeVar("A")
+R = TypeVar("R")
 _STATUS: Final = re.compile(r"\berror\s*=\s*(\d{3})\b")
 _UNREACHABLE: Final = re.compile(r"connection error|socket exception|timed? ?out|refused", re.IGNORECASE)
 
@@ -30,6 +34,8 @@ class AppriseSender:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        # Not the loop's own threads: a service that hangs would hold up whoever else needs one, such as name lookups.
+        self._thread = ThreadPoolExecutor(1, "apprise")
 
     async def check(self, setting: str) -> None:
         """Whether the URL names a service.
@@ -37,12 +43,15 @@ class AppriseSender:
         Raises:
             SettingsError: It does not; names the setting and never shows the URL.
         """
-        if await asyncio.to_thread(self._plugin, None) is None:
+        if await self._aside(self._plugin, None) is None:
             remedy = "write it as https://appriseit.com/services says, for example slack://TokenA/TokenB/TokenC"
             raise SettingsError(setting, "is no URL that apprise understands", remedy=remedy)
 
     async def send(self, notice: Notice) -> Outcome:
-        return await asyncio.to_thread(self._send, notice)
+        return await self._aside(self._send, notice)
+
+    async def _aside(self, work: Callable[[A], R], argument: A) -> R:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, argument)
 
     def _send(self, notice: Notice) -> Outcome:
         import apprise  # noqa: PLC0415 - loads for a quarter of a second, only where it is used
