@@ -119,8 +119,7 @@ class RecoveryDesk:
             RejectedError: The message cannot be dealt with from here; says why.
             TemporaryError: No node answers.
         """
-        recoverer = self._recoverer(case)
-        standing = await recoverer.standing(case)
+        standing = await self._standing(case)
         verdict = judge(case, standing)
         if verdict.answer is Answer.NONCE_BLOCKED and standing.next_nonce is not None:
             nonce = standing.next_nonce
@@ -137,7 +136,7 @@ class RecoveryDesk:
         problems: dict[int, RejectedError] = {}
         for at, case in enumerate(cases):
             try:
-                standings.append(await self._recoverer(case).standing(case))
+                standings.append(await self._standing(case))
             except RejectedError as error:
                 problems[at] = error
                 standings.append(_unknown())
@@ -215,6 +214,14 @@ class RecoveryDesk:
             self._recoverers[key] = protocol.recoverer(case, self._chains)
         return self._recoverers[key]
 
+    async def _standing(self, case: Case) -> Standing:
+        """Some generations need the message itself for that; they remember it."""
+        try:
+            return await self._recoverer(case).standing(case)
+        except LogsGone:
+            told = await self._database.read(lambda c: load_told(c, case))
+            return await self._recoverer(case).standing(replace(case, told=told))
+
     async def _tried(self, examination: Examination, gas: Gas) -> Examination:
         try:
             return await self._with_trial(examination, gas)
@@ -264,7 +271,7 @@ def _held_up(examined: Sequence[Examination]) -> list[Examination]:
         queue = case.lane, case.sender
         if standing.nonce and standing.state is ExecutionState.UNTOUCHED:
             head = heads.get(queue)
-            if head is not None and item.verdict.allowed:
+            if head is not None and head.nonce < standing.nonce and item.verdict.allowed:
                 item = Examination(case, standing, held_up(case, standing, head))  # noqa: PLW2901 - the same item, judged again
             elif not item.worthwhile:
                 heads.setdefault(queue, Head(case.id, case.sequence, standing.nonce, case.stage))

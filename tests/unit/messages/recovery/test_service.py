@@ -148,6 +148,12 @@ async def test_a_queue_stands_behind_one_whose_trial_fails(database: Database) -
     assert [item.verdict.allowed for item in anyway] == [True, True, True]
 
 
+async def test_a_later_one_holds_up_no_earlier_one(database: Database) -> None:
+    protocol = Protocol(standings={number: ordered(number) for number in (1, 2)})
+    found = await desk(database, protocol).examine_all([case(2, nonce=2), case(1, nonce=1)], AS_IT_IS)
+    assert [item.worthwhile for item in found] == [False, True]
+
+
 async def test_a_failed_one_holds_up_nobody(database: Database) -> None:
     fails = trial(succeeds=False, reason="receiver_reverted", text="no")
     protocol = Protocol(
