@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -252,12 +253,20 @@ async def test_the_message_itself_comes_from_an_attempt_where_the_source_is_not_
     assert await bench.recover(message, desk=desk) is ExecutionState.SUCCESS
 
 
-async def test_without_source_and_attempt_the_message_is_not_known(bench: Bench) -> None:
+async def test_the_message_comes_from_the_ledger_where_neither_source_nor_attempt_has_it(bench: Bench) -> None:
+    message = await bench.sent(tokens=[(bench.bed.home.token, 5)])
+    remote = ChainId(bench.bed.remote.chain_id)
+    desk = bench.new_desk(await bench.given(message), chains={remote: bench.monitor.readers[remote]})
+    assert await bench.recover(message, desk=desk) is ExecutionState.SUCCESS
+
+
+async def test_a_message_that_nobody_has_is_not_known(bench: Bench) -> None:
     message = await bench.sent()
     remote = ChainId(bench.bed.remote.chain_id)
     desk = bench.new_desk(chains={remote: bench.monitor.readers[remote]})
+    case = replace(await desk.case(message.message_id), sequence=99, sent=None)
     with pytest.raises(RejectedError, match="the bytes of message"):
-        await bench.examine(message, desk=desk)
+        await desk.examine(case, AS_IT_IS)
 
 
 async def test_a_proof_for_another_message_is_refused(bench: Bench) -> None:

@@ -1,6 +1,6 @@
 """CCIP 2.0: execution by hand. Anybody may execute a message at any time who has what its verifiers said.
 
-    the send (source), or an earlier attempt (destination) -> the message, must hash to its id
+    the send (source), an earlier attempt (destination) or the ledger -> the message, must hash to its id
     file, indexer, earlier attempts -> proofs -> the first one that the contracts accept -> `execute`
 
 Nothing is committed and no time must pass. A proof is tried with the OffRamp's own `executeSingleMessage`, which only
@@ -19,6 +19,7 @@ from seamark.core.errors import RejectedError
 from seamark.core.ids import Address, Hash32
 from seamark.evm.abi import DecodeError, Function
 from seamark.evm.contract import Contract as Reader
+from seamark.evm.hexdata import HexError, parse_data
 from seamark.evm.rpc.errors import CallReverted, RequestRefused
 from seamark.evm.types import Log, LogFilter
 from seamark.messages.protocols.ccip.failures import VERIFICATION_FAILED
@@ -31,6 +32,7 @@ from seamark.messages.protocols.ccip.v2_0.proofs import EXECUTE, Attempt, Proof,
 from seamark.messages.recovery.model import Case, ExecutionState, Gas, ManualCall, Standing, Trial
 from seamark.messages.recovery.port import ExecutionChain
 from seamark.messages.recovery.rules import MESSAGE_OVERHEAD_GAS
+from seamark.messages.recovery.sends import LogsGone
 
 __all__ = ["Recovery", "TellsCalldata"]
 
@@ -189,7 +191,10 @@ class Recovery:
             return sent
         for attempt in await self._earlier(case):
             return attempt.encoded
-        raise RejectedError(
+        kept = _kept(case)
+        if kept is not None:
+            return kept
+        raise LogsGone(
             f"the bytes of message {case.id} are not known: its send on {case.source_name} cannot be read, and no"
             f" attempt to execute it was found on {case.destination_name}",
             remedy=f"add an endpoint that keeps old logs to the rpc list of {case.source_name}",
@@ -290,6 +295,17 @@ class Recovery:
                     return log
             end = first - 1
         return None
+
+
+def _kept(case: Case) -> bytes | None:
+    """From what the ledger has kept of the send; None where that is not this message's bytes."""
+    told = case.told.get(case.sequence)
+    details = told.sent.details if told else {}
+    try:
+        encoded = parse_data(details.get("envelope")) + parse_data(details.get("data"))
+    except HexError:
+        return None
+    return encoded if message_id(encoded) == case.id else None
 
 
 def _failed(log: Log) -> bool:
