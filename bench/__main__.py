@@ -6,13 +6,15 @@ import asyncio
 import sys
 from pathlib import Path
 
-from bench import latency, ledger, logs
+from bench import catch_up, latency, ledger, logs, rpc_volume
 from bench.report import page, table
 from seamark.runtime.logs import configure_logs
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 BENCHES = {
     "logs": ("Reading the chain", logs),
+    "catch_up": ("Catching up", catch_up),
+    "rpc_volume": ("What a monitor of interop reads", rpc_volume),
     "latency": ("Publishing a price", latency),
     "ledger": ("Finding a message among many", ledger),
 }

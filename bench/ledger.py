@@ -45,7 +45,7 @@ async def run() -> list[Row]:
         database = await open_database(url)
         try:
             started = time.perf_counter()
-            await database.write(fill)
+            await database.write(fill_once)
             engine = "PostgreSQL" if url.startswith("postgres") else "SQLite"
             print(f"bench: {MESSAGES:,} messages in {engine} after {time.perf_counter() - started:.0f} s", flush=True)
             return [row async for row in _measure(database, engine)]
@@ -54,6 +54,12 @@ async def run() -> list[Row]:
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------
+
+
+def fill_once(connection: Connection) -> None:
+    """A database that was named and filled before is used as it is."""
+    if connection.execute(tables.message.select().limit(1)).first() is None:
+        fill(connection)
 
 
 def fill(connection: Connection) -> None:
@@ -248,18 +254,23 @@ async def _measure(database: Database, engine: str) -> AsyncIterator[Row]:
 
 
 async def _timed(database: Database, what: str, questions: list[MessageFilter], target_ms: float) -> Row:
-    times = []
+    times, cpu = [], []
     for wanted in questions:
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         await database.read(lambda connection, wanted=wanted: list_messages(connection, wanted, limit=50))  # type: ignore[misc]
         times.append((time.perf_counter() - started) * 1000)
+        cpu.append((time.process_time() - worked) * 1000)
     if os.environ.get("SEAMARK_BENCH_SLOWEST"):
-        for spent, wanted in sorted(zip(times, questions, strict=True), key=lambda item: -item[0])[:5]:
+        for spent, wanted in sorted(zip(cpu, questions, strict=True), key=lambda item: -item[0])[:5]:
             given = {name: value for name, value in msgspec.to_builtins(wanted).items() if value}
             print(f"bench: {spent:.1f} ms  {str(given)[:200]}", flush=True)
-    times.sort()
-    p50, p99 = times[len(times) // 2], times[int(len(times) * 0.99)]
-    return Row(what, f"p50 {p50:.1f} ms, p99 {p99:.1f} ms", "", "", f"p99 < {target_ms:.0f} ms", p99 < target_ms)
+    p50, p99, work = _percentile(times, 0.5), _percentile(times, 0.99), _percentile(cpu, 0.99)
+    ours = f"p50 {p50:.1f} ms, p99 {p99:.1f} ms (p99 of our CPU time {work:.1f} ms)"
+    return Row(what, ours, target=f"p99 < {target_ms:.0f} ms", met=p99 < target_ms)
+
+
+def _percentile(values: Sequence[float], share: float) -> float:
+    return sorted(values)[int(len(values) * share)]
 
 
 def _choices(rows: Sequence[Any]) -> dict[str, Callable[[Random], Any]]:

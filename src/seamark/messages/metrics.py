@@ -98,6 +98,10 @@ class MessageMetrics(Collector):
         self._lanes.update(changes.lanes)
         self._views[ChainId(view.chain_id)] = view
 
+    def stored_blocks(self) -> dict[ChainId, int]:
+        """The newest stored block of each chain."""
+        return {chain_id: view.scanned for chain_id, view in self._views.items()}
+
     # ---- exposition -------------------------------------------------------------------------------------------------
 
     def describe(self) -> Iterable[Metric]:

@@ -320,8 +320,9 @@ def count(state: MessageState, already: int) -> tuple[int, list[Increment]]:
             added.append(Increment("fees_total", told.fee_token, int(told.fee_amount)))
         if told is not None and told.fee_juels is not None:
             added.append(Increment("fees_juels_total", "", int(told.fee_juels)))
-    counted, deliveries = _count_deliveries(state, counted)
-    added += deliveries
+    if facts & _DELIVERY:
+        counted, deliveries = _count_deliveries(state, counted)
+        added += deliveries
     if state.committed is None and state.executed is None and state.finalized_time is None:
         return counted, added  # no span has two ends
     for (bit, stage), span in zip(_SPANS, latencies(state), strict=True):
@@ -347,6 +348,8 @@ def _count_deliveries(state: MessageState, counted: int) -> tuple[int, list[Incr
         added.append(Increment("errors_total", state.first_reason or "unknown", 1))
     return counted, added
 
+
+_DELIVERY = Fact.EXECUTED | Fact.FAILED
 
 _SPANS = (
     (Counted.FINALITY_TIME, FINALITY),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -100,7 +101,7 @@ _MOVING = (
     "manual",
     "conflicting",
 )
-_MOVING_AT = tuple(MESSAGE_COLUMNS.index(name) for name in ("no", *_MOVING))
+_MOVING_PART = itemgetter(*(MESSAGE_COLUMNS.index(name) for name in ("no", *_MOVING)))
 
 Values = tuple[Any, ...]
 
@@ -306,8 +307,7 @@ class Ledger:
             for place, fact in item.fresh.items():
                 facts.append(sighting_values(fact, place, item.no, self._lanes.of(fact.lane).id))
         insert_tuples(self._connection, _message, MESSAGE_COLUMNS, new)
-        moving = [tuple(row[index] for index in _MOVING_AT) for row in moved]
-        update_tuples(self._connection, _message, "no", _MOVING, moving)
+        update_tuples(self._connection, _message, "no", _MOVING, [*map(_MOVING_PART, moved)])
         update_tuples(self._connection, _message, "no", MESSAGE_COLUMNS[1:], changed)
         insert_tuples(self._connection, _sighting, SIGHTING_COLUMNS, facts, update=("live", "body"))
 

@@ -3,12 +3,13 @@
 Lists are newest first by (time, no) and paged by position, never by offset, so a page costs the same at any depth and a
 message that moves on while someone pages is neither skipped nor shown twice because of its stage.
 
-A filter by lane, stage, sender or receiver is a set of *ranges* of one index, one for each lane and stage that have
-messages at all (the tallies know); each range is in the order of the list. One statement looks at the newest message of
-each, the ranges are then read from the one with the newest on, and reading ends when the next one begins below what is
-found already. What names few messages (an id, a transaction, a sender of some hundred) is looked up first. All other
-filters are checked on the way, in words that no index fits (`lane_id + 0`): an engine without statistics would choose
-the wrong one. So the work follows the page, not the size of the ledger.
+A filter by lane and stage is a set of *ranges* of one index, one for each lane and stage that have messages at all (the
+tallies know), and one by sender or receiver a range for each lane; each range is in the order of the list. One
+statement looks at the newest message of each, the ranges are then read from the one with the newest on, and reading
+ends when the next one begins below what is found already. What names few messages (an id, a transaction, a rare flag,
+a sender of some hundred) is looked up first. All other filters are checked on the way, in words that no index fits
+(`lane_id + 0`): an engine without statistics would choose the wrong one. So the work follows the page, not the size of
+the ledger.
 """
 
 from __future__ import annotations
@@ -21,7 +22,20 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, false, func, or_, select, true, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    false,
+    func,
+    null,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.sql.util import ClauseAdapter
 
 from seamark.core.errors import RejectedError
@@ -36,9 +50,10 @@ __all__ = ["MAX_LIMIT", "Flag", "LateRange", "MessageFilter", "MessagePage", "li
 MAX_LIMIT = 500
 ID_LENGTH = 66  # "0x" and 64 digits: a shorter text is a prefix
 SHORT_PREFIX = 6  # "0x" and four digits: a shorter one fits so many ids that a page is found on the way
+RARE = 5000  # messages in the stages that are asked for: looked through for those of an account
 FEW = 400  # messages of an account: looked at one by one
 MANY_RANGES = 16  # from so many on it is tried first whether the newest messages of all fill the page
-NEWEST_TRIED = 1500
+NEWEST_TRIED = 600
 
 _message, _lane, _sighting = tables.message, tables.lane, tables.sighting
 _commit, _tally = tables.commit, tables.tally
@@ -99,10 +114,10 @@ _Conditions = list[ColumnElement[bool]]
 
 
 class _Range(NamedTuple):
-    """Messages of one lane in one stage; `before` bounds their time."""
+    """Messages of one lane in one stage (None: in any); `before` bounds their time."""
 
     lane_id: int
-    stage: str
+    stage: str | None
     before: int = MAX_SEQUENCE
 
 
@@ -150,19 +165,26 @@ def _places(connection: Connection, wanted: MessageFilter, span: _Conditions, li
     few = _few(connection, wanted)
     if few is not None:
         return _among(connection, few, [*_equal(wanted, looked_up=False), *rest], limit)
-    if wanted.sender is None and wanted.receiver is None:
-        if wanted.late is None and lanes is None and not stages and wanted.reason is None:
-            return _newest(connection, rest, limit)
-        if set(wanted.flags) & {Flag.MANUAL, Flag.CONFLICTING}:  # so few that all of them can be looked at
-            return _newest(connection, rest, limit)
-    ranges = _ranges(connection, wanted, lanes, stages)
+    if set(wanted.flags) & {Flag.MANUAL, Flag.CONFLICTING}:  # so few that all of them can be looked at
+        return _newest(connection, [*_equal(wanted, looked_up=False), *rest], limit)
+    if not (_equal(wanted) or wanted.late is not None or lanes is not None or stages or wanted.reason is not None):
+        return _newest(connection, rest, limit)
+    ranges, size = _ranges(connection, wanted, lanes, stages)
+    account = _equal(wanted)
+    if account and wanted.late is None and (size > RARE or not stages):
+        in_stage = [func.coalesce(_message.c.stage, "") == stage for stage in stages]
+        checks = [*checks, or_(*in_stage)] if in_stage else checks
+        ranges = [_Range(lane_id, None) for lane_id in {item.lane_id for item in ranges}]
+    else:
+        checks = [*checks, *_equal(wanted, looked_up=False)]
+        account = []
     if len(ranges) > MANY_RANGES and wanted.late is None:
-        found = _among_newest(connection, checks, [*_equal(wanted), *_within(wanted, lanes, stages)], limit)
+        found = _among_newest(
+            connection, [*span, *_checks(wanted)], [*_equal(wanted), *_within(wanted, lanes, stages)], limit
+        )
         if len(found) == limit:
             return found
-    return _merged(
-        connection, _by_head(connection, ranges, [*_equal(wanted), *span]), [*_equal(wanted), *checks], limit
-    )
+    return _merged(connection, _by_head(connection, ranges, [*account, *span]), [*account, *checks], limit)
 
 
 def _few(connection: Connection, wanted: MessageFilter) -> list[int] | None:
@@ -179,9 +201,11 @@ def _few(connection: Connection, wanted: MessageFilter) -> list[int] | None:
 
 def _ranges(
     connection: Connection, wanted: MessageFilter, lanes: Sequence[int] | None, stages: Sequence[str]
-) -> list[_Range]:
-    """Every lane and stage that is asked for and has messages."""
-    query = select(_tally.c.lane_id, _tally.c.name).where(_tally.c.kind == "stage", _tally.c.messages > 0)
+) -> tuple[list[_Range], int]:
+    """Every lane and stage that is asked for and has messages, and how many these are."""
+    query = select(_tally.c.lane_id, _tally.c.name, _tally.c.messages).where(
+        _tally.c.kind == "stage", _tally.c.messages > 0
+    )
     if lanes is not None:
         query = query.where(_tally.c.lane_id.in_(lanes))
     if wanted.reason is not None:
@@ -190,14 +214,15 @@ def _ranges(
         query = query.where(_tally.c.lane_id.in_(failed.where(_tally.c.messages > 0)))
     if stages or wanted.reason is not None:
         query = query.where(_tally.c.name.in_(stages))
-    ranges = [_Range(*row) for row in connection.execute(query)]
+    rows = connection.execute(query).all()
+    ranges, size = [_Range(row.lane_id, row.name) for row in rows], sum(row.messages for row in rows)
     if wanted.late is None:
-        return ranges
-    before: dict[tuple[int, str], int] = {}
+        return ranges, size
+    before: dict[tuple[int, str | None], int] = {}
     for part in wanted.late:
         key = part.lane_id, part.stage.value
         before[key] = max(part.before, before.get(key, part.before))
-    return [item._replace(before=before[item[:2]]) for item in ranges if item[:2] in before]
+    return [item._replace(before=before[item[:2]]) for item in ranges if item[:2] in before], 0
 
 
 def _chosen_lanes(connection: Connection, wanted: MessageFilter) -> list[int] | None:
@@ -345,7 +370,9 @@ def _merged(
     connection: Connection, ranges: Sequence[tuple[int, _Range]], conditions: _Conditions, limit: int
 ) -> list[_Place]:
     """The newest of all ranges, which come with the time of their heads."""
-    one = (_message.c.lane_id == bindparam("lane"), _message.c.stage == bindparam("range_stage"))
+    one = [_message.c.lane_id == bindparam("lane")]
+    if ranges and ranges[0][1].stage is not None:
+        one.append(_message.c.stage == bindparam("range_stage"))
     query = select(*_PLACE).where(*one, _message.c.time < bindparam("before"), *conditions)
     compiled = query.order_by(*_ORDER).limit(limit).compile(dialect=connection.dialect)
     text = str(compiled)
@@ -367,24 +394,22 @@ def _by_head(connection: Connection, ranges: Sequence[_Range], conditions: _Cond
     if len(ranges) <= 1:
         return [(MAX_SEQUENCE, item) for item in ranges]
     by_key = {item[:2]: item for item in ranges}
+    by_stage = ranges[0].stage is not None
+    own = [_message.c.lane_id == (_tally.c.lane_id if by_stage else _lane.c.id)]
+    own += [_message.c.stage == _tally.c.name] if by_stage else []
     before = max(item.before for item in ranges)
-    own = (_message.c.lane_id == _tally.c.lane_id, _message.c.stage == _tally.c.name)
-    head = (
-        select(_message.c.time)
-        .where(*own, _message.c.time < before, *conditions)
-        .order_by(*_ORDER)
-        .limit(1)
-        .scalar_subquery()
-    )
-    query = select(_tally.c.lane_id, _tally.c.name, head).where(
-        _tally.c.kind == "stage",
-        _tally.c.lane_id.in_({item.lane_id for item in ranges}),
-        _tally.c.name.in_({item.stage for item in ranges}),
-    )
+    newest = select(_message.c.time).where(*own, _message.c.time < before, *conditions).order_by(*_ORDER).limit(1)
+    lanes = {item.lane_id for item in ranges}
+    if by_stage:
+        query = select(_tally.c.lane_id, _tally.c.name, newest.scalar_subquery()).where(
+            _tally.c.kind == "stage", _tally.c.lane_id.in_(lanes), _tally.c.name.in_({item.stage for item in ranges})
+        )
+    else:
+        query = select(_lane.c.id, null(), newest.scalar_subquery()).where(_lane.c.id.in_(lanes))
     found = [
-        (newest, by_key[lane_id, stage])
-        for lane_id, stage, newest in connection.execute(query)
-        if newest is not None and (lane_id, stage) in by_key
+        (time, by_key[lane_id, stage])
+        for lane_id, stage, time in connection.execute(query)
+        if time is not None and (lane_id, stage) in by_key
     ]
     return sorted(found, key=lambda item: item[0], reverse=True)
 

@@ -5,9 +5,9 @@ are keyed by block and log, so that a chain's logs are appended in order and an 
 `live` is false for what an orphaned block told: kept, because a retracted message says so, and because a block may
 become canonical again.
 
-Each index costs every log that is stored, so there are few, and each serves several filters (see `ranges`): lanes,
-senders and receivers are looked up lane by lane and stage by stage, and what is found is merged by (time, no), with
-which these indexes end.
+Each index costs every log that is stored, so there are few, and each serves several filters (see `lists`): messages are
+looked up lane by lane and stage by stage, those of a sender or receiver lane by lane, and what is found is merged by
+(time, no), with which these indexes end. Only one of them holds the stage, which changes with each step.
 
 No foreign keys: only the ledger writes here, parents first and in one unit of work, nothing is deleted, and checking
 them costs a fifth of the time to store a log.
@@ -114,8 +114,8 @@ message = Table(
     Index("uq_message_id", "id", unique=True),
     Index("ix_message_time", "time", "no"),
     Index("ix_message_lane", "lane_id", "stage", "time", "no"),
-    Index("ix_message_sender", "sender", "lane_id", "stage", "time", "no"),
-    Index("ix_message_receiver", "receiver", "lane_id", "stage", "time", "no"),
+    Index("ix_message_sender", "sender", "lane_id", "time", "no"),
+    Index("ix_message_receiver", "receiver", "lane_id", "time", "no"),
     Index("ix_message_lane_sequence", "lane_id", "sequence"),
     _partial("ix_message_nonce", "nonce IS NOT NULL", "lane_id", "sender", "nonce"),
     _partial("ix_message_pending", "pending_block IS NOT NULL", "source_chain", "pending_block"),
