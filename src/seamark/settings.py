@@ -35,6 +35,7 @@ from seamark.messages.protocols.hyperlane.settings import HyperlaneSettings
 from seamark.messages.protocols.op_interop.settings import InteropSettings
 from seamark.messages.recovery.settings import RecoverySettings
 from seamark.monitoring.settings import AlertSettings
+from seamark.oracle.administration.settings import OperationsSettings
 from seamark.oracle.settings import OracleSettings
 from seamark.runtime.settings import Duration, Host, Port, SettingsModel, load_settings
 
@@ -79,6 +80,7 @@ class Settings(SettingsModel):
     chains: dict[str, ChainSettings] = Field(default_factory=dict)
     oracle: OracleSettings = OracleSettings()
     ccip: CcipSettings = CcipSettings()
+    operations: OperationsSettings = OperationsSettings()
     hyperlane: HyperlaneSettings = HyperlaneSettings()
     interop: InteropSettings = InteropSettings()
     messages: MessagesSettings = MessagesSettings()

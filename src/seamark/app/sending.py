@@ -78,6 +78,7 @@ async def send_once(
     clock: Clock,
     timeout_s: float,
     still_wanted: Callable[[], Awaitable[bool]],
+    once: bool = False,
 ) -> Delivery:
     """Send, and wait for the block.
 
@@ -89,6 +90,7 @@ async def send_once(
         clock: Time.
         timeout_s: How long to wait for a block; the transaction stays in the journal and at the nodes.
         still_wanted: Asked once the journal is up to date, right before anything is sent.
+        once: The key stands for one transaction for ever: what came of it is told, and nothing is sent again.
 
     Raises:
         RejectedError: It would fail, or cannot be paid for; nothing was sent.
@@ -100,7 +102,7 @@ async def send_once(
         await sender.look()
         if not await still_wanted():
             return Delivery(intent.key, None, None, wanted=False)
-        key = await _attempt(sender, intent.key)
+        key = intent.key if once else await _attempt(sender, intent.key)
         running = asyncio.create_task(sender.run())
         try:
             attempt = Intent(key, intent.to, intent.data, intent.value, intent.gas_limit)

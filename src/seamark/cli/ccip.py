@@ -18,6 +18,7 @@ from rich.text import Text
 
 from seamark.app.chains import Chains
 from seamark.app.checks import ccip_checks
+from seamark.cli import ccip_operations
 from seamark.cli.files import ConfigOption, find_file, read_settings
 from seamark.cli.output import EXIT_FAILED, aside, console, print_json
 from seamark.core.errors import SeamarkError
@@ -39,6 +40,15 @@ AMOUNTS = {"amount", "link", "native", "allowance", "tokens", "capacity", "rate"
 STYLES = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 
 app = typer.Typer(help="CCIP on the configured chains.", no_args_is_help=True)
+for _command in (
+    ccip_operations.refill,
+    ccip_operations.pause,
+    ccip_operations.resume,
+    ccip_operations.configure,
+    ccip_operations.upgrade,
+    ccip_operations.history,
+):
+    app.command(_command.__name__)(_command)
 
 
 class FailOn(StrEnum):

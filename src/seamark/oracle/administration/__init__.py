@@ -1,0 +1,1 @@
+"""Changing our sender contracts (OracleWithCCIP) safely: what they are, what they should be, and the calls between."""
