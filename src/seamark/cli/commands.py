@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import seamark
-from seamark.cli import alerts, ccip, config, demo, devnet, messages, oracle, run
+from seamark.cli import alerts, ccip, config, demo, devnet, interop, messages, oracle, run
 from seamark.cli.output import console, print_error
 from seamark.core.errors import SeamarkError
 
@@ -44,6 +44,7 @@ app.command("run", help=run.HELP)(run.run)
 app.add_typer(devnet.app, name="devnet")
 app.add_typer(messages.app, name="messages")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(interop.app, name="interop")
 app.add_typer(oracle.app, name="oracle")
 app.add_typer(ccip.app, name="ccip")
 app.add_typer(config.app, name="config")
