@@ -17,7 +17,6 @@ from seamark.evm.rpc.errors import CallReverted
 from seamark.evm.types import BlockHeader, Log, LogFilter
 from seamark.messages.model import Contract, LaneKey, Sent
 from seamark.messages.protocols.ccip.recovery import (
-    LARGEST_HELPFUL_GAS,
     MOST_GAS_PER_TRANSACTION,
     CcipRecovery,
     RampMessage,
@@ -25,9 +24,9 @@ from seamark.messages.protocols.ccip.recovery import (
     Report,
     least_gas,
     override,
-    try_execution,
 )
 from seamark.messages.protocols.ccip.recovery_roots import STEP_BLOCKS, search_commit
+from seamark.messages.protocols.ccip.recovery_trial import LARGEST_HELPFUL_GAS, try_execution
 from seamark.messages.recovery import Case, CommittedRoot, ExecutionState, Gas, Place, Standing
 from seamark.messages.recovery.model import Told
 from seamark.messages.recovery.sends import LogsGone

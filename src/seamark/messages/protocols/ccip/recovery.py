@@ -22,14 +22,13 @@ import structlog
 
 from seamark.core.errors import RejectedError
 from seamark.core.ids import Address, ChainId, Hash32
-from seamark.evm.abi import Abi, DecodeError, Event, Function
+from seamark.evm.abi import Abi, DecodeError, Event
 from seamark.evm.contract import Contract as Reader
 from seamark.evm.merkle import Proof, merkle_root, prove
-from seamark.evm.rpc.errors import CallReverted
 from seamark.evm.types import Log, LogFilter
 from seamark.messages.model import Contract, LaneKey
-from seamark.messages.protocols.ccip.failures import explain_failure
 from seamark.messages.protocols.ccip.generation import OFF_RAMP
+from seamark.messages.protocols.ccip.recovery_trial import GAS_ESTIMATION_SENDER, try_execution
 from seamark.messages.recovery.model import Case, CommittedRoot, Gas, ManualCall, Standing, Told, Trial
 from seamark.messages.recovery.port import ExecutionChain, Recoverer
 from seamark.messages.recovery.rules import MESSAGE_OVERHEAD_GAS
@@ -52,21 +51,12 @@ __all__ = [
 
 log = structlog.get_logger("seamark.messages.ccip")
 
-GAS_ESTIMATION_SENDER = Address("0x00c11c11c11c11c11c11c11c11c11c11c11c11c1")
-"""`Internal.GAS_ESTIMATION_SENDER`, since 1.6; before, a lack of gas reverts for everybody."""
-
 MOST_GAS_PER_TRANSACTION = 10_000_000
 """Of a batch: a third of a block of 30 million, so that it is mined soon."""
 
-SMALLEST_HELPFUL_GAS, LARGEST_HELPFUL_GAS = 100_000, 12_800_000
-"""Where the search for a gas limit that helps begins and ends; a message may ask for 3 million at most."""
-
-_OUT_OF_GAS = ("receiver_out_of_gas", "not_enough_gas")
 _RISK = Abi.parse("function isCursed(bytes16 subject) view returns (bool)", "function isCursed() view returns (bool)")
 _EVERYTHING, _SUBJECT = "isCursed()", "isCursed(bytes16)"
 _ROUTER = Abi.parse("function isOffRamp(uint64 sourceChainSelector, address offRamp) view returns (bool)")
-_SUPPORTS_INTERFACE = Function.parse("function supportsInterface(bytes4 id) view returns (bool)")
-_RECEIVER_INTERFACE = bytes.fromhex("85572ffb")  # IAny2EVMMessageReceiver, the selector of ccipReceive
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,75 +411,3 @@ def _check_gas(message: RampMessage, gas: Gas) -> None:
             f"--token-gas {gas.tokens} is below the sender's {least}: the OffRamp refuses less",
             remedy=f"give {least} or more, or leave it out",
         )
-
-
-async def try_execution(
-    destination: ExecutionChain,
-    off_ramp: Address,
-    data: Callable[[int], bytes],
-    gas_limit: int,
-    *,
-    sent: int,
-    receiver: Address,
-    quiet: bool,
-) -> Trial:
-    """Run `executeSingleMessage` as the OffRamp itself, in a call that changes nothing.
-
-    Args:
-        destination: Its chain.
-        off_ramp: Who calls whom.
-        data: The calldata for a receiver's gas limit.
-        gas_limit: The one to try.
-        sent: What the sender chose.
-        receiver: Whose code is to be run.
-        quiet: The message has nothing to tell a receiver (tokens alone).
-    """
-    failed = await _revert(destination, off_ramp, data(gas_limit))
-    if failed is None:
-        callback = None if quiet else await _takes_messages(destination, receiver)
-        return Trial(succeeds=True, gas_limit=gas_limit, sent_gas_limit=sent, callback=callback)
-    failure = explain_failure(failed)
-    helpful = None
-    if failure.reason in _OUT_OF_GAS:
-        helpful = await _helpful_gas(destination, off_ramp, data, gas_limit)
-    return Trial(
-        succeeds=False,
-        gas_limit=gas_limit,
-        sent_gas_limit=sent,
-        reason=failure.reason,
-        text=failure.text,
-        helpful_gas_limit=helpful,
-    )
-
-
-async def _revert(destination: ExecutionChain, off_ramp: Address, data: bytes) -> bytes | None:
-    """The revert data; None where it succeeds."""
-    try:
-        await destination.simulate(sender=off_ramp, to=off_ramp, data=data)
-    except CallReverted as error:
-        return error.data
-    return None
-
-
-async def _helpful_gas(
-    destination: ExecutionChain, off_ramp: Address, data: Callable[[int], bytes], gas_limit: int
-) -> int | None:
-    limit = max(SMALLEST_HELPFUL_GAS, 2 * gas_limit)
-    while limit <= LARGEST_HELPFUL_GAS:
-        if await _revert(destination, off_ramp, data(limit)) is None:
-            return limit
-        limit *= 2
-    return None
-
-
-async def _takes_messages(destination: ExecutionChain, receiver: Address) -> bool:
-    """As the OffRamp asks (ERC-165): who says no, or has no code, is not called, and the message counts as executed."""
-    if not await destination.code(receiver):
-        return False
-    try:
-        answer = await destination.simulate(
-            sender=GAS_ESTIMATION_SENDER, to=receiver, data=_SUPPORTS_INTERFACE.encode(_RECEIVER_INTERFACE)
-        )
-        return bool(_SUPPORTS_INTERFACE.decode_result(answer)[0])
-    except RejectedError:
-        return False
