@@ -81,9 +81,12 @@ class Tally:
     def add(self, rows: Iterable[Row]) -> None:  # noqa: C901 - one loop: a call costs as much as the counting
         """Rows of `COLUMNS`, later ones than before."""
         unit, bucket, stages, steps = self.unit_s, self.bucket_s, self.stages, self.steps
-        for row in rows:
-            no, lane, stage, time, sent, final, committed, executed, size, token, amount, juels = row[:12]
-            attempts, manual, callback, sender, receiver = row[12:17]
+        # fmt: off
+        for (
+            no, lane, stage, time, sent, final, committed, executed, size, token, amount, juels,
+            attempts, manual, callback, sender, receiver, reason, error,
+        ) in rows:
+        # fmt: on
             self.messages += 1
             steps[time // unit * unit, stage] += 1
             count = stages[lane, stage]
@@ -97,7 +100,7 @@ class Tally:
                     count[2] += 1
                 self._delivered(no, lane, time // bucket * bucket, sent, committed, executed)
             elif stage == "failed":
-                self._failed(no, row[17], row[18])
+                self._failed(no, reason, error)
             if sent is not None:
                 if final is not None:
                     self.spans["finality"][lane][max(final - sent, 0)] += 1
