@@ -48,7 +48,7 @@ from seamark.runtime.events import Signal
 from seamark.runtime.health import Health, HealthRegistry
 from seamark.runtime.http import make_session
 from seamark.runtime.http_probes import Listen, ProbeServer
-from seamark.runtime.process import tune_for_latency
+from seamark.runtime.process import calm_collector, tune_for_latency
 from seamark.runtime.service import Service, Supervisor
 from seamark.settings import Settings
 from seamark.storage.database import Database, open_database
@@ -131,6 +131,7 @@ async def open_application(
     """
     assert_fast_backends()
     tune_for_latency()
+    calm_collector()
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         with calling(names or {}):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Final
 
-__all__ = ["tune_for_latency"]
+__all__ = ["calm_collector", "tune_for_latency"]
 
 SWITCH_S: Final = 0.0005
+
+YOUNG: Final = 50_000  # containers, net of those freed, before the young ones are walked: some 10 MB
+MIDDLE: Final = 20  # walks of the young before the middle generation
+OLD: Final = 20  # walks of the middle before all; Python itself waits besides until the heap has grown by a quarter
 
 
 def tune_for_latency() -> None:
@@ -18,3 +23,12 @@ def tune_for_latency() -> None:
     machine: the median from price to accepted transaction halves.
     """
     sys.setswitchinterval(SWITCH_S)
+
+
+def calm_collector() -> None:
+    """Let the cycle collector walk the heap seldom: it is large and lives long, and our cycles are few.
+
+    By default the young objects are walked after every 700 new ones; a batch of ten thousand logs makes millions that
+    reference counting frees without it. Measured while catching up: an eighth of the time.
+    """
+    gc.set_threshold(YOUNG, MIDDLE, OLD)
