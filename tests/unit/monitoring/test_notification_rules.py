@@ -202,7 +202,7 @@ def test_who_was_woken_is_told_the_end_even_if_it_was_acknowledged_since() -> No
 # ---- long stretches ----
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(8))
 def test_any_history_ends_with_every_receiver_let_go_and_every_alert_told_in_time(seed: int) -> None:
     """A random day. At each moment: who was told of an incident is told its end exactly once; what spoke without a
     break for `wait` + `pause` has been told.
@@ -215,9 +215,9 @@ def test_any_history_ends_with_every_receiver_let_go_and_every_alert_told_in_tim
     speaks_since: dict[int, int] = {}
     balance: Counter[tuple[str, str, str]] = Counter()
     number, now = 0, NOW
-    for step in range(1500):
+    for step in range(500):
         now += rng.randint(1, 40) * SECOND
-        ending = step > 1400
+        ending = step > 400
         if not ending and rng.random() < 0.1:
             number += 1
             severity = rng.choice([Severity.WARNING, Severity.CRITICAL])

@@ -386,6 +386,7 @@ async def test_a_producer_that_fell_silent_is_told_of_and_its_alerts_stay(desk: 
     await desk.report([finding()], source="judge of besu")
     await desk.turn(10 * SECOND)
     await desk.turn(16 * MINUTE, producers=False)
+    await desk.turn(3 * MINUTE, producers=False)
     await desk.turn(MINUTE, producers=False)
     told = {notice.group: notice for notice in desk.chat.taken}
     assert told["seamark"].title == "WARNING: judge of besu has stopped reporting"
@@ -398,6 +399,17 @@ async def test_a_producer_that_fell_silent_is_told_of_and_its_alerts_stay(desk: 
     assert said(desk.chat)[-1] is Event.RESOLVED
     (stuck,) = await desk.database.read(alert_store.open_alerts)
     assert not stuck.stale
+
+
+async def test_after_a_long_stop_nobody_is_called_silent_before_his_first_round(desk: Desk) -> None:
+    await desk.report([finding()])
+    await desk.turn(10 * SECOND)
+    await desk.turn(24 * HOUR, producers=False)
+    await desk.turn(2 * MINUTE, producers=False)
+    await desk.turn(SECOND)
+    await desk.turn(10 * MINUTE)
+    kinds = {alert.kind for notice in desk.chat.taken for alert in notice.alerts}
+    assert kinds == {"message_stuck"}
 
 
 async def test_open_alerts_are_counted_and_stay_at_zero_when_gone(desk: Desk) -> None:

@@ -72,7 +72,11 @@ class Fold:
     kinds: tuple[str, ...]
 
 
-DEFAULT_DELAYS: Final = (Delay("chain_unreachable", 60_000), Delay("service_*", 2 * 60_000))
+DEFAULT_DELAYS: Final = (
+    Delay("chain_unreachable", 60_000),
+    Delay("service_*", 2 * 60_000),
+    Delay("source_silent", 3 * 60_000),  # after a long stop all are silent, until each has had its first round
+)
 """What restarts and busy hours bring by themselves; settings come before these."""
 
 _STANDSTILL: Final = ("message_stuck", "sent_not_committed", "committed_not_executed", "lane_silent", "latency_high")
