@@ -188,6 +188,22 @@ def test_a_share_is_never_rounded_to_a_whole_that_it_is_not(share: float | None,
     assert percent(share) == text
 
 
+@pytest.mark.parametrize(
+    ("highest", "ticks"),
+    [
+        (0, [0, 1]),
+        (3, [0, 1, 2, 3]),
+        (55, [0, 15, 30, 45, 60]),
+        (1900, [0, 600, 1200, 1800, 2400]),
+        (100_000, [0, 43_200, 86_400, 129_600]),
+        (10 * 86_400, [0, 216_000, 432_000, 648_000, 864_000]),
+    ],
+)
+def test_ticks_of_time_are_those_of_clocks(highest: float, ticks: list[float]) -> None:
+    assert charts.time_ticks(highest) == ticks
+    assert ticks[-1] >= highest
+
+
 @pytest.mark.parametrize("highest", [0, 0.003, 0.7, 1, 2, 3, 5, 17, 60, 99, 1000, 12_345, 9_999_999])
 def test_ticks_are_round_few_and_reach_the_top(highest: float) -> None:
     ticks = charts.nice_ticks(highest)

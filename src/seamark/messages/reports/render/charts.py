@@ -15,7 +15,7 @@ from typing import Final
 from seamark.core.units import format_duration
 from seamark.messages.reports.model import Bucket, LaneReport, Period
 
-__all__ = ["bars", "hours", "lanes", "lines", "nice_ticks", "outcome"]
+__all__ = ["bars", "hours", "lanes", "lines", "nice_ticks", "outcome", "time_ticks"]
 
 WIDTH, HEIGHT = 880, 240
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 30
@@ -27,6 +27,7 @@ LANE_NAME: Final = 230
 LANES: Final = 12
 GAP: Final = 0.22  # of the room of a bar
 DAY_S: Final = 86_400
+TIME_STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, DAY_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def _bars_words(buckets: Sequence[Bucket], layers: Sequence[Layer], tell: Callab
 def lines(period: Period, buckets: Sequence[Bucket], *, title: str) -> str:
     """Half within, and 95 % within, over time; steps without a delivery are left out."""
     highest = max((bucket.p95 or 0 for bucket in buckets), default=0)
-    ticks = nice_ticks(highest)
+    ticks = time_ticks(highest)
     step = PLOT_W / max(len(buckets), 1)
 
     def place(index: int, value: int) -> tuple[float, float]:
@@ -104,7 +105,7 @@ def lines(period: Period, buckets: Sequence[Bucket], *, title: str) -> str:
             told = f"{_moment(period, bucket.start)}: {name} {format_duration(value)}"
             shapes.append(f'<circle class="{style}" cx="{x:.1f}" cy="{y:.1f}" r="3"><title>{told}</title></circle>')
     words = f"between {_least(buckets)} and {format_duration(highest)}"
-    return _frame(title, words, [*_grid(ticks, format_duration), *shapes, *_times(period, buckets)])
+    return _frame(title, words, [*_grid(ticks, _time), *shapes, *_times(period, buckets)])
 
 
 def _least(buckets: Sequence[Bucket]) -> str:
@@ -136,14 +137,14 @@ def lanes(reports: Sequence[LaneReport], names: Sequence[str], *, title: str) ->
         (name, lane.latencies["total"]) for name, lane in zip(names, reports, strict=True) if "total" in lane.latencies
     ]
     known = sorted(known, key=lambda item: -item[1].count)[:LANES]
-    ticks = nice_ticks(max((latency.p99 for _, latency in known), default=0))
+    ticks = time_ticks(max((latency.p99 for _, latency in known), default=0))
     height = TOP + LANE_ROW * len(known) + BOTTOM
     room = WIDTH - LANE_NAME - RIGHT - 24
     shapes = []
     for tick in ticks:
         x = LANE_NAME + tick / ticks[-1] * room
         shapes.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{height - BOTTOM}"/>')
-        shapes.append(_below(x, format_duration(tick), height - 10))
+        shapes.append(_below(x, _time(tick), height - 10))
     for index, (name, latency) in enumerate(known):
         y = TOP + LANE_ROW * (index + 0.5)
         p50, p95, p99 = (LANE_NAME + value / ticks[-1] * room for value in (latency.p50, latency.p95, latency.p99))
@@ -204,6 +205,20 @@ def nice_ticks(highest: float) -> list[float]:
     if highest > TICKS:
         size = max(round(size), 1) if size >= 1 else size
     return [size * index for index in range(TICKS + 2) if size * (index - 1) < highest * 0.999999]
+
+
+def time_ticks(highest: float) -> list[float]:
+    """As `nice_ticks`, for seconds: steps that clocks have."""
+    if highest <= 0:
+        return [0, 1]
+    size = next((step for step in TIME_STEPS if step * TICKS >= highest), None)
+    if size is None:
+        return [days * DAY_S for days in nice_ticks(highest / DAY_S)]
+    return [float(size * index) for index in range(TICKS + 1) if size * (index - 1) < highest]
+
+
+def _time(seconds: float) -> str:
+    return format_duration(seconds) if seconds else "0"
 
 
 def _frame(title: str, words: str, shapes: Sequence[str], height: int = HEIGHT) -> str:

@@ -67,7 +67,7 @@ summary{cursor:pointer;color:var(--link);font-size:14px;margin-bottom:8px}
 footer{color:var(--soft);font-size:13px;padding-bottom:36px}
 @media (max-width:760px){.tiles{grid-template-columns:repeat(2,1fr)}
 header,main,footer{padding-left:14px;padding-right:14px}
-section{padding:16px 14px}}
+section{padding:16px 14px}.charts figure{overflow-x:auto}.charts svg{min-width:600px}}
 @media print{:root{--bg:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#bbb;--ok:#0072b2;--bad:#c2410c;--open:#9aa4ae;
 --p50:#0072b2;--p95:#b45309;--good-ink:#0b6b3a;--bad-ink:#b3261e;
 --link:#000}
