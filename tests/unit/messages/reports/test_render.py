@@ -196,7 +196,7 @@ def test_a_share_is_never_rounded_to_a_whole_that_it_is_not(share: float | None,
         (55, [0, 15, 30, 45, 60]),
         (1900, [0, 600, 1200, 1800, 2400]),
         (100_000, [0, 43_200, 86_400, 129_600]),
-        (10 * 86_400, [0, 216_000, 432_000, 648_000, 864_000]),
+        (10 * 86_400, [0, 172_800, 345_600, 518_400, 691_200, 864_000]),
     ],
 )
 def test_ticks_of_time_are_those_of_clocks(highest: float, ticks: list[float]) -> None:
