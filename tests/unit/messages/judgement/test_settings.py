@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from seamark.core.units import Seconds
 from seamark.messages.judgement.settings import JudgeSettings, MessagesSettings, rule_for
 from seamark.messages.protocol import LaneNames
 from seamark.runtime.settings import SettingsProblems, validate_settings
@@ -24,14 +25,14 @@ def lane(source: str, destination: str) -> LaneNames:
 def test_the_how_to_is_right() -> None:
     (text,) = re.findall(r"```yaml\n(.*?)```", HOW_TO.read_text(), re.DOTALL)
     judge = validate_settings(Settings, yaml.safe_load(text)).messages.judge
-    assert judge.lanes[0].executed == 1200
+    assert judge.lanes[0].executed == Seconds(1200)
     assert judge.lanes[1].mute
     assert (judge.success_rate, judge.error_rate) == (JudgeSettings().success_rate, JudgeSettings().error_rate)
 
 
 def test_nothing_has_to_be_set() -> None:
     judge = validate_settings(Settings, {}).messages.judge
-    assert (judge.every, judge.window, judge.floor, judge.latency) == (5, 7 * 86_400, 120, 300)
+    assert (judge.every, judge.window, judge.floor, judge.latency) == tuple(map(Seconds, (5, 7 * 86_400, 120, 300)))
 
 
 @pytest.mark.parametrize(
@@ -65,9 +66,9 @@ def test_the_first_rule_that_fits() -> None:
         ]
     }
     judge = validate_settings(JudgeSettings, written)
-    assert rule_for(judge, "ccip", lane("besu", "arbitrum")).executed == 60
-    assert rule_for(judge, "hyperlane", lane("base", "arbitrum")).executed == 120
-    assert rule_for(judge, "ccip", lane("besu", "base")).executed == 180
+    assert rule_for(judge, "ccip", lane("besu", "arbitrum")).executed == Seconds(60)
+    assert rule_for(judge, "hyperlane", lane("base", "arbitrum")).executed == Seconds(120)
+    assert rule_for(judge, "ccip", lane("besu", "base")).executed == Seconds(180)
     assert rule_for(judge, "ccip", lane("base", "besu")).executed is None
 
 
