@@ -341,7 +341,7 @@ class TestUpgrade:
         draft = await open_draft(desk.stage.devnet.nodes[0], Role.HOME_DEPLOYER)
         artifact = ccip_artifact("latest", "router")
         router = draft.deploy(artifact, home.wrapped_native, home.arm_proxy)
-        ramps = ([(remote.selector, home.onramp)], [], [(remote.selector, home.offramp)])
+        ramps: tuple[Any, ...] = ([(remote.selector, home.onramp)], [], [(remote.selector, home.offramp)])
         draft.call(artifact, router, "applyRampUpdates", *ramps)
         on_ramp = ccip_artifact("v1_6_0", "onramp")
         draft.call(on_ramp, home.onramp, "applyDestChainConfigUpdates", [(remote.selector, router, False)])
