@@ -241,6 +241,17 @@ async def test_a_queue_goes_in_one_batch_and_in_order(desk: Desk) -> None:
     assert "nothing to recover" in nothing.out
 
 
+async def test_a_source_that_does_not_answer_is_made_up_for_by_the_ledger(desk: Desk) -> None:
+    first, _ = await mended(desk, count=2)
+    desk.values["chains"]["home"]["rpc"] = ["http://127.0.0.1:9"]  # the discard port: nobody answers
+    desk.values["start_timeout"] = "0s"
+    desk.allow()
+    sent = await desk.run(first.message_id, "--send", "--yes", *WHY)
+    assert sent.code == 0, sent.out + sent.err
+    assert "home cannot be read" in sent.err
+    assert await states(desk, [first]) == [ExecutionState.SUCCESS]
+
+
 async def test_a_second_try_after_one_that_failed_is_another_transaction(desk: Desk) -> None:
     """Executed by hand with a broken receiver it is recorded as FAILURE; the same command later must send again."""
     bench = desk.bench

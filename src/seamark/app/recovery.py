@@ -9,7 +9,7 @@ async with open_recovery(settings, database, clock=clock) as office:
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -76,6 +76,9 @@ class RecoveryOffice:
         self._chains = chains
         self._clock = clock
         self._by_id: dict[ChainId, ExecutionChain] = {}
+        self.unread: dict[str, str] = {}
+        """Sources that cannot be read, by name in the settings, and why."""
+
         self._desk = RecoveryDesk(database=database, protocols=[ccip_recovery(proofs)], chains=self._by_id)
 
     # ---- looking ----------------------------------------------------------------------------------------------------
@@ -196,11 +199,19 @@ class RecoveryOffice:
     # ---- inside -----------------------------------------------------------------------------------------------------
 
     async def _open(self, cases: Iterable[Case]) -> None:
-        """The chains at both ends, as far as the settings have them."""
-        wanted = {chain for case in cases for chain in (case.source_chain, case.destination_chain)}
-        names = [name for name, item in self._settings.chains.items() if item.chain_id in wanted]
-        await self._chains.open(names)
-        self._by_id |= self._chains.by_id()
+        """The chains at both ends, as far as the settings have them. Without a source the ledger may know enough."""
+        cases = list(cases)
+        await self._chains.open(self._named({case.destination_chain for case in cases}))
+        for name in self._named({case.source_chain for case in cases}):
+            try:
+                await self._chains.open([name])
+            except SettingsError as error:
+                self.unread[name] = error.problem
+        opened = self._chains.opened.items()
+        self._by_id.update({item.chain.chain_id: item.chain for name, item in opened if name not in self.unread})
+
+    def _named(self, wanted: Collection[ChainId | None]) -> list[str]:
+        return [name for name, item in self._settings.chains.items() if item.chain_id in wanted]
 
     def _item(self, chain_id: ChainId) -> OpenChain:
         for item in self._chains.opened.values():

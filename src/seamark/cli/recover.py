@@ -207,6 +207,8 @@ class _Session:
     async def run(self) -> int:
         wish = self._wish
         examined = await self._examine()
+        for name, problem in self._office.unread.items():
+            aside(f"{name} cannot be read ({problem}); what the ledger has kept of its messages is used")
         going = [item for item in examined if item.worthwhile or (wish.anyway and item.verdict.allowed)]
         if not self._quiet:
             self._tell(examined)

@@ -108,7 +108,9 @@ class RecoveryDesk:
     ) -> list[Case]:
         """All that are not executed, in the order in which they must be."""
         found = await self._database.read(
-            lambda c: find_cases(c, source=source, destination=destination, sender=sender)
+            lambda c: find_cases(
+                c, source=source, destination=destination, sender=sender, protocols=list(self._protocols)
+            )
         )
         return in_nonce_order(found)
 

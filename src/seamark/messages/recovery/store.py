@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, Select, select
@@ -52,6 +53,7 @@ def find_cases(
     source: str | None = None,
     destination: str | None = None,
     sender: str | None = None,
+    protocols: Collection[str] = (),
     limit: int = MOST_CASES,
 ) -> list[Case]:
     """Messages that are sent and not executed with success, oldest first within each lane.
@@ -61,6 +63,7 @@ def find_cases(
         source: A selector or a chain's name; None for any.
         destination: As `source`.
         sender: An address; None for any.
+        protocols: Only these; empty for any.
         limit: How many at most.
     """
     lanes = select(_lane.c.id)
@@ -68,6 +71,8 @@ def find_cases(
         lanes = lanes.where((_lane.c.source == source) | (_lane.c.source_name == source))
     if destination is not None:
         lanes = lanes.where((_lane.c.destination == destination) | (_lane.c.destination_name == destination))
+    if protocols:
+        lanes = lanes.where(_lane.c.protocol.in_(protocols))
     query = (
         select(_message.c.id)
         .where(

@@ -222,7 +222,7 @@ async def test_without_a_source_or_a_send_nothing_is_built() -> None:
         await build(recoverer(), [one(1, root, sent=None)])
     desk = recoverer()
     desk.source = None
-    with pytest.raises(RejectedError, match="is not known"):
+    with pytest.raises(RejectedError, match=r"home, where message .* was sent, cannot be read"):
         await build(desk, [one(1, root)])
     with pytest.raises(RejectedError, match="is not committed"):
         await build(recoverer(), [one(1, root, root=None)])

@@ -301,7 +301,13 @@ class RampRecoverer:
         return messages
 
     async def _from_source(self, case: Case, root: CommittedRoot) -> tuple[RampMessage, ...]:
-        if self.source is None or case.sent is None:
+        if self.source is None:
+            raise LogsGone(
+                f"{case.source_name}, where message {case.id} was sent, cannot be read, and the ledger has not kept"
+                f" all of #{root.first} to #{root.last}",
+                remedy="add the chain to the settings, or an endpoint that answers to its rpc list",
+            )
+        if case.sent is None:
             raise LogsGone(
                 f"the send of message {case.id} on {case.source_name} is not known",
                 remedy="list the source under chains and ccip.chains and let the monitor read it from an earlier block",
