@@ -14,7 +14,6 @@ SOURCE = ROOT / "src" / "seamark"
 RUNBOOK = (ROOT / "docs" / "runbooks" / "alerts.md").read_text()
 RULES = ROOT / "deploy" / "prometheus" / "seamark.rules.yml"
 KIND = re.compile(r"[a-z]+(_[a-z]+)+|cursed")
-MAKERS = {"Finding", "_finding", "finding", "about", "add"}
 INTEROP_GRADES = {"unsafe", "safe", "final"}
 
 
@@ -27,7 +26,7 @@ def kinds_of_findings() -> dict[str, str]:
     found: dict[str, str] = {}
     for path in SOURCE.rglob("*.py"):
         text = path.read_text()
-        if "Finding(" not in text or ("monitoring" in path.parts and path.parent.name == "store"):
+        if "Severity" not in text or ("monitoring" in path.parts and path.parent.name == "store"):
             continue
         for node in ast.walk(ast.parse(text)):
             for kind in kinds_in(node):
@@ -40,12 +39,23 @@ def kinds_in(node: ast.AST) -> set[str]:
         return {node.value} if not node.value.endswith("_") else {f"{node.value}{grade}" for grade in INTEROP_GRADES}
     if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
         return {text for text in constants(node.value) if text == "chain_unreachable"}
-    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in MAKERS:
+    if isinstance(node, ast.Call) and says_how_bad(node):
         named = [keyword.value for keyword in node.keywords if keyword.arg == "kind"]
-        return {text for part in (named or node.args[:2]) for text in constants(part)}
+        return {text for part in (named or node.args[:3]) for text in constants(part)}
     if isinstance(node, ast.IfExp):
         return {text for text in constants(node) if text.startswith("service_")}
     return set()
+
+
+def says_how_bad(call: ast.Call) -> bool:
+    """Whoever makes a finding, by whatever helper, passes a severity."""
+    passed = [*call.args, *(keyword.value for keyword in call.keywords)]
+    return any(
+        (isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == "Severity")
+        or (isinstance(part, ast.Name) and part.id == "severity")
+        or (isinstance(part, ast.IfExp) and "Severity" in ast.unparse(part))
+        for part in passed
+    )
 
 
 def constants(node: ast.AST) -> set[str]:
