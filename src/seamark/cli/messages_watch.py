@@ -111,8 +111,7 @@ def _timeout(text: str | None) -> float | None:
 async def _watch(config: Path | None, database: str | None, wish: _Wish, end: Callable[[int], None]) -> None:
     async with open_ledger(config, database) as ledger:
         try:
-            async with asyncio.timeout(wish.timeout_s):
-                end(await (_watch_one(ledger, wish) if wish.id else _watch_all(ledger, wish)))
+            end(await (_watch_one(ledger, wish) if wish.id else _watch_all(ledger, wish)))
         except TimeoutError:
             aside(f"no end within {format_duration(wish.timeout_s or 0)}")
             end(EXIT_TIMEOUT)
@@ -149,10 +148,11 @@ async def _watch_all(ledger: Ledger, wish: _Wish) -> int:
     follower = EventFollower(ledger, after)
     if not wish.as_json:
         aside("watching; Ctrl-C ends it")
-    while True:
-        for event in await follower.next():
-            if matches(event.payload, wanted):
-                _print(event, as_json=wish.as_json)
+    async with asyncio.timeout(wish.timeout_s):
+        while True:
+            for event in await follower.next():
+                if matches(event.payload, wanted):
+                    _print(event, as_json=wish.as_json)
 
 
 async def _watch_one(ledger: Ledger, wish: _Wish) -> int:
@@ -171,14 +171,18 @@ async def _watch_one(ledger: Ledger, wish: _Wish) -> int:
             return _ENDS[message.stage]
     elif not wish.as_json:
         aside("not seen yet; waiting for it")
-    follower = EventFollower(ledger, after)
+    async with asyncio.timeout(wish.timeout_s):  # from here on: where it stands is told in any case
+        return await _follow_one(EventFollower(ledger, after), wanted, known, as_json=wish.as_json)
+
+
+async def _follow_one(follower: EventFollower, wanted: str, known: str | None, *, as_json: bool) -> int:
     stage = ""
     while True:
         for event in await follower.next():
             if not (event.key == known or (known is None and event.key.startswith(wanted))):
                 continue
             known = event.key
-            _print(event, as_json=wish.as_json)
+            _print(event, as_json=as_json)
             stage = event.payload["stage"]
         if stage in _ENDS:  # of one unit of work each event tells the last stage: first all of them are printed
             return _ENDS[stage]

@@ -120,28 +120,37 @@ def test_a_demo_in_this_folder_is_found(monkeypatch: pytest.MonkeyPatch, capsys:
 # ---- list -----------------------------------------------------------------------------------------------------------
 
 
+BACK_1 = message_id(BACK, 1)
+SINCE, UNTIL = "2023-11-14T22:17:00Z", "2023-11-14T22:16:00Z"
+
+
 @pytest.mark.usefixtures("world")
-def test_every_filter(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
-    back = message_id(BACK, 1)
-    assert set(listed(monkeypatch, capsys)) == {back, *ids(1, 2, 3, 4)}
-    assert listed(monkeypatch, capsys, "--failed") == ids(2)
-    assert listed(monkeypatch, capsys, "--stage", "executed") == ids(1)
-    assert listed(monkeypatch, capsys, "--stage", "open", "--source", "alpha") == ids(4, 3)
-    assert listed(monkeypatch, capsys, "--stage", "sent,committed", "-s", "ALPHA") == ids(4, 3)
-    assert listed(monkeypatch, capsys, "--source", "beta") == [back]
-    assert listed(monkeypatch, capsys, "--source", "22") == [back]  # the protocol's number
-    assert listed(monkeypatch, capsys, "--destination", "1") == [back]  # the chain id
-    assert listed(monkeypatch, capsys, "--id", ids(3)[0]) == ids(3)
-    assert listed(monkeypatch, capsys, "--tx", "0x" + "00" * 32) == []
-    assert listed(monkeypatch, capsys, "--sender", "0x" + "5E" * 20, "-n", "1") == [back]
-    assert listed(monkeypatch, capsys, "--protocol", "ccip", "--limit", "1") == [back]
-    assert listed(monkeypatch, capsys, "--protocol", "hyperlane") == []
-    assert listed(monkeypatch, capsys, "--lane-version", "9") == []
-    assert listed(monkeypatch, capsys, "--since", "2023-11-14T22:17:00Z") == [back, *ids(4)]
-    assert listed(monkeypatch, capsys, "--until", "2023-11-14T22:16:00Z") == ids(3, 2, 1)
-    assert listed(monkeypatch, capsys, "--since", "1h") == []
-    assert set(listed(monkeypatch, capsys, "--late")) == {back, *ids(3, 4)}
-    assert listed(monkeypatch, capsys, "--flag", "manual") == []
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        ([], [BACK_1, *ids(4, 3, 2, 1)]),
+        (["--failed"], ids(2)),
+        (["--stage", "executed"], ids(1)),
+        (["--stage", "open", "--source", "alpha"], ids(4, 3)),
+        (["--stage", "sent,committed", "-s", "ALPHA"], ids(4, 3)),
+        (["--source", "22"], [BACK_1]),  # the protocol's number
+        (["--destination", "1"], [BACK_1]),  # the chain id
+        (["--id", ids(3)[0]], ids(3)),
+        (["--tx", "0x" + "00" * 32], []),
+        (["--sender", "0x" + "5E" * 20, "-n", "1"], [BACK_1]),
+        (["--protocol", "hyperlane"], []),
+        (["--lane-version", "9"], []),
+        (["--since", SINCE], [BACK_1, *ids(4)]),
+        (["--until", UNTIL], ids(3, 2, 1)),
+        (["--since", "1h"], []),
+        (["--late"], [BACK_1, *ids(4, 3)]),
+        (["--flag", "manual"], []),
+    ],
+)
+def test_every_filter(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured, arguments: list[str], found: list[str]
+) -> None:
+    assert listed(monkeypatch, capsys, *arguments) == found
 
 
 @pytest.mark.usefixtures("world")
@@ -286,37 +295,44 @@ SPAN = ("--from", "2023-11-14T22:00:00Z", "--to", "2023-11-14T23:00:00Z", "--dat
 
 
 @pytest.mark.usefixtures("world")
-def test_reports_in_every_form(monkeypatch: pytest.MonkeyPatch, capsys: Captured, tmp_path: Path) -> None:
+def test_a_report_for_people_and_for_programs(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     assert seamark(monkeypatch, "messages", "report", *SPAN, "--json") == 0
     whole = json.loads(capsys.readouterr().out)
     assert (whole["totals"]["sent"], whole["totals"]["failed"]) == (5, 1)
     assert seamark(monkeypatch, "messages", "report", *SPAN) == 0
     assert "it failed" in capsys.readouterr().out
-    for name, beginning in (
-        ("r.md", "# "),
-        ("r.html", "<!doctype html>"),
-        ("r.json", "{"),
-        ("r.txt", "Message report"),
-    ):
-        assert seamark(monkeypatch, "messages", "report", *SPAN, "--out", name) == 0
-        text = (tmp_path / name).read_text()
-        assert text.startswith(beginning)
-        assert not [line for line in text.splitlines() if line != line.rstrip()]
-        assert f"{name}: 5 messages" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("world")
-def test_a_report_on_one_lane(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
-    for lane, count in (("beta->alpha", 1), ("alpha ->", 4), ("->2", 4), ("alpha → 22", 4)):
-        assert seamark(monkeypatch, "messages", "report", *SPAN, "--json", "--lane", lane) == 0
-        assert json.loads(capsys.readouterr().out)["totals"]["sent"] == count
-    for lane, words in (
-        ("alpha", "names no lane"),
-        ("alpha->alpha", "there is no lane"),
-        ("x->", "no lane has a chain"),
-    ):
-        assert seamark(monkeypatch, "messages", "report", *SPAN, "--lane", lane) == 2
-        assert words in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("name", "beginning"),
+    [("r.md", "# "), ("r.html", "<!doctype html>"), ("r.json", "{"), ("r.txt", "Message report")],
+)
+def test_a_report_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured, tmp_path: Path, name: str, beginning: str
+) -> None:
+    assert seamark(monkeypatch, "messages", "report", *SPAN, "--out", name) == 0
+    text = (tmp_path / name).read_text()
+    assert text.startswith(beginning)
+    assert not [line for line in text.splitlines() if line != line.rstrip()]
+    assert f"{name}: 5 messages" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize(("lane", "count"), [("beta->alpha", 1), ("alpha ->", 4), ("->2", 4), ("alpha → 22", 4)])
+def test_a_report_on_one_lane(monkeypatch: pytest.MonkeyPatch, capsys: Captured, lane: str, count: int) -> None:
+    assert seamark(monkeypatch, "messages", "report", *SPAN, "--json", "--lane", lane) == 0
+    assert json.loads(capsys.readouterr().out)["totals"]["sent"] == count
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize(
+    ("lane", "words"),
+    [("alpha", "names no lane"), ("alpha->alpha", "there is no lane"), ("x->", "no lane has a chain")],
+)
+def test_a_lane_that_is_none(monkeypatch: pytest.MonkeyPatch, capsys: Captured, lane: str, words: str) -> None:
+    assert seamark(monkeypatch, "messages", "report", *SPAN, "--lane", lane) == 2
+    assert words in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("path")
