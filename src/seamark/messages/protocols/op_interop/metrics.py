@@ -29,7 +29,6 @@ _COUNTERS: Final = (
     ("verdicts", (*PAIR, "status"), "Verdicts told; one message may have several in its life."),
     ("initiating_reorgs", PAIR, "Messages whose initiating block was replaced by another."),
     ("retracted", PAIR, "Messages whose executing block left the chain."),
-    ("filter_divergence", (*PAIR, "monitor_status", "filter_status"), "Messages of which a filter thinks otherwise."),
 )
 
 
