@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import threading
 import time
@@ -361,3 +362,17 @@ def test_a_report_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, capsys
 def test_every_command_explains_itself(monkeypatch: pytest.MonkeyPatch, capsys: Captured, command: list[str]) -> None:
     assert seamark(monkeypatch, "messages", *command, "--help") == 0
     assert "Usage: seamark messages" in capsys.readouterr().out
+
+
+def test_a_reader_that_has_enough_ends_the_command_quietly(world: FileWorld, path: Path) -> None:
+    """`seamark messages list --all | head -1`: as every tool in a pipe."""
+    numbers = range(100, 2100)
+    world.tell(A, world.block(A, 100, [sent(number) for number in numbers]))
+    command = [sys.executable, "-m", "seamark.cli.main", "messages", "list", "--all", "--json", "--database", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith("{")
+        process.stdout.close()
+        told = process.stderr.read()
+    assert told == ""
