@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table
@@ -25,7 +26,7 @@ def chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
 def insert_new(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Insert; rows whose key is there already are left alone. The idempotent write for facts."""
     if rows:
-        connection.execute(_insert(connection, table).on_conflict_do_nothing(), list(rows))
+        connection.execute(_insert_new(connection.dialect.name, table), list(rows))
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, update: Collection[str] | None = None) -> None:
@@ -37,12 +38,23 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, update:
     if not names:
         insert_new(connection, table, rows)
         return
-    statement = _insert(connection, table)
-    chosen = statement.on_conflict_do_update(
-        index_elements=keys, set_={name: statement.excluded[name] for name in names}
-    )
-    connection.execute(chosen, list(rows))
+    connection.execute(_upsert(connection.dialect.name, table, tuple(names)), list(rows))
 
 
-def _insert(connection: Connection, table: Table) -> Any:
-    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+# Statements are built once: that takes longer than running them with a row or two.
+
+
+@lru_cache(maxsize=512)
+def _insert_new(dialect: str, table: Table) -> Any:
+    return _insert(dialect, table).on_conflict_do_nothing()
+
+
+@lru_cache(maxsize=512)
+def _upsert(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
+    statement = _insert(dialect, table)
+    keys = [column.name for column in table.primary_key]
+    return statement.on_conflict_do_update(index_elements=keys, set_={name: statement.excluded[name] for name in names})
+
+
+def _insert(dialect: str, table: Table) -> Any:
+    return (postgresql if dialect == "postgresql" else sqlite).insert(table)

@@ -6,17 +6,19 @@ mistake one fails to save, and its whole unit of work with it, so nothing is sto
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Connection, Table, Text, select
+from sqlalchemy import BigInteger, Column, Connection, Table, Text, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from seamark.core.ids import Address, BlockRef, ChainId, Hash32
 from seamark.evm.logs.errors import PositionMovedError
 from seamark.evm.logs.model import Position, Rescan, Told
 from seamark.evm.types import LogFilter
-from seamark.storage.bulk import chunks, upsert
+from seamark.storage.bulk import upsert
 from seamark.storage.schema import metadata
 
 __all__ = ["forget", "load", "revision", "save"]
@@ -45,6 +47,25 @@ _block = Table(
     Column("timestamp", BigInteger, nullable=False),
     Column("logs", BigInteger, nullable=False),
     Column("digest", Text, nullable=False),
+)
+
+# What runs with every block is built once: building a statement costs more than SQLite's part of it.
+_REVISION = select(_cursor.c.revision).where(
+    _cursor.c.stream == bindparam("of_stream"), _cursor.c.chain_id == bindparam("of_chain")
+)
+_MOVE = (
+    _cursor.update()
+    .where(
+        _cursor.c.stream == bindparam("of_stream"),
+        _cursor.c.chain_id == bindparam("of_chain"),
+        _cursor.c.revision == bindparam("of_revision"),
+    )
+    .values({name: bindparam(name) for name in ("revision", "number", "hash", "finalized", "wanted", "rescans")})
+)
+_DROP = _block.delete().where(
+    _block.c.stream == bindparam("of_stream"),
+    _block.c.chain_id == bindparam("of_chain"),
+    _block.c.number.between(bindparam("first"), bindparam("last")),
 )
 
 
@@ -82,7 +103,7 @@ def load(connection: Connection, stream: str, chain_id: ChainId) -> Position | N
 
 def revision(connection: Connection, stream: str, chain_id: ChainId) -> int:
     """Revision of the stored position; 0 where there is none."""
-    return connection.execute(select(_cursor.c.revision).where(*_of(_cursor, stream, chain_id))).scalar() or 0
+    return connection.execute(_REVISION, {"of_stream": stream, "of_chain": chain_id}).scalar() or 0
 
 
 def save(connection: Connection, stream: str, chain_id: ChainId, old: Position, new: Position) -> None:
@@ -93,12 +114,37 @@ def save(connection: Connection, stream: str, chain_id: ChainId, old: Position, 
     """
     _replace_cursor(connection, stream, chain_id, old, new)
     key = {"stream": stream, "chain_id": chain_id}
-    before = {item.ref.number: item for item in old.chain} if old.revision else {}
-    after = {item.ref.number: item for item in new.chain}
-    gone = [number for number in before if number not in after]
-    for some in chunks(gone):
-        connection.execute(_block.delete().where(*_of(_block, stream, chain_id), _block.c.number.in_(some)))
-    upsert(connection, _block, [key | _to_row(item) for number, item in after.items() if before.get(number) != item])
+    before = old.chain if old.revision else ()
+    for first, last in _left(before, new.chain):
+        connection.execute(_DROP, {"of_stream": stream, "of_chain": chain_id, "first": first, "last": last})
+    upsert(connection, _block, [key | _to_row(item) for item in _changed(before, new.chain)])
+
+
+def _left(before: Sequence[Told], after: Sequence[Told]) -> list[tuple[int, int]]:
+    """The numbers (first, last) of which a reference was kept and none is now. Both are of consecutive blocks."""
+    if not before:
+        return []
+    first, last = before[0].ref.number, before[-1].ref.number
+    if not after:
+        return [(first, last)]
+    new_first, new_last = after[0].ref.number, after[-1].ref.number
+    ranges = ((first, min(last, new_first - 1)), (max(first, new_last + 1), last))
+    return [item for item in ranges if item[0] <= item[1]]
+
+
+def _changed(before: Sequence[Told], after: Sequence[Told]) -> Sequence[Told]:
+    """What is not stored yet. Nearly always whatever follows the old tail: a chain whose finality is a quarter of an
+    hour behind keeps thousands of references, and this runs with every block.
+    """
+    if not before or not after:
+        return after
+    shift = after[0].ref.number - before[0].ref.number
+    if shift >= 0:
+        same = before[shift:]
+        if after[: len(same)] == same:  # the same objects: compared by identity
+            return after[len(same) :]
+    known = {item.ref.number: item for item in before}
+    return [item for item in after if known.get(item.ref.number) != item]
 
 
 def forget(connection: Connection, stream: str, chain_id: ChainId) -> None:
@@ -114,7 +160,7 @@ def _replace_cursor(connection: Connection, stream: str, chain_id: ChainId, old:
         "number": new.told,
         "hash": tail.hash if tail else "",
         "finalized": new.finalized,
-        "wanted": _json(_from_filter(new.wanted)),
+        "wanted": _filter_json(new.wanted),
         "rescans": _json([_Rescan(_from_filter(item.wanted), item.first, item.last) for item in new.rescans]),
     }
     if old.revision == 0:
@@ -123,8 +169,8 @@ def _replace_cursor(connection: Connection, stream: str, chain_id: ChainId, old:
         except IntegrityError as error:
             raise _moved(stream, chain_id) from error
         return
-    owned = (*_of(_cursor, stream, chain_id), _cursor.c.revision == old.revision)
-    if connection.execute(_cursor.update().where(*owned).values(values)).rowcount != 1:
+    owned = {"of_stream": stream, "of_chain": chain_id, "of_revision": old.revision}
+    if connection.execute(_MOVE, owned | values).rowcount != 1:
         raise _moved(stream, chain_id)
 
 
@@ -162,6 +208,12 @@ def _to_filter(stored: _Filter) -> LogFilter:
 
 def _from_filter(wanted: LogFilter) -> _Filter:
     return _Filter(wanted.addresses, wanted.topics)
+
+
+@lru_cache(maxsize=256)
+def _filter_json(wanted: LogFilter) -> str:
+    """A filter is of hundreds of contracts at times, and the same for days."""
+    return _json(_from_filter(wanted))
 
 
 def _json(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -106,3 +107,25 @@ async def test_an_empty_position_is_a_position(database: Database) -> None:
     empty = replace(Position(WANTED), revision=1)
     await save(database, Position(WANTED), empty)
     assert await load(database) == empty
+
+
+async def test_whatever_position_follows_whatever_other(tmp_path: Path) -> None:
+    """Blocks added, finalized and dropped, retracted, replaced, told again, jumped over: what is stored is the last."""
+    random = Random(3)
+    opened = await open_database(f"sqlite:///{tmp_path}/seamark.db")
+    before = Position(WANTED)
+    for revision in range(1, 80):
+        first = max(0, (before.chain[0].ref.number if before.chain else 0) + random.choice((0, 0, 0, 1, 3, 40, -2)))
+        last = max(first, before.told + random.choice((-4, 0, 1, 1, 5)))
+        kept = {item.ref.number: item for item in before.chain}
+        fork = random.choice(("", "", "", "a"))
+        changes = fork and random.randint(first, last)
+        chain = tuple(
+            told(number, fork) if changes and number >= changes else kept.get(number, told(number))
+            for number in range(first, last + 1)
+        )
+        after = Position(WANTED, chain, first, (), revision)
+        await save(opened, before, after)
+        assert await load(opened) == after
+        before = after
+    await opened.close()
