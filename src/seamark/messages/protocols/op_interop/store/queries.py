@@ -208,8 +208,8 @@ def odd_counts(connection: Connection) -> OddCounts:
         return found
 
     return OddCounts(
-        flipped=count(job.c.was_valid, job.c.was_bad, _OPEN),
-        boundary=count(job.c.boundary, _OPEN),
+        flipped=count(job.c.was_valid.is_(True), job.c.was_bad.is_(True), _OPEN),
+        boundary=count(job.c.boundary.is_(True), _OPEN),
         undeclared=count(job.c.declared.is_(False), _OPEN),
     )
 
