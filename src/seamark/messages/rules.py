@@ -170,13 +170,15 @@ def fold(
     good = bad = None
     first_reason = ""
     recovered = False
+    success = failure = None
     for run in runs:
-        if _outcome(run).succeeded:
-            if good is None:
-                good, recovered = run, bad is not None or _outcome(run).manual is True
-        else:
-            first_reason = first_reason if bad else _outcome(run).reason
-            bad = run
+        outcome = cast(Executed, run.body)
+        if not outcome.succeeded:
+            first_reason = first_reason if bad else outcome.reason
+            bad, failure = run, outcome
+        elif good is None:
+            good, success = run, outcome
+            recovered = bad is not None or outcome.manual is True
     final = sent is not None and sent.block_number <= finalized.get(sent.chain_id, -1)
     return MessageState(
         message_id=said.message_id,
@@ -197,16 +199,12 @@ def fold(
         executed=good.evidence if good else None,
         failed=bad.evidence if bad else None,
         told=cast(Sent, send.body) if send else None,
-        success=_outcome(good) if good else None,
-        failure=_outcome(bad) if bad else None,
+        success=success,
+        failure=failure,
         first_reason=first_reason,
         attempts=len(runs),
         conflicting=len(runs) != len(seen),
     )
-
-
-def _outcome(run: Sighting) -> Executed:
-    return cast(Executed, run.body)
 
 
 def _first_send(sightings: Sequence[Sighting]) -> Sighting | None:

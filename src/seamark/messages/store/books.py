@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -75,7 +76,7 @@ class Books:
         added, lane_id = self._added, lane.id
         for metric, label, amount in increments:
             if metric == "message_latency_seconds":
-                added[lane_id, "message_latency_seconds_bucket", f"{label}|{_bucket(amount)}"] += 1
+                added[lane_id, "message_latency_seconds_bucket", _bucket(label, amount)] += 1
                 added[lane_id, "message_latency_seconds_sum", label] += amount
             else:
                 added[lane_id, metric, label] += amount
@@ -166,9 +167,13 @@ _TRANSITION_COLUMNS = (
 )
 
 
-def _bucket(seconds: int) -> str:
-    at = bisect_left(LATENCY_BUCKETS_S, seconds)
-    return str(LATENCY_BUCKETS_S[at]) if at < len(LATENCY_BUCKETS_S) else "+Inf"
+def _bucket(span: str, seconds: int) -> str:
+    return _bucket_names(span)[bisect_left(LATENCY_BUCKETS_S, seconds)]
+
+
+@cache
+def _bucket_names(span: str) -> list[str]:
+    return [f"{span}|{bound}" for bound in (*LATENCY_BUCKETS_S, "+Inf")]
 
 
 _LABEL_OF = {

@@ -7,21 +7,32 @@ conversion (text, integers, booleans) may be written like this.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam
+from sqlalchemy import Column, Connection, Table, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
-__all__ = ["insert_rows", "insert_tuples", "update_tuples"]
+from seamark.storage.bulk import chunks
+
+__all__ = ["find_rows", "insert_rows", "insert_tuples", "update_tuples"]
 
 KEY = "key_of_row"  # names the key's parameter in an update, where its column may not be named
 
 Row = Mapping[str, Any]
 Order = tuple[int, ...]
+
+
+def find_rows(
+    connection: Connection, columns: tuple[Column[Any], ...], key: Column[Any], values: Sequence[Any]
+) -> Iterator[Any]:
+    """Rows whose `key` is one of many values, as plain tuples of `columns`; in no order."""
+    for chunk in chunks(values):
+        text = _select(columns, key, len(chunk), connection.dialect.name)
+        yield from connection.exec_driver_sql(text, tuple(chunk))
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Row], *, update: tuple[str, ...] = ()) -> None:
@@ -51,6 +62,13 @@ def update_tuples(
     if rows:
         text, order = _update(table, key, columns, connection.dialect)
         _execute(connection, text, order, rows)
+
+
+@lru_cache(maxsize=1024)
+def _select(columns: tuple[Column[Any], ...], key: Column[Any], count: int, dialect: str) -> str:
+    marks = ", ".join(f"${index}" if dialect == "postgresql" else "?" for index in range(1, count + 1))
+    names = ", ".join(column.name for column in columns)
+    return f"SELECT {names} FROM {key.table.name} WHERE {key.name} IN ({marks})"  # noqa: S608 - names of our own columns
 
 
 def _execute(connection: Connection, text: str, order: Order, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -26,7 +26,7 @@ from seamark.messages.rules import CommitRange, completed, count, fold, speaker,
 from seamark.messages.store import tables
 from seamark.messages.store.blocks import Blocks, block_no_of, places_in
 from seamark.messages.store.books import Books, Changes
-from seamark.messages.store.bulk import insert_tuples, update_tuples
+from seamark.messages.store.bulk import find_rows, insert_tuples, update_tuples
 from seamark.messages.store.commits import Commits, Span, merged
 from seamark.messages.store.lanes import Lane, Lanes
 from seamark.messages.store.notices import orphan_notices, record_notices
@@ -80,7 +80,9 @@ class Known(NamedTuple):
 
 
 _KNOWN = tuple(_message.c[name] for name in Known._fields)
-_FACT = tuple(_sighting.c[name] for name in ("place", "live", "message_no", "lane_id", "tx", "version", "sequence"))
+_FACT = tuple(
+    _sighting.c[name] for name in ("place", "live", "message_no", "lane_id", "tx", "version", "sequence", "body")
+)
 
 # What changes about a message whose send is known; the other columns and their indexes are left alone.
 _MOVING = (
@@ -256,16 +258,16 @@ class Ledger:
         return {row.place for row in rows}
 
     def _find(self, items: dict[str, _Item], column: Any, values: Sequence[Any]) -> None:
-        for chunk in chunks(values):
-            self._take(items, select(*_KNOWN).where(column.in_(chunk)))
+        self._take(items, find_rows(self._connection, _KNOWN, column, values))
 
     def _find_covered(self, items: dict[str, _Item], ranges: Iterable[Span]) -> None:
         for lane_id, first, last in merged(ranges):
             where = (_message.c.lane_id == lane_id) & _message.c.sequence.between(first, last)
-            self._take(items, select(*_KNOWN).where(where))
+            self._take(items, self._connection.execute(select(*_KNOWN).where(where)))
 
-    def _take(self, items: dict[str, _Item], query: Any) -> None:
-        for row in self._connection.execute(query):
+    @staticmethod
+    def _take(items: dict[str, _Item], rows: Iterable[Any]) -> None:
+        for row in rows:
             known = Known._make(row)
             item = items.get(known.id)
             if item is None:
@@ -274,18 +276,16 @@ class Ledger:
 
     def _load_facts(self, items: Iterable[_Item]) -> None:
         by_no = {item.no: item for item in items if item.no and not item.live and not item.orphaned}
-        for chunk in chunks(list(by_no)):
-            query = select(*_FACT, _sighting.c.body).where(_sighting.c.message_no.in_(chunk))
-            rows: Sequence[Any] = self._connection.execute(query).all()
-            self._lanes.fetch({row[3] for row in rows})
-            self._blocks.fetch({block_no_of(row[0]) for row in rows})
-            for place, live, no, lane_id, tx, version, sequence, body in rows:
-                block, log_index, part = self._blocks.of_place(place)
-                at = Evidence(block.chain_id, block.number, block.hash, Hash32(tx), log_index, block.time)
-                item = by_no[no]
-                lane = self._lanes.number(lane_id).key
-                facts = item.live if live else item.orphaned
-                facts[place] = Sighting(lane, version, at, sequence, decode_body(body), item.id, part)
+        rows = list(find_rows(self._connection, _FACT, _sighting.c.message_no, list(by_no)))
+        self._lanes.fetch({row[3] for row in rows})
+        self._blocks.fetch({block_no_of(row[0]) for row in rows})
+        for place, live, no, lane_id, tx, version, sequence, body in rows:
+            block, log_index, part = self._blocks.of_place(place)
+            at = Evidence(block.chain_id, block.number, block.hash, Hash32(tx), log_index, block.time)
+            item = by_no[no]
+            lane = self._lanes.number(lane_id).key
+            facts = item.live if live else item.orphaned
+            facts[place] = Sighting(lane, version, at, sequence, decode_body(body), item.id, part)
 
     # ---- folding ----------------------------------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ SHORT_PREFIX = 6  # "0x" and four digits: a shorter one fits so many ids that a 
 RARE = 5000  # messages in the stages that are asked for: looked through for those of an account
 FEW = 400  # messages of an account: looked at one by one
 MANY_RANGES = 16  # from so many on it is tried first whether the newest messages of all fill the page
-NEWEST_TRIED = 600
+NEWEST_TRIED = 1600  # enough for a page of whatever is a twentieth of all
 
 _message, _lane, _sighting = tables.message, tables.lane, tables.sighting
 _commit, _tally = tables.commit, tables.tally
