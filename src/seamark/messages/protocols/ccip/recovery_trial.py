@@ -13,7 +13,7 @@ from seamark.core.errors import RejectedError
 from seamark.core.ids import Address
 from seamark.evm.abi import Function
 from seamark.evm.rpc.errors import CallReverted
-from seamark.messages.protocols.ccip.failures import NOT_ENOUGH_GAS, RECEIVER_OUT_OF_GAS, explain_failure
+from seamark.messages.protocols.ccip.failures import NOT_ENOUGH_GAS, RECEIVER_OUT_OF_GAS, Failure, explain_failure
 from seamark.messages.recovery.model import Trial
 from seamark.messages.recovery.port import ExecutionChain
 
@@ -39,6 +39,7 @@ async def try_execution(
     sent: int,
     receiver: Address,
     quiet: bool,
+    explain: Callable[[bytes], Failure] = explain_failure,
 ) -> Trial:
     """Run `executeSingleMessage` as the OffRamp itself, in a call that changes nothing.
 
@@ -50,12 +51,13 @@ async def try_execution(
         sent: What the sender chose.
         receiver: Whose code is to be run.
         quiet: The message has nothing to tell a receiver (tokens alone).
+        explain: Reads the revert data, as the generation does.
     """
     failed = await _revert(destination, off_ramp, data(gas_limit))
     if failed is None:
         callback = None if quiet else await _takes_messages(destination, receiver)
         return Trial(succeeds=True, gas_limit=gas_limit, sent_gas_limit=sent, callback=callback)
-    failure = explain_failure(failed)
+    failure = explain(failed)
     helpful = None
     if failure.reason in _OUT_OF_GAS:
         helpful = await _helpful_gas(destination, off_ramp, data, gas_limit)

@@ -104,6 +104,9 @@ def _details(message: Any) -> dict[str, Any]:
                 "source_pool": token.sourcePoolAddress,
                 "destination_token": account(token.destTokenAddress),
                 "amount": str(token.amount),
+                # What the pools say to each other: without it the message cannot be built again.
+                "extra_data": "0x" + token.extraData.hex(),
+                "exec_data": "0x" + token.destExecData.hex(),
             }
             for token in message.tokenAmounts
         ]

@@ -7,7 +7,7 @@ first word of the send's extra arguments behind their tag. Source: `OffRamp.sol`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from seamark.core.errors import RejectedError
@@ -83,9 +83,9 @@ class _Ramps:
         return _message(_any_to_evm(events.SENT.decode(log).message), lane)
 
     def rebuild(self, told: Told, lane: LaneKey) -> RampMessage | None:
-        """See `RampGeneration`. Of a token transfer the ledger lacks what its pools say to each other."""
+        """See `RampGeneration`."""
         sent, details = told.sent, told.sent.details
-        if details.get("tokens") or not {"nonce", "data", "extra_args"} <= details.keys():
+        if not {"nonce", "data", "extra_args"} <= details.keys():
             return None
         extra = bytes.fromhex(details["extra_args"][2:])
         header = (
@@ -93,7 +93,8 @@ class _Ramps:
         )  # fmt: skip
         data = bytes.fromhex(details["data"][2:])
         limit = _decode_uint(extra[_TAG_BYTES : _TAG_BYTES + _WORD_BYTES])[0]
-        return _message((header, _encode_address([sent.sender]), data, Address(sent.receiver), limit, ()), lane)
+        tokens = tuple(_told_token(token) for token in details.get("tokens", ()))
+        return _message((header, _encode_address([sent.sender]), data, Address(sent.receiver), limit, tokens), lane)
 
     async def serves(self, destination: ExecutionChain, off_ramp: Contract, lane: LaneKey) -> bool:
         ramp = Reader(destination, off_ramp.address, _OFF_RAMP)
@@ -228,6 +229,14 @@ def _any_to_evm(sent: Any) -> tuple[Any, ...]:
     except RejectedError as error:
         raise ValueError(f"it is not for an EVM chain ({error})") from error
     return tuple(sent.header), _encode_address([sent.sender]), sent.data, receiver, gas_limit, tokens
+
+
+def _told_token(token: Mapping[str, str]) -> tuple[Any, ...]:
+    """As `_token`, from what the ledger keeps of a send."""
+    pool = _encode_address([token["source_pool"]])
+    gas = _decode_uint(bytes.fromhex(token["exec_data"][2:]))[0]
+    extra = bytes.fromhex(token["extra_data"][2:])
+    return pool, Address(token["destination_token"]), gas, extra, int(token["amount"])
 
 
 def _token(token: Any) -> tuple[Any, ...]:

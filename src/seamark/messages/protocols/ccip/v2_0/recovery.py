@@ -135,6 +135,7 @@ class Recovery:
             sent=message.callback_gas,
             receiver=Address(account(message.receiver)),
             quiet=not message.data and not message.callback_gas,
+            explain=explain_attempt,
         )
 
     async def build(self, cases: Sequence[Case], standings: Sequence[Standing], gas: Gas) -> list[ManualCall]:
