@@ -19,7 +19,7 @@ from seamark.core.findings import Finding
 from seamark.evm.rpc.endpoint import Endpoint
 from seamark.evm.rpc.observer import SilentObserver
 from seamark.messages.protocols.op_interop import Network, interop_chains, interop_network
-from seamark.messages.protocols.op_interop.checker import Checker
+from seamark.messages.protocols.op_interop.checker import Checker, log_verdicts
 from seamark.messages.protocols.op_interop.failsafe import Failsafe
 from seamark.messages.protocols.op_interop.metrics import InteropMetrics
 from seamark.messages.protocols.op_interop.recording import JobStream
@@ -80,6 +80,7 @@ class InteropServices:
 
     def _followed(self, changes: JobChanges) -> None:
         self.metrics.follow(changes)
+        log_verdicts(changes)
         if changes.due:
             self.wake()
         if changes.told:

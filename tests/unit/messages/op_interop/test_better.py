@@ -5,9 +5,12 @@ The numbers in the names of the classes follow the list of weaknesses that was d
 
 from __future__ import annotations
 
+from structlog.testing import capture_logs
+
 from seamark.core.ids import Hash32
 from seamark.messages.protocols.op_interop.model import Rule, Status
 from seamark.messages.protocols.op_interop.store import bad_logs, read_due
+from seamark.storage.events import read_events
 from tests.support.interop import (
     GENESIS_TIME,
     WINDOW_S,
@@ -436,3 +439,28 @@ class TestIdentity:
         bed[902].mine(executing(log, payload=Hash32(log.payload[:-1] + ("0" if log.payload[-1] != "0" else "1"))))
         await bed.follow()
         assert bed.job().rule is Rule.WRONG_PAYLOAD
+
+
+class TestLogs11:
+    async def test_one_line_for_each_wrong_message_and_none_for_the_others(self) -> None:
+        bed = Bed(901, 902)
+        log = bed[901].mine(initiating())
+        bed[902].mine(executing(log), executing(log, log_index=4))
+        with capture_logs() as lines:
+            await bed.follow()
+            bed[902].mine(count=30)
+            await bed.finalize()
+        assert [(line["event"], line["rule"], line["log_level"]) for line in lines] == [
+            ("interop.invalid", "no_log", "warning")
+        ]
+
+    async def test_a_burst_does_not_flood_the_log(self) -> None:
+        bed = Bed(901, 902)
+        log = bed[901].mine(initiating())
+        bed[902].mine(*[executing(log, log_index=4 + number) for number in range(100)])
+        with capture_logs() as lines:
+            await bed.follow()
+        assert len(lines) == 21
+        assert lines[-1]["messages"] == 80
+        topics = [item.topic for item in read_events(bed.database.connection, 0)]
+        assert topics.count("interop.invalid") == 100

@@ -38,11 +38,12 @@ from seamark.runtime.clock import Clock
 from seamark.runtime.health import Health
 from seamark.storage.database import Database
 
-__all__ = ["ELSEWHERE_NAME", "Checker"]
+__all__ = ["ELSEWHERE_NAME", "Checker", "log_verdicts"]
 
 ELSEWHERE_NAME: Final = "elsewhere"
 ROUND_JOBS: Final = 1_000
 BLOCKS_AT_ONCE: Final = 8  # reads under way; the endpoint's own limits lie below
+MAX_LINES: Final = 20  # of one unit of work in the log: a burst is no reason to flood it
 IDLE_S: Final = 5.0  # between looks without a wake-up call: another process may have stored jobs
 SECOND_LOOK_PAUSE_S: Final = 0.2  # where one endpoint must be asked twice
 FIRST_PAUSE_S: Final = 0.5
@@ -123,6 +124,7 @@ class Checker:
 
         changes = await self._database.write(work)
         self._metrics.follow(changes)
+        log_verdicts(changes)
         if changes.told:
             self._told()
         if changes.due:
@@ -209,6 +211,14 @@ class Checker:
                 if declaring is not None:
                     found.update((item.key, declared(item.message, declaring)) for item in here)
         return found
+
+
+def log_verdicts(changes: JobChanges) -> None:
+    """One line for each message that is not valid, or was not; the event log and the alerts hold them all."""
+    for event in changes.events[:MAX_LINES]:
+        log.warning(event.topic, message=event.key, **event.payload)
+    if len(changes.events) > MAX_LINES:
+        log.warning("more of the same", messages=len(changes.events) - MAX_LINES)
 
 
 def _again(found: Verdict | None) -> bool:

@@ -58,6 +58,7 @@ class JobChanges:
     due: bool = False
     again: bool = False
     told: int = 0
+    events: list[Event] = field(default_factory=list)
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -420,6 +421,7 @@ class JobBook:
         if self._history:
             self._connection.execute(verdict.insert(), self._history)
         append_events(self._connection, self._events)
+        self.changes.events = self._events
         add_totals(self._connection, self.changes.totals)
         _add_tallies(self._connection, self.changes.tallies)
         for chain_id, now in self._heights.items():
