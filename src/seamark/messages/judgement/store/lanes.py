@@ -76,6 +76,7 @@ def read_profile(connection: Connection, lane: LaneKey) -> LaneProfile | None:
 
 
 _decode_profile = msgspec.json.Decoder(LaneProfile).decode
+_decode_gaps = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
 
 
 def save_profile(connection: Connection, lane_id: int, profile: LaneProfile) -> None:
@@ -89,7 +90,7 @@ def read_checks(connection: Connection, protocol: str) -> dict[int, SequenceChec
 
 
 def _check_of(row: Any) -> SequenceCheck:
-    return SequenceCheck(row.first, row.upto, msgspec.json.decode(row.gaps, type=tuple[tuple[int, int], ...]))
+    return SequenceCheck(row.first, row.upto, _decode_gaps(row.gaps))
 
 
 def save_check(connection: Connection, lane_id: int, check: SequenceCheck) -> None:
