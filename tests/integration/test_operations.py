@@ -235,6 +235,15 @@ class TestConfigure:
             assert (after.destinations, after.send_gas_limit) == (before.destinations, before.send_gas_limit)
             assert not after.sending_paused
 
+    async def test_a_receiver_that_takes_no_messages_takes_everything_back(self, tmp_path: Path) -> None:
+        async with bench(tmp_path) as desk, desk.stage.running(CCIP_MONITOR):
+            await desk.publish()
+            before = await desk.office.state(desk.place)
+            # CCIP itself calls it a success when nothing at the receiver runs.
+            done = await desk.configure(desk.wanted(destinations={"remote": {"receiver": desk.remote.link}}))
+            assert "no code ran" in done.problem
+            assert (await desk.office.state(desk.place)).destinations == before.destinations
+
     async def test_a_new_destination_is_removed_again(self, tmp_path: Path) -> None:
         async with bench(tmp_path) as desk, desk.stage.running(CCIP_MONITOR):
             await desk.publish()

@@ -38,7 +38,7 @@ from seamark.evm.settings import SignerSettings
 from seamark.evm.types import Receipt
 from seamark.messages.model import Stage
 from seamark.messages.protocols.ccip.selectors import SelectorTable
-from seamark.messages.store import find_message, read_chains
+from seamark.messages.store import MessageView, find_message, read_chains
 from seamark.oracle.administration import store
 from seamark.oracle.administration.model import Change, SenderState
 from seamark.oracle.administration.reads import read_sender
@@ -348,7 +348,7 @@ class OperationsOffice:
             said = await contract.read("typeAndVersion")
         except RejectedError as error:
             raise RejectedError(
-                f"{to_checksum(router)} is no CCIP router ({error})", remedy="check the address"
+                f"{to_checksum(router)} is no CCIP router: it has no typeAndVersion()", remedy="check the address"
             ) from error
         if not said.startswith("Router "):
             raise RejectedError(f"{to_checksum(router)} is no CCIP router but a {said}", remedy="check the address")
@@ -451,6 +451,7 @@ class OperationsOffice:
                     if found is not None:
                         stage = found.message.stage
                         if stage in _DELIVERED:
+                            _check_callback(found.message)
                             return
                         if stage == Stage.FAILED:
                             raise _Failed(f"the test message {message_id} failed: {found.message.error}")
@@ -563,6 +564,13 @@ class _Sequence:
         if not delivery.receipt.succeeded:
             raise _Failed(f"{what}: transaction {delivery.transaction} failed")
         return delivery.receipt
+
+
+def _check_callback(message: MessageView) -> None:
+    """CCIP calls it a success when the receiver has no code, or does not say that it takes messages."""
+    if message.callback is False:
+        blame = f"{message.receiver} has none, or takes no CCIP messages"
+        raise _Failed(f"the test message {message.id} arrived, but no code ran: {blame}")
 
 
 def _text(amount: Decimal) -> str:

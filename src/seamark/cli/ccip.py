@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
@@ -24,6 +24,7 @@ from seamark.cli.output import EXIT_FAILED, aside, console, print_json
 from seamark.core.errors import SeamarkError
 from seamark.core.findings import Finding, Severity
 from seamark.core.units import format_duration
+from seamark.evm.address import to_checksum
 from seamark.evm.metrics import RpcMetrics
 from seamark.messages.protocols.ccip.checks import ChainCheck, LaneCheck
 from seamark.runtime.clock import SystemClock
@@ -36,19 +37,19 @@ from seamark.storage.migrate import check_schema
 __all__ = ["app"]
 
 UNITS = 10**18
+YEAR_S = 365 * 86_400
 AMOUNTS = {"amount", "link", "native", "allowance", "tokens", "capacity", "rate"}  # in base units
 STYLES = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 
 app = typer.Typer(help="CCIP on the configured chains.", no_args_is_help=True)
-for _command in (
+_OPERATIONS: Final = (
     ccip_operations.refill,
     ccip_operations.pause,
     ccip_operations.resume,
     ccip_operations.configure,
     ccip_operations.upgrade,
     ccip_operations.history,
-):
-    app.command(_command.__name__)(_command)
+)
 
 
 class FailOn(StrEnum):
@@ -149,6 +150,10 @@ def _is_bad(looks: Sequence[tuple[ChainCheck, list[Finding]]], fail_on: FailOn) 
     return any(item.unreachable or any(one.severity in told for one in found) for item, found in looks)
 
 
+for _command in _OPERATIONS:  # after `check`: help lists commands in this order
+    app.command(_command.__name__)(_command)
+
+
 # ---- the screen -----------------------------------------------------------------------------------------------------
 
 
@@ -158,7 +163,7 @@ def _show(check: ChainCheck, findings: Sequence[Finding]) -> None:
         state = Text(f"{'no node answers' if check.unreachable else 'no answer'}: {check.problem}", "bold red")
     elif check.cursed:
         state = Text("cursed", "bold red")
-    console.print(Text.assemble((check.chain, "bold"), f"  router {check.router}  ", state))
+    console.print(Text.assemble((check.chain, "bold"), f"  router {to_checksum(check.router)}  ", state))
     if check.problem:
         console.print()
         return
@@ -218,10 +223,14 @@ def _age(lane: LaneCheck) -> str:
 def _senders(check: ChainCheck) -> Table:
     table = _table("sender", "LINK", "native", "allowance", "lasts for")
     for item in check.senders:
-        runway = "" if item.runway is None else format_duration(int(item.runway))
+        runway = "" if item.runway is None else _runway(item.runway)
         amounts = [_amount(item.link), _amount(item.native), _amount(item.allowance)]
         table.add_row("", item.name, *amounts, runway)
     return table
+
+
+def _runway(seconds: float) -> str:
+    return "over a year" if seconds > YEAR_S else format_duration(int(seconds))
 
 
 def _pools(check: ChainCheck) -> Table:
@@ -249,5 +258,7 @@ def _count(number: int | None, what: str) -> str:
 def _amount(base_units: int | None) -> str:
     if base_units is None:
         return ""
+    if base_units == 0:
+        return "0"
     value = Decimal(base_units) / UNITS
-    return f"{value:,.4f}" if value >= 1 or value == 0 else f"{value:.4g}"
+    return f"{value:,.4f}" if value >= 1 else f"{value:.4g}"

@@ -45,6 +45,8 @@ WhyOption = Annotated[str, typer.Option("--why", help="The reason, for the recor
 ByOption = Annotated[str | None, typer.Option("--by", help="Who acts; default: your name here.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="No question, as far as operations.policy allows.")]
 TimeoutOption = Annotated[str, typer.Option("--timeout", help="How long to wait for a block, or a test message.")]
+LINK_DECIMALS: Final = 18
+UNTOLD_STEPS: Final = {"pause sending", "resume sending"}  # part of every guarded sequence
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 
 
@@ -68,7 +70,7 @@ def refill(
     async def work(office: OperationsOffice, place: Place) -> Operation:
         _, held = await office.check_refill(place, wanted)
         what = f"{wanted:f} of {held.normalize():f} LINK to {place.title}"
-        _agree(office, "refill", place, what, yes=yes)
+        _agree(office, "refill", place, what, yes=yes, verb="send")
         operation, delivery = await office.refill(
             place, wanted, Author(by or operator_name(), why), timeout_s=parse_wait(timeout)
         )
@@ -147,8 +149,8 @@ def _switch(
         if is_paused == (kind == "pause") and await office.unended(place) is None:
             aside(f"{'paused' if is_paused else 'not paused'} already: nothing to do")
             return None
-        what = f"{kind} of {'the whole feed' if feed else 'sending'} at {place.title}"
-        _agree(office, kind, place, what, yes=yes)
+        what = f"{'the whole feed' if feed else 'sending'} of {place.title}"
+        _agree(office, kind, place, what, yes=yes, verb=kind)
         function = _FUNCTIONS[kind, feed]
         operation, delivery = await office.switch(place, kind, function, author, timeout_s=parse_wait(timeout))
         return _settled(operation, delivery)
@@ -196,7 +198,8 @@ def configure(
         if dry_run:
             aside("tried, and every call would succeed; nothing was sent")
             return None
-        _agree(office, "configure", place, f"{len(changes)} changes to {place.title}", yes=yes)
+        count = f"{len(changes)} change{'s' if len(changes) > 1 else ''}"
+        _agree(office, "configure", place, f"{count} to {place.title}", yes=yes, verb="make")
         done = await office.apply("configure", place, changes, author, timeout_s=parse_wait(timeout), test=test)
         return _guarded(done)
 
@@ -241,7 +244,7 @@ def upgrade(
         await office.check_changes(place, present, changes)
         if test:
             await office.check_monitor([key for key, item in present.destinations.items() if item.enabled])
-        _agree(office, "upgrade", place, f"the new router of {place.title}", yes=yes)
+        _agree(office, "upgrade", place, f"the new router of {place.title}", yes=yes, verb="accept")
         done = await office.apply("upgrade", place, changes, author, timeout_s=parse_wait(timeout), test=test)
         return _guarded(done)
 
@@ -251,7 +254,7 @@ def upgrade(
 async def _propose(
     office: OperationsOffice, place: Place, target: Address, author: Author, yes: bool, wait: str
 ) -> Operation:
-    _agree(office, "upgrade", place, f"a proposal of router {to_checksum(target)} at {place.title}", yes=yes)
+    _agree(office, "upgrade", place, f"router {to_checksum(target)} to {place.title}", yes=yes, verb="propose")
     operation, delivery = await office.propose_router(place, target, author, timeout_s=parse_wait(wait))
     settled = _settled(operation, delivery)
     state = await office.state(place)
@@ -282,7 +285,7 @@ def _show_changes(place: Place, changes: Sequence[Change]) -> None:
 
 def _guarded(done: Guarded) -> Operation:
     if not done.succeeded:
-        aside(f"failed: {done.problem}; everything was taken back")
+        aside("everything was taken back")
     return done.operation
 
 
@@ -296,13 +299,17 @@ def history(
 ) -> None:
     """What was done to sender contracts, by whom and why; the newest first."""
 
-    async def look() -> list[Operation]:
-        async with _office(config) as (office, _):
-            return await office.history(limit)
+    async def look() -> tuple[list[Operation], dict[int, str]]:
+        async with _office(config) as (office, settings):
+            names = {chain.chain_id: key for key, chain in settings.chains.items()}
+            return await office.history(limit), names
 
-    found = asyncio.run(look())
+    found, names = asyncio.run(look())
     if as_json:
         print_json([_plain(item) for item in found])
+        return
+    if not found:
+        aside("nothing was done yet")
         return
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for column in ("no.", "begun (UTC)", "what", "contract", "by", "why", "outcome"):
@@ -310,9 +317,19 @@ def history(
     for item in found:
         begun = datetime.fromtimestamp(item.begun_ms / 1000, UTC)
         outcome = item.outcome or "not ended"
-        where = f"{to_checksum(item.subject)} on {item.chain_id}"
-        table.add_row(str(item.id), f"{begun:%Y-%m-%d %H:%M:%S}", item.kind, where, item.operator, item.why, outcome)
+        contract = to_checksum(item.subject)  # whole with --json
+        where = f"{contract[:8]}…{contract[-4:]} on {names.get(item.chain_id, item.chain_id)}"
+        what = _what(item)
+        table.add_row(str(item.id), f"{begun:%Y-%m-%d %H:%M:%S}", what, where, item.operator, item.why, outcome)
     console.print(table)
+
+
+def _what(item: Operation) -> str:
+    """Its kind, and how much of LINK or which parts it touched."""
+    if item.kind == "refill":
+        return f"refill {Decimal(item.amount).scaleb(-LINK_DECIMALS).normalize():f} LINK"
+    touched = [step.what for step in item.steps if step.what not in UNTOLD_STEPS and not step.what.startswith("test ")]
+    return f"{item.kind}: {', '.join(touched)}" if touched else item.kind
 
 
 # ---- shared ---------------------------------------------------------------------------------------------------------
@@ -351,11 +368,11 @@ def _run(config: Path | None, sender: str, chain: str, work: Work) -> Operation 
     return asyncio.run(run())
 
 
-def _agree(office: OperationsOffice, kind: str, place: Place, what: str, *, yes: bool) -> None:
+def _agree(office: OperationsOffice, kind: str, place: Place, what: str, *, yes: bool, verb: str) -> None:
     if yes:
         office.check_policy(kind, place)
     else:
-        confirm(place.address, what)
+        confirm(place.address, what, verb=verb, option=kind, policy="operations.policy")
 
 
 def _settled(operation: Operation, delivery: Delivery) -> Operation:

@@ -25,20 +25,24 @@ EXIT_NOT_NOW: Final = 3
 CONFIRM_DIGITS: Final = 6
 
 
-def confirm(name: str, what: str) -> None:
+def confirm(
+    name: str, what: str, *, verb: str = "send", option: str = "--send", policy: str = "recovery.policy"
+) -> None:
     """Have a person type the beginning of a name.
+
+    `option` is named in errors, and `policy` as what `--yes` needs.
 
     Raises:
         SettingsError: There is no person, or something else was typed.
     """
     if not sys.stdin.isatty():
-        remedy = "run it in a terminal, or use --yes with recovery.policy in the settings"
-        raise SettingsError("--send", "nobody is there to confirm it", remedy=remedy)
+        remedy = f"run it in a terminal, or use --yes with {policy} in the settings"
+        raise SettingsError(option, "nobody is there to confirm it", remedy=remedy)
     wanted = name.removeprefix("0x")[:CONFIRM_DIGITS]
     # The question goes to standard error: standard output may be a JSON document.
-    typed = typer.prompt(f"To send {what}, type {wanted}", default="", show_default=False, err=True)
+    typed = typer.prompt(f"To {verb} {what}, type {wanted}", default="", show_default=False, err=True)
     if typed.strip().lower().removeprefix("0x") != wanted:
-        raise SettingsError("--send", "not confirmed, nothing was sent", remedy=f"type {wanted}")
+        raise SettingsError(option, "not confirmed, nothing was sent", remedy=f"type {wanted}")
 
 
 def operator_name() -> str:

@@ -49,6 +49,13 @@ def test_anything_else_does_not(typing: Any, answer: str) -> None:
         confirm(NAME, "it")
 
 
+def test_what_is_done_is_said_in_its_own_words(typing: Any) -> None:
+    asked = typing("no")
+    with pytest.raises(SettingsError, match=r"^pause: not confirmed"):
+        confirm(NAME, "sending", verb="pause", option="pause", policy="operations.policy")
+    assert asked == ["To pause sending, type abcdef"]
+
+
 def test_a_short_name_is_typed_whole(typing: Any) -> None:
     typing("812")
     confirm("812", "round 812")
