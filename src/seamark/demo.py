@@ -92,8 +92,18 @@ def demo_values(devnet: Devnet, *, database: str) -> dict[str, Any]:
         },
         "ccip": {
             "chains": [
-                {"chain": HOME, "router": to_checksum(world.home.router), "start_block": world.home.first_block},
-                {"chain": REMOTE, "router": to_checksum(world.remote.router), "start_block": world.remote.first_block},
+                {
+                    "chain": HOME,
+                    "router": to_checksum(world.home.router),
+                    "start_block": world.home.first_block,
+                    "contracts": [to_checksum(feed.aggregator) for feed in world.feeds],
+                },
+                {
+                    "chain": REMOTE,
+                    "router": to_checksum(world.remote.router),
+                    "start_block": world.remote.first_block,
+                    "contracts": [to_checksum(feed.receiver) for feed in world.feeds],
+                },
             ]
         },
     }

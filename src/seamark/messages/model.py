@@ -243,6 +243,7 @@ class NoticeKind(StrEnum):
     UNPAUSED = "unpaused"
     CONFIGURED = "configured"  # any change of configuration; details: event and values
     ROLE_CHANGED = "role_changed"  # owners, allow lists, signers, roles; details: event and values
+    SEND_FAILED = "send_failed"  # an application could not send; details: reason and text
     GAS_PAID = "gas_paid"  # subject: the message id
     PRICED = "priced"  # fee data was updated
 

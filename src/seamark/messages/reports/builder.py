@@ -137,6 +137,7 @@ def build_report(connection: Connection, question: Question) -> Report:
         errors=_errors(work),
         access=changes.shown,
         access_more=changes.more,
+        rights=access.list_rights(connection, scope),
         contracts=tuple(store.access_contracts(connection)),
         senders=senders,
         receivers=receivers,

@@ -28,6 +28,7 @@ __all__ = [
     "Period",
     "Replays",
     "Report",
+    "Right",
     "SizeAnomaly",
     "Suggestion",
     "Totals",
@@ -187,6 +188,18 @@ class AccessChange(msgspec.Struct, frozen=True, kw_only=True):
     tx: str
 
 
+class Right(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may do something with one of our contracts at the end of the period: the holder of a role, a sender that is
+    let in, a receiver that is sent to. `since` is when that was told.
+    """
+
+    chain_id: int
+    contract: str
+    right: str
+    account: str
+    since: int
+
+
 class Contract(msgspec.Struct, frozen=True):
     """A contract whose events this report rests on."""
 
@@ -284,3 +297,4 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     replays: Replays
     suggestions: tuple[Suggestion, ...]
     data_from: int | None
+    rights: tuple[Right, ...] = ()

@@ -33,6 +33,9 @@ class Looks:
         self.next: list[ChainCheck] = [CHECK]
         self.count = 0
 
+    async def failed_sends(self) -> list[Finding]:
+        return []
+
     async def look(self) -> list[tuple[ChainCheck, list[Finding]]]:
         self.count += 1
         return [(check, judge_chain(check, ChecksSettings(), ())) for check in self.next]

@@ -6,6 +6,7 @@ A new one is its folder and its line in `GENERATIONS`.
 from __future__ import annotations
 
 from seamark.messages.model import Contract
+from seamark.messages.protocols.ccip.applications import ApplicationFamily
 from seamark.messages.protocols.ccip.generation import Generation
 from seamark.messages.protocols.ccip.risk import RiskFamily
 from seamark.messages.protocols.ccip.router import RouterFamily
@@ -19,6 +20,7 @@ __all__ = ["GENERATIONS", "generation_of", "generation_of_type"]
 GENERATIONS: tuple[Generation, ...] = (
     RouterFamily(),
     RiskFamily(),
+    ApplicationFamily(),
     V1_2,
     V1_5,
     V1_6,

@@ -17,6 +17,7 @@ from seamark.evm.types import Log, LogFilter
 from seamark.messages.model import ConfigChange, Contract, Decoded, LaneKey, Malformed
 from seamark.messages.protocol import ChainRole, Counter, LaneNames, Profile, TokenInfo, Watch
 from seamark.messages.protocols.ccip import discovery
+from seamark.messages.protocols.ccip.applications import APPLICATION, application
 from seamark.messages.protocols.ccip.counters import read_counters
 from seamark.messages.protocols.ccip.evm2evm.keys import SOURCE, SOURCE_RAMP
 from seamark.messages.protocols.ccip.finality import finality_profile
@@ -52,6 +53,7 @@ class CcipChain:
     router: Address
     start_block: int | None
     setting: str
+    applications: tuple[Address, ...] = ()
 
 
 def ccip_chains(settings: CcipSettings, chains: Mapping[str, ChainSettings]) -> list[CcipChain]:
@@ -88,9 +90,17 @@ def ccip_chains(settings: CcipSettings, chains: Mapping[str, ChainSettings]) -> 
                 router=item.router,
                 start_block=item.start_block,
                 setting=f"ccip.chains[{index}]",
+                applications=_applications(settings, index),
             )
         )
     return found
+
+
+def _applications(settings: CcipSettings, index: int) -> tuple[Address, ...]:
+    """Our own contracts on a chain: those named there, and those whose money is watched."""
+    item = settings.chains[index]
+    senders = [sender.address for sender in settings.checks.senders if sender.chain == item.chain]
+    return tuple(dict.fromkeys([*item.contracts, *senders]))
 
 
 class CcipProtocol:
@@ -120,11 +130,12 @@ class CcipProtocol:
         before = {item.address: item for item in known}
         peers = self._place(chain.chain_id).peers
         # Contracts known from before are asked again: their sources may have changed while nobody was looking.
-        asked = [address for address, item in before.items() if item.role != FEE_TOKEN]
+        asked = [address for address, item in before.items() if item.role not in (FEE_TOKEN, APPLICATION)]
         addresses = [chain.router, *asked, *await discovery.find_ramps(reader, chain.router, peers)]
         refused = {address for address, item in before.items() if item.role == UNSUPPORTED}
         found = {item.address: item for item in await self._explore(reader, addresses, before, lenient=refused)}
-        return list({**before, **found}.values())
+        ours = {address: application(chain.chain_id, address) for address in chain.applications}
+        return list({**before, **found, **ours}.values())
 
     async def identify(
         self, reader: ChainReader, changes: Sequence[ConfigChange], known: Iterable[Contract]

@@ -26,6 +26,9 @@ class CcipChainSettings(SettingsModel):
     router: AddressText
     """CCIP Router 1.2.0 on that chain."""
 
+    contracts: tuple[AddressText, ...] = ()
+    """Our own contracts there (OracleWithCCIP, OracleReceiver): roles, configuration, and sends that failed."""
+
     start_block: int | None = Field(None, ge=0)
     """The first block to look at; None: the newest one at the first start."""
 

@@ -14,7 +14,7 @@ from typing import Final, Literal
 from seamark.core.ids import Address
 from seamark.core.units import format_duration
 from seamark.evm.address import to_checksum
-from seamark.messages.reports.model import SPANS, AccessChange, Contract, LaneReport, Latency, Party, Report
+from seamark.messages.reports.model import SPANS, AccessChange, Contract, LaneReport, Latency, Party, Report, Right
 from seamark.messages.reports.render.amounts import LINK_DECIMALS, amount_text
 from seamark.messages.reports.rules import change_of
 
@@ -356,13 +356,21 @@ def _access(report: Report) -> Section:
         sentences.append(f"{shown} of roles, configuration, curses or pauses, as the contracts below told them.")
     else:
         sentences.append("No role, allow list, curse, pause or configuration of the contracts below has changed.")
-    sentences.append(
-        "Not watched: the roles and allow lists of senders and receivers, such as those of OracleWithCCIP and "
-        "OracleReceiver; whom their owners let in is not known here. What they sent and got is listed."
-    )
+    if any(item.role == "application" for item in report.contracts):
+        sentences.append(
+            "Who may do what with our own contracts is listed as their events told it; what was granted before the "
+            "first block that was read is not known."
+        )
+    else:
+        sentences.append(
+            "Not watched: the roles and allow lists of senders and receivers, such as those of OracleWithCCIP and "
+            "OracleReceiver; name them under ccip.chains[].contracts. What they sent and got is listed."
+        )
     sheets = []
     if report.access:
         sheets.append(_changes(report.access, report.access_more))
+    if report.rights:
+        sheets.append(_rights(report.rights))
     sheets += [
         _parties(report.senders, report.senders_in_all, "sender"),
         _parties(report.receivers, report.receivers_in_all, "receiver"),
@@ -393,6 +401,21 @@ def _changes(changes: Sequence[AccessChange], more: int) -> Sheet:
         for item in changes
     )
     return Sheet(columns, rows, f"Changes, newest first{f'; {number(more)} more' if more else ''}")
+
+
+def _rights(rights: Sequence[Right]) -> Sheet:
+    columns = (
+        Column("chain", "number"),
+        Column("contract", "id"),
+        Column("right"),
+        Column("who", "id"),
+        Column("since (UTC)"),
+    )
+    rows = tuple(
+        (str(item.chain_id), account(item.contract), item.right, account(item.account) or "-", clock(item.since))
+        for item in rights
+    )
+    return Sheet(columns, rows, "Who may do what at the end of the period")
 
 
 def _parties(parties: Sequence[Party], in_all: int, noun: str) -> Sheet:

@@ -72,9 +72,11 @@ def _samples(check: ChainCheck) -> Iterator[_Sample]:
     for price in check.prices:
         yield "token_price_age_seconds", (chain, price.token), float(price.age)
     for sender in check.senders:
-        yield "sender_balance", (chain, sender.name, "LINK"), sender.link / UNIT
+        if sender.link is not None:
+            yield "sender_balance", (chain, sender.name, "LINK"), sender.link / UNIT
         yield "sender_balance", (chain, sender.name, "native"), sender.native / UNIT
-        yield "sender_allowance", (chain, sender.name), sender.allowance / UNIT
+        if sender.allowance is not None:
+            yield "sender_allowance", (chain, sender.name), sender.allowance / UNIT
         if sender.runway is not None:
             yield "sender_runway_days", (chain, sender.name), sender.runway / DAY_S
     for pool in check.pools:

@@ -50,19 +50,21 @@ class PriceCheck(msgspec.Struct, frozen=True):
 
 
 class SenderCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """Who pays. `burn` is LINK per second over the last days; None where nothing was paid in LINK."""
+    """Who pays. `burn` is LINK per second over the last days; None where nothing was paid in LINK. `link` and
+    `allowance` are None where nobody tells which token that is, or it does not answer: not known is not nothing.
+    """
 
     address: str
     name: str
-    link: int
+    link: int | None
     native: int
-    allowance: int
+    allowance: int | None
     burn: float | None = None
 
     @property
     def runway(self) -> float | None:
         """Seconds that the LINK lasts; None where nothing is spent."""
-        return self.link / self.burn if self.burn else None
+        return self.link / self.burn if self.burn and self.link is not None else None
 
 
 class Bucket(msgspec.Struct, frozen=True):

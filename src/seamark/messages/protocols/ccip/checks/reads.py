@@ -268,7 +268,7 @@ class _Look:
                     (link, calls.ERC20.function("balanceOf"), (sender.address,)),
                     (link, calls.ERC20.function("allowance"), (sender.address, self._chain.router)),
                 ]
-            balance, allowance = [_or_zero(answer) for answer in await self._ask(asks)] or [0, 0]
+            balance, allowance = [_or_unknown(answer) for answer in await self._ask(asks)] or [None, None]
             found.append(
                 SenderCheck(
                     address=sender.address,
@@ -358,8 +358,8 @@ def _bucket(answer: Any) -> Bucket | None:
     return Bucket(answer.tokens, answer.capacity, answer.rate)
 
 
-def _or_zero(answer: Any) -> int:
-    return 0 if isinstance(answer, RejectedError) else int(answer)
+def _or_unknown(answer: Any) -> int | None:
+    return None if isinstance(answer, RejectedError) else int(answer)
 
 
 def _limit(seconds: int) -> int | None:

@@ -9,8 +9,9 @@ from seamark.core.findings import Finding, Severity
 from seamark.core.units import format_duration
 from seamark.messages.protocols.ccip.checks.model import Bucket, ChainCheck, LaneCheck, SenderCheck
 from seamark.messages.protocols.ccip.checks.settings import ChecksSettings, SenderSettings
+from seamark.messages.store import NoticeView
 
-__all__ = ["judge_chain"]
+__all__ = ["SEND_FAILURES_S", "judge_chain", "judge_failed_sends"]
 
 DECIMALS = 18  # of LINK and of native currency
 WHOLE = 1_000_000_000  # ppb
@@ -41,6 +42,42 @@ def judge_chain(check: ChainCheck, settings: ChecksSettings, senders: Sequence[S
         *(finding for item in check.senders for finding in _sender(check, item, by_address[item.address])),
         *_limits(check, settings),
     ]
+
+
+SEND_FAILURES_S = 3600
+"""How long a send that failed is told: the next round is sent anew, so an old failure matters no more."""
+
+
+def judge_failed_sends(notices: Sequence[NoticeView], names: Mapping[str, str]) -> list[Finding]:
+    """One finding for each way from a sender, out of the notices of the last hour, newest first.
+
+    Args:
+        notices: Of kind `send_failed`.
+        names: Of chains, by chain id and by selector, as text.
+    """
+    found: dict[tuple[int, str, str], list[NoticeView]] = {}
+    for item in notices:
+        found.setdefault((item.chain_id, item.contract, item.subject), []).append(item)
+    return [_failed_sends(items, names) for items in found.values()]
+
+
+def _failed_sends(items: Sequence[NoticeView], names: Mapping[str, str]) -> Finding:
+    newest, oldest = items[0], items[-1]
+    source, dest = names.get(str(newest.chain_id), str(newest.chain_id)), names.get(newest.subject, newest.subject)
+    many = "a send" if len(items) == 1 else f"{len(items)} sends"
+    return Finding(
+        kind="send_failed",
+        subject=f"{newest.chain_id}/{newest.contract}/{newest.subject}",
+        severity=Severity.WARNING,
+        group=f"{source} → {dest}",
+        title=f"{source} → {dest}: {many} of {newest.contract} failed within the hour",
+        text=f"{newest.details.get('text', '')}; transaction {newest.tx}",
+        remedy="the price on its own chain is published all the same; seamark ccip check shows fees, balances and"
+        " curses, seamark messages resend sends the round again",
+        since=oldest.time,
+        count=len(items),
+        labels={"source": source, "dest": dest, "reason": str(newest.details.get("reason", ""))},
+    )
 
 
 def _curses(check: ChainCheck) -> Iterator[Finding]:
@@ -126,7 +163,8 @@ def _stale(age: int | None, limit: int | None, share_ppb: int) -> tuple[Severity
 
 
 def _sender(check: ChainCheck, sender: SenderCheck, wanted: SenderSettings) -> Iterator[Finding]:
-    link, native = _units(sender.link), _units(sender.native)
+    link = None if sender.link is None else _units(sender.link)
+    native = _units(sender.native)
     refill = f"seamark ccip refill {sender.address} --chain {wanted.chain}"
 
     def finding(kind: str, severity: Severity, title: str, text: str, remedy: str) -> Finding:
@@ -141,19 +179,20 @@ def _sender(check: ChainCheck, sender: SenderCheck, wanted: SenderSettings) -> I
             labels={"chain": check.chain, "sender": sender.name},
         )
 
-    if severity := _below(link, wanted.link_warning, wanted.link_critical):
+    if link is not None and (severity := _below(link, wanted.link_warning, wanted.link_critical)):
         limits = f"warning below {wanted.link_warning}, critical below {wanted.link_critical}"
         yield finding("link_balance_low", severity, f"{link:.4f} LINK left", limits, refill)
     if severity := _below(native, wanted.native_warning, wanted.native_critical):
         limits = f"warning below {wanted.native_warning}, critical below {wanted.native_critical}"
         remedy = f"send native currency to {sender.address}"
         yield finding("native_balance_low", severity, f"{native:.4f} of native currency left", limits, remedy)
-    if (allowance := _units(sender.allowance)) < wanted.min_allowance:
+    if sender.allowance is not None and (allowance := _units(sender.allowance)) < wanted.min_allowance:
         title = f"the router may take {allowance:.4f} LINK only"
         remedy = "approve more LINK for the router from this account; sends revert when it is used up"
         yield finding("allowance_low", Severity.WARNING, title, f"below {wanted.min_allowance}", remedy)
-    if sender.runway is not None and sender.runway < wanted.runway_warning and link >= wanted.link_warning:
-        title = f"its LINK lasts for {format_duration(sender.runway)}"
+    runway = sender.runway
+    if link is not None and runway is not None and runway < wanted.runway_warning and link >= wanted.link_warning:
+        title = f"its LINK lasts for {format_duration(runway)}"
         text = f"{link:.4f} LINK left; told below {format_duration(wanted.runway_warning)} at the pace of seven days"
         yield finding("runway_short", Severity.WARNING, title, text, refill)
 

@@ -19,15 +19,15 @@ from seamark.core.errors import RejectedError, SettingsError, TemporaryError
 from seamark.core.findings import Finding
 from seamark.core.ids import Address, ChainId
 from seamark.evm.ports import ChainReader
-from seamark.messages.model import Contract
-from seamark.messages.protocol import counters_of
+from seamark.messages.model import Contract, NoticeKind
+from seamark.messages.protocol import Counter, counters_of
 from seamark.messages.protocols.ccip.checks.metrics import CheckMetrics
 from seamark.messages.protocols.ccip.checks.model import ChainCheck
 from seamark.messages.protocols.ccip.checks.reads import Chain, check_chain
-from seamark.messages.protocols.ccip.checks.rules import judge_chain
+from seamark.messages.protocols.ccip.checks.rules import SEND_FAILURES_S, judge_chain, judge_failed_sends
 from seamark.messages.protocols.ccip.checks.settings import ChecksSettings, SenderSettings
 from seamark.messages.protocols.ccip.protocol import CcipChain, CcipProtocol
-from seamark.messages.store import read_contracts
+from seamark.messages.store import list_notices, read_contracts
 from seamark.messages.store.spending import spending
 from seamark.runtime.clock import Clock
 from seamark.runtime.health import Health
@@ -36,6 +36,7 @@ from seamark.storage.database import Database
 __all__ = ["CheckService", "Checks", "Report", "open_checks"]
 
 BURN_WINDOW_S = 7 * 86_400
+MOST_NOTICES = 500
 LATE_ROUNDS = 3  # without a look the checks themselves are unwell
 
 Report = Callable[[Connection, str, Sequence[Finding]], None]
@@ -79,6 +80,20 @@ class Checks:
             for check, item in zip(checks, self._watched, strict=True)
         ]
 
+    async def failed_sends(self) -> list[Finding]:
+        """What our own contracts could not send lately."""
+        if self._database is None:
+            return []
+        since = int(self._clock.now()) - SEND_FAILURES_S
+        kinds = (NoticeKind.SEND_FAILED,)
+        name = self._protocol.name
+        notices = await self._database.read(
+            lambda connection: list_notices(connection, protocol=name, kinds=kinds, since=since, limit=MOST_NOTICES)
+        )
+        names = {str(item.chain.chain_id): item.chain.name for item in self._watched}
+        names |= {str(item.chain.selector): item.chain.name for item in self._watched}
+        return judge_failed_sends(notices, names)
+
     async def _look_at(self, item: _Watched) -> ChainCheck:
         chain, reader = item.chain, item.reader
         wanted = partial(
@@ -93,9 +108,12 @@ class Checks:
         )
         try:
             contracts = await self._contracts(reader)
-            counters = await counters_of(self._protocol, reader, contracts)
-        except (TemporaryError, RejectedError):  # the look itself tells what is wrong, better than this
+        except (TemporaryError, RejectedError, SettingsError):  # the look itself tells what is wrong, better than this
             return await check_chain(reader, wanted())
+        try:
+            counters: Sequence[Counter] = await counters_of(self._protocol, reader, contracts)
+        except (TemporaryError, RejectedError):  # nothing else depends on them
+            counters = ()
         burns = await self._burns(chain.chain_id, item.senders)
         return await check_chain(reader, wanted(contracts=contracts, counters=counters, burns=burns))
 
@@ -140,6 +158,7 @@ class CheckService:
         self._database = database
         self._clock = clock
         self._looked = clock.monotonic()
+        self._found: dict[int, list[Finding]] = {}
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -150,10 +169,15 @@ class CheckService:
     async def turn(self) -> None:
         """Look at every chain once, and report.
 
-        What a chain that did not answer was last known for stays with the report of its own health.
+        What a chain was last known for stays while its node is away: nobody knows that it is over.
         """
         looks = await self._checks.look()
-        findings = [finding for _, found in looks for finding in found]
+        self._found = {
+            check.chain_id: self._found.get(check.chain_id, []) if check.unreachable else found
+            for check, found in looks
+        }
+        findings = [finding for found in self._found.values() for finding in found]
+        findings += await self._checks.failed_sends()
         for check, _ in looks:
             self._metrics.show(check)
             if check.problem:
