@@ -34,6 +34,9 @@ from seamark.storage.database import Database
 
 __all__ = ["MONITORS", "MessageMonitor", "MonitorKind", "message_monitor"]
 
+FINALITY_INTERVAL_S: Final = 2.0
+"""Blocks that come faster than this become final together: each time is a comparison of logs and a commit."""
+
 
 @dataclass(frozen=True, slots=True)
 class MonitorKind:
@@ -99,7 +102,7 @@ async def message_monitor(
     clock: Clock,
     alerts: Alerts | None = None,
     wrap: Callable[[MessageStream], MessageStream] = lambda stream: stream,
-    finality_interval_s: float = 0.0,
+    finality_interval_s: float = FINALITY_INTERVAL_S,
 ) -> MessageMonitor:
     """The trackers of all chains of a protocol, its contracts checked, and their judge.
 

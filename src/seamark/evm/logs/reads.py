@@ -74,27 +74,28 @@ class CheckedReads:
         self._settings = settings
         self._clock = clock
         self._observer = observer
-        self._final: BlockHeader | None = None
+        self._final: tuple[int, BlockHeader] | None = None
+        """What may be taken as final, and its proof, as of the last answer."""
+
         self._final_read_at = 0.0
 
     async def heads(self) -> Heads:
         """The newest block, and what may be taken as final."""
         tag = self._settings.finality_tag
+        age = self._clock.monotonic() - self._final_read_at
+        if self._final is not None and age < self._settings.finality_interval_s:
+            latest = await self._latest()
+            return Heads(latest, *self._final)
         if tag is None:
             latest, final = await self._latest(), None
-        elif (final := self._final_still_good()) is not None:
-            latest = await self._latest()
         else:
             latest, final = await asyncio.gather(self._latest(), self._reader.header(tag))
-            self._final, self._final_read_at = final, self._clock.monotonic()
-        if final is not None:
-            return Heads(latest, final.number, final)
-        return Heads(latest, max(0, latest.number - self._settings.finality_depth), latest)
-
-    def _final_still_good(self) -> BlockHeader | None:
-        """The newest final block, where it was asked for lately."""
-        age = self._clock.monotonic() - self._final_read_at
-        return self._final if age < self._settings.finality_interval_s else None
+        if final is None:
+            final_number, proof = max(0, latest.number - self._settings.finality_depth), latest
+        else:
+            final_number, proof = final.number, final
+        self._final, self._final_read_at = (final_number, proof), self._clock.monotonic()
+        return Heads(latest, final_number, proof)
 
     async def headers(self, numbers: Sequence[int]) -> list[BlockHeader]:
         """One header per number, all from one endpoint."""
@@ -192,8 +193,14 @@ class CheckedReads:
 
         With `via` the first of them must be that one.
         """
-        if via is None and latest.number == base.number + 1 and latest.parent_hash == base.hash:
-            return await self._with_logs(wanted, [latest])  # linked already; its logs are asked for by its hash
+        if via is None and base.number < latest.number <= base.number + self._settings.head_range:
+            # Both ends are known: what is between them joins them, or the chain is another one.
+            between = range(base.number + 1, latest.number)
+            joined = [*(await self.headers(between) if between else ()), latest]
+            if joined[0].parent_hash != base.hash:
+                return None
+            rules.check_linked(joined)
+            return await self._with_logs(wanted, joined)
         last = min(latest.number, base.number + self._settings.head_range)
         headers = await self.headers(range(base.number, last + 1))
         if headers[0].hash != base.hash:

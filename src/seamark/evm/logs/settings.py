@@ -21,8 +21,8 @@ class StreamSettings:
     """Blocks behind the head that count as final where the node knows no tag. 0 for instant finality."""
 
     finality_interval_s: float = 0.0
-    """How long an answer to "what is final" is good for; 0 asks at each look. Where finality moves every few
-    minutes, asking with every block is a third of what is read."""
+    """How long an answer to "what is final" is good for; 0 asks at each look. Each move of finality is a comparison
+    of logs and a unit of work of its own, so with blocks faster than this several become final together."""
 
     poll_interval_s: float = 1.0
     """Pause between two looks at the head once everything is read."""

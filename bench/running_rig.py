@@ -1,7 +1,7 @@
-"""Chains that mine when told to, and a monitor in a process of its own: what `bench.live` measures with.
+"""Chains that mine when told to, and a monitor in a process of its own: what `bench.running` measures with.
 
 The clock of a block starts just before its node is asked to mine it. Of the monitor process, processor time and memory
-are read from /proc, and the moment each block was committed from what it writes at its end (`bench.live_monitor`).
+are read from /proc, and the moment each block was committed from what it writes at its end (`bench.running_monitor`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, func, select
 
-from bench import live_mailbox as mailbox
-from bench.live_mailbox import Message
+from bench import running_mailbox as mailbox
+from bench.running_mailbox import Message
 from seamark.core.ids import ChainId
 from seamark.devnet.accounts import Role, account
 from seamark.devnet.anvil import Anvil, AnvilOptions
@@ -97,6 +97,9 @@ class Usage:
 
     at: float
     cpu_s: float
+    waited_s: float
+    """How long its main thread was ready to run and had no core."""
+
     resident_mb: float
 
     @staticmethod
@@ -104,7 +107,9 @@ class Usage:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         ticks = int(fields[11]) + int(fields[12])  # utime, stime: fields 14 and 15 of proc(5)
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        return Usage(time.monotonic(), ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
+        waited_ns = int(Path(f"/proc/{pid}/schedstat").read_text().split()[1])
+        cpu_s, memory = ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE")
+        return Usage(time.monotonic(), cpu_s, waited_ns / 1e9, memory / 1e6)
 
 
 class Monitor:
@@ -125,7 +130,7 @@ class Monitor:
     async def start(self) -> None:
         file = self._folder / "settings.yaml"
         file.write_bytes(msgspec.json.encode(self._settings()))  # JSON is YAML
-        command = [sys.executable, "-m", "bench.live_monitor", str(file), str(self._folder / "commits.json")]
+        command = [sys.executable, "-m", "bench.running_monitor", str(file), str(self._folder / "commits.json")]
         # A session of its own: Linux shares processor time among sessions first (autogroup), as among services.
         self._process = await asyncio.create_subprocess_exec(*command, start_new_session=True)
 

@@ -1,6 +1,6 @@
 """The monitor of `seamark run hyperlane-monitor`, in a process of its own, with a stopwatch in its log streams.
 
-    python -m bench.live_monitor settings.yaml commits.json
+    python -m bench.running_monitor settings.yaml commits.json
 
 When a log stream is asked for the next batch, the last one is committed and in the metrics. That moment is noted for
 each block (CLOCK_MONOTONIC, which all processes of a machine share) and written down when the process ends.
