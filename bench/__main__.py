@@ -6,7 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from bench import catch_up, latency, ledger, live, logs, rpc_volume
+from bench import catch_up, latency, ledger, live, logs, rpc_volume, running
 from bench.report import page, table
 from seamark.runtime.logs import configure_logs
 
@@ -17,6 +17,7 @@ BENCHES = {
     "rpc_volume": ("What a monitor of interop reads", rpc_volume),
     "latency": ("Publishing a price", latency),
     "live": ("Many live messages", live),
+    "running": ("The running monitor", running),
     "ledger": ("Finding a message among many", ledger),
 }
 
