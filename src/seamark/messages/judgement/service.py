@@ -169,7 +169,9 @@ class JudgeService:
     def _read(self, connection: Connection, as_of: AsOf) -> _Read:
         name = self._protocol.name
         lanes = look(connection, name, self._memories, as_of, self._slow.blocked)
-        return _Read(lanes, [self._named(curse) for curse in store.read_curses(connection, name)])
+        watched = {role.chain_id for role in self._protocol.chains}
+        curses = [curse for curse in store.read_curses(connection, name) if curse.chain_id in watched]
+        return _Read(lanes, [self._named(curse) for curse in curses])
 
     def _named(self, curse: Curse) -> Curse:
         """With the names that the protocol knows, also before any lane has them."""
@@ -182,7 +184,8 @@ class JudgeService:
     async def _refresh(self, as_of: AsOf) -> None:
         """New lanes; blocked senders and malformed logs once a minute."""
         name, first = self._protocol.name, self._slow_at is None
-        self._lanes = await self._database.read(lambda connection: store.judged_lanes(connection, name))
+        stored = await self._database.read(lambda connection: store.judged_lanes(connection, name))
+        self._lanes = [lane for lane in map(self._present, stored) if _is_watched(lane)]
         if self._slow_at is None or self._clock.monotonic() - self._slow_at >= self._study_every_s:
             self._slow = await self._database.read(lambda connection: self._read_slowly(connection, as_of))
             self._slow_at = self._clock.monotonic()
@@ -194,6 +197,12 @@ class JudgeService:
                 self._memories[lane.id] = remember(lane, None, self._default(lane), self._settings)
             elif known.lane != lane:
                 self._memories[lane.id] = replace(known, lane=lane)
+
+    def _present(self, lane: JudgedLane) -> JudgedLane:
+        """A lane as its ends are watched now: a chain may have left the settings since its last message."""
+        now = self._protocol.names(lane.key)
+        ends = (now.source_watched, now.destination_watched)
+        return replace(lane, names=replace(lane.names, source_watched=ends[0], destination_watched=ends[1]))
 
     async def _recall(self) -> None:
         """What earlier processes found."""
@@ -290,6 +299,10 @@ class JudgeService:
             log.info("finding ended", kind=item.kind, title=item.title)
         if opened or ended:
             self._signal.fire()
+
+
+def _is_watched(lane: JudgedLane) -> bool:
+    return lane.names.source_watched or lane.names.destination_watched
 
 
 def _outline(findings: Mapping[tuple[str, str], Finding]) -> dict[tuple[str, str], tuple[object, ...]]:

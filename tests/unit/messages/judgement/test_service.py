@@ -535,3 +535,17 @@ class TestTelling:
     async def test_no_lanes_no_findings(self, scene: Scene) -> None:
         assert await scene.look(0) == {}
         assert await scene.database.read(lambda c: store.judged_lanes(c, "ccip")) == []
+
+
+class TestChainsThatLeft:
+    async def test_their_lanes_are_late_no_longer(self, scene: Scene) -> None:
+        block = scene.block(A, 0, sent(1))
+        await scene.tell(A, block, final(block))
+        assert "message_stuck" in await scene.look(COMMITTED + 1)
+        both = scene.protocol.names
+        scene.protocol.names = lambda lane: replace(both(lane), destination_watched=False)  # type: ignore[method-assign]
+        assert "message_stuck" not in await scene.look()
+        gone = {"source_watched": False, "destination_watched": False}
+        scene.protocol.names = lambda lane: replace(both(lane), **gone)  # type: ignore[method-assign]
+        scene.judge = scene.new_judge()
+        assert await scene.look() == {}
