@@ -14,7 +14,7 @@ from seamark.evm.ports import ChainReader
 from seamark.evm.settings import ChainSettings
 from seamark.evm.types import LogFilter
 from seamark.messages.model import ConfigChange, Contract, LaneKey
-from seamark.messages.protocol import ChainRole, Counter, LaneNames, TokenInfo, Watch
+from seamark.messages.protocol import ChainRole, Counter, LaneNames, Profile, TokenInfo, Watch
 from seamark.messages.protocols.hyperlane import discovery, events
 from seamark.messages.protocols.hyperlane.decode import PROTOCOL, BlockReader
 from seamark.messages.protocols.hyperlane.settings import HyperlaneSettings
@@ -135,6 +135,10 @@ class HyperlaneProtocol:
     def token(self, chain_id: ChainId | None, address: str) -> TokenInfo | None:  # noqa: ARG002 - one for all chains
         """Gas is paid in the chain's own currency."""
         return _NATIVE if address == ZERO_ADDRESS else None
+
+    def profile(self, lane: LaneKey) -> Profile:  # noqa: ARG002 - the same for all
+        """Nothing is committed: a final message is delivered next. How long its source takes to be final is learned."""
+        return Profile(commits=False)
 
     async def counters(self, reader: ChainReader, contracts: Sequence[Contract]) -> list[Counter]:
         """The nonce of the newest message of each Mailbox, over all destinations."""
