@@ -461,3 +461,14 @@ async def test_through_settings_to_a_server_and_back(sqlite: Database) -> None:
             await notifier.drain()
         assert [request.headers["Seamark-Delivery"] for request in server.requests] == ["1", "1", "1"]
         assert len({request.body for request in server.requests}) == 1
+
+
+async def test_a_receiver_that_is_owed_much_does_not_hide_what_others_are_owed(sqlite: Database) -> None:
+    desk = Desk(sqlite, FakeClock(), {**SETTINGS, "routes": [{"to": ["chat"]}]})
+    await desk.report([finding(subject=str(n), group=str(n)) for n in range(4)])
+    desk.chat.outcomes = [FAILS]
+    await desk.turn(10 * SECOND)
+    (first, *_) = await sqlite.read(partial(store.due_deliveries, now_ms=desk.now_ms()))
+    await sqlite.write(lambda c: store.enqueue(c, [("phone", first.notice)], desk.now_ms()))
+    due = await sqlite.read(partial(store.due_deliveries, now_ms=desk.now_ms(), limit=2))
+    assert [item.receiver for item in due] == ["chat", "chat", "phone"]

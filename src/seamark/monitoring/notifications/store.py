@@ -183,11 +183,16 @@ def _supersede(connection: Connection, places: Collection[tuple[str, str]], now_
 
 
 def due_deliveries(connection: Connection, now_ms: int, *, limit: int = 100) -> list[Delivery]:
-    """What is to be tried now, oldest first."""
-    query = (
-        select(_notification).where(_notification.c.next_ms <= now_ms).order_by(_notification.c.id).limit(limit)
-    )  # fmt: skip
-    return [_to_delivery(row) for row in connection.execute(query)]
+    """What is to be tried now, oldest first; at most `limit` of each receiver, so that one that takes nothing does not
+    hide what the others are owed.
+    """
+    columns = _notification.c
+    is_due = columns.next_ms <= now_ms
+    due: list[Delivery] = []
+    for receiver in connection.execute(select(columns.receiver).where(is_due).distinct()).scalars().all():
+        query = select(_notification).where(is_due, columns.receiver == receiver).order_by(columns.id).limit(limit)
+        due += [_to_delivery(row) for row in connection.execute(query)]
+    return sorted(due, key=lambda delivery: delivery.id)
 
 
 def settle_delivery(connection: Connection, delivery: Delivery, state: State, now_ms: int, *, error: str = "") -> None:
