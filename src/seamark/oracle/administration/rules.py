@@ -61,9 +61,10 @@ def plan_changes(
             for change in _destination(present, key, item, selectors[key])
         ),
         *(
-            _removal(present, key, selectors[key], names)
+            change
             for key in wanted.remove
             if selectors[key] in present.destinations
+            for change in _removal(present, key, selectors[key], names)
         ),
     ]
 
@@ -102,10 +103,22 @@ def _destination(present: SenderState, key: str, item: WantedDestination, select
         )
 
 
-def _removal(present: SenderState, key: str, selector: Selector, names: Mapping[Selector, str]) -> Change:
+def _removal(present: SenderState, key: str, selector: Selector, names: Mapping[Selector, str]) -> Iterator[Change]:
+    """Two calls where it has a heartbeat: the contract forgets it with the destination, and putting the destination
+    back does not bring it back.
+    """
     before = present.destinations[selector]
     title = names.get(selector, key)
-    return Change(
+    if before.heartbeat:
+        yield Change(
+            f"heartbeat of {title}",
+            format_duration(before.heartbeat),
+            "none",
+            _call("setDestinationHeartbeat", selector, 0),
+            _call("setDestinationHeartbeat", selector, before.heartbeat),
+            selector,
+        )
+    yield Change(
         f"destination {title}",
         _told(before),
         "removed",

@@ -173,11 +173,16 @@ def test_the_heartbeat_of_a_new_destination_goes_with_it() -> None:
 
 
 def test_removed_and_put_back() -> None:
-    (change,) = plan(PRESENT, wanted(remove=["remote"]))
-    assert change.after == "removed"
-    assert change.undo is not None
-    back = applied(applied(PRESENT, change.call), change.undo).destinations[REMOTE]
-    assert replace(back, heartbeat=3600) == PRESENT.destinations[REMOTE]
+    changes = plan(PRESENT, wanted(remove=["remote"]))
+    assert [change.after for change in changes] == ["none", "removed"]
+    state = PRESENT
+    for change in changes:
+        state = applied(state, change.call)
+    assert REMOTE not in state.destinations
+    for change in reversed(changes):
+        assert change.undo is not None
+        state = applied(state, change.undo)
+    assert state == PRESENT  # with its heartbeat, which the contract forgets with the destination
     assert plan(PRESENT, wanted(remove=["other"])) == []  # it is not there
 
 
