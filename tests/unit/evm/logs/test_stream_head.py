@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from seamark.core.errors import TemporaryError
 from seamark.core.ids import Hash32
 from seamark.evm.logs import ChainMismatchError, Doubt, PositionMovedError, UnsavedBatchError
-from seamark.evm.types import Log, LogFilter
+from seamark.evm.types import BlockHeader, Log, LogFilter
 from tests.support.fake_chain import Event, FakeReader, View
 from tests.support.script_clock import Idle, ScriptClock
 from tests.unit.evm.logs.conftest import World
@@ -267,6 +269,41 @@ async def test_depth_counts_as_final_where_the_node_has_no_tag(world: World, dep
     world.chain.mine(10)
     table = await world.follow(lambda: world.chain.mine(1), finality_depth=depth)
     assert table.finalized[-1].number == 11 - depth
+    await world.assert_whole()
+
+
+@pytest.mark.parametrize("tag", ["finalized", None])
+async def test_blocks_that_come_faster_than_finality_is_asked_for_become_final_together(
+    world: World, tag: str | None
+) -> None:
+    """One look a second, a block each, finality every 3 s."""
+    world.chain.mine(5)
+
+    def step() -> None:
+        world.chain.mine([Event()])
+        world.chain.finalize(2)
+
+    world.chain.finalize(2)
+    options = {"finality_tag": tag, "finality_depth": 2, "finality_interval_s": 3, "poll_interval_s": 1}
+    table = await world.follow(*[step] * 9, rest=8, **options)
+    assert [ref.number for ref in table.finalized if ref.number > 3] == [6, 9, 12]
+    await world.assert_whole()
+
+
+async def test_headers_whose_ends_are_known_are_not_read_again(world: World) -> None:
+    """The tail and the newest block are at hand: only what is between them is asked for."""
+    world.chain.mine(5)
+    read: list[list[int]] = []
+    headers = world.reader.headers
+
+    async def noted(numbers: Sequence[int]) -> list[BlockHeader | None]:
+        read.append(list(numbers))
+        return await headers(numbers)
+
+    await world.follow()
+    world.reader.headers = noted  # type: ignore[method-assign]
+    await world.follow(lambda: world.chain.mine([Event()], [], []), lambda: world.chain.mine(1), finality_depth=64)
+    assert read == [[6, 7]]
     await world.assert_whole()
 
 
