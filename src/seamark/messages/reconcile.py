@@ -20,7 +20,7 @@ from typing import NamedTuple
 import structlog
 from sqlalchemy import Connection
 
-from seamark.core.errors import TemporaryError
+from seamark.core.errors import RejectedError, TemporaryError
 from seamark.core.ids import ChainId
 from seamark.evm.ports import Block, ChainReader, LogEvent, LogReader
 from seamark.evm.types import Log
@@ -175,7 +175,7 @@ class Reconciler:
             for role in self._protocol.chains:
                 try:
                     await self.check(role)
-                except TemporaryError as error:
+                except (TemporaryError, RejectedError) as error:  # the other chains are looked at all the same
                     self._errors[role.name] = str(error)
                     log.warning("not reconciled", chain=role.name, error=str(error))
                 else:

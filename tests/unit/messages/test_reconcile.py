@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from seamark.core.errors import TemporaryError
+from seamark.core.errors import RejectedError, TemporaryError
 from seamark.core.ids import ChainId, Hash32
 from seamark.evm.ports import Block
 from seamark.evm.types import BlockHeader, Log, LogFilter
@@ -342,6 +343,23 @@ class TestAround:
         desk.nodes[A].broken = False
         await desk.check(ROLE_A)
         assert (await desk.reconciler.health()).status == "ok"
+
+    async def test_a_contract_that_refuses_stops_no_other_chain(self, desk: Desk) -> None:
+        asked, both = [], asyncio.Event()
+
+        async def check(role: ChainRole) -> None:
+            asked.append(role.name)
+            if role.name == "alpha":
+                raise RejectedError("execution reverted")
+            both.set()
+
+        desk.reconciler.check = check  # type: ignore[method-assign]
+        running = asyncio.create_task(desk.reconciler.run())
+        async with asyncio.timeout(5):
+            await both.wait()
+        running.cancel()
+        assert asked == ["alpha", "beta"]
+        assert "alpha: execution reverted" in (await desk.reconciler.health()).detail
 
     async def test_counts_survive_a_restart(self, desk: Desk) -> None:
         await TestSent().lost(desk)

@@ -545,7 +545,8 @@ class TestChainsThatLeft:
         both = scene.protocol.names
         scene.protocol.names = lambda lane: replace(both(lane), destination_watched=False)  # type: ignore[method-assign]
         assert "message_stuck" not in await scene.look()
-        gone = {"source_watched": False, "destination_watched": False}
-        scene.protocol.names = lambda lane: replace(both(lane), **gone)  # type: ignore[method-assign]
+        scene.protocol.names = lambda lane: replace(  # type: ignore[method-assign]
+            both(lane), source_watched=False, destination_watched=False
+        )
         scene.judge = scene.new_judge()
         assert await scene.look() == {}
