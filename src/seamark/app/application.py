@@ -62,6 +62,8 @@ API: Final = "api"
 SERVICES: Final = (ORACLE, *MONITORS, API)
 
 TRIM_EVERY_S: Final = 600.0
+KEPT_TOPICS: Final = ("recovery.built", "recovery.sent", "resend.begun", "resend.sent")
+"""What people did, with who and why: recorded nowhere else, and counted by `recovery.policy`."""
 
 log = structlog.get_logger("seamark.app")
 
@@ -106,7 +108,7 @@ class EventTrimmer:
 
     async def run(self) -> None:
         while True:
-            removed = await self._database.write(trim_events)
+            removed = await self._database.write(partial(trim_events, spare=KEPT_TOPICS))
             if removed:
                 log.debug("events trimmed", removed=removed)
             await self._clock.sleep(TRIM_EVERY_S)

@@ -30,7 +30,7 @@ from seamark.storage.events import Event, append_events
 
 __all__ = ["ResendOffice", "Round", "open_resend"]
 
-SENT = "resend.sent"
+BEGUN, SENT = "resend.begun", "resend.sent"
 LOOK_BACK = 100  # newest messages of the feed to the destination; older rounds are superseded anyway
 GAS_MARGIN_PERCENT = 130
 
@@ -99,11 +99,20 @@ class ResendOffice:
         )
 
     async def send(self, found: Round, signer: Signer, author: Author, *, timeout_s: float) -> Delivery:
-        """Send it once; writes down who and why."""
+        """Send it once; writes down who and why, before it is sent and after."""
 
         async def still_wanted() -> bool:
             return True
 
+        about = {
+            "feed": found.feed,
+            "round": str(found.facts.round),
+            "destination": str(found.selector),
+            "operator": author.operator,
+            "why": author.why,
+            "signer": signer.address,
+        }
+        await self._database.write(lambda c: append_events(c, [Event(BEGUN, found.feed, about)]))
         delivery = await send_once(
             found.item,
             signer,
@@ -113,16 +122,7 @@ class ResendOffice:
             timeout_s=timeout_s,
             still_wanted=still_wanted,
         )
-        payload = {
-            "feed": found.feed,
-            "round": str(found.facts.round),
-            "destination": str(found.selector),
-            "operator": author.operator,
-            "why": author.why,
-            "tx": delivery.transaction,
-            "signer": signer.address,
-            "mined": delivery.receipt is not None,
-        }
+        payload = {**about, "tx": delivery.transaction, "mined": delivery.receipt is not None}
         await self._database.write(lambda c: append_events(c, [Event(SENT, found.feed, payload)]))
         return delivery
 

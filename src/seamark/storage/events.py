@@ -93,7 +93,11 @@ def last_event_id(connection: Connection) -> int:
     return connection.execute(select(func.max(_event.c.id))).scalar() or 0
 
 
-def trim_events(connection: Connection, keep: int = KEPT_EVENTS) -> int:
-    """Delete all but the newest `keep`; returns how many went."""
+def trim_events(connection: Connection, keep: int = KEPT_EVENTS, *, spare: Sequence[str] = ()) -> int:
+    """Delete all but the newest `keep`; returns how many went. Events whose topics are in `spare` stay for good:
+    nothing else records them.
+    """
     bound = last_event_id(connection) - keep
-    return connection.execute(_event.delete().where(_event.c.id <= bound)).rowcount if bound > 0 else 0
+    if bound <= 0:
+        return 0
+    return connection.execute(_event.delete().where(_event.c.id <= bound, _event.c.topic.not_in(spare))).rowcount

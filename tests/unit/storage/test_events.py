@@ -79,6 +79,12 @@ async def test_trimming_keeps_the_newest_and_never_uses_an_id_again(database: Da
     assert event.id > last
 
 
+async def test_trimming_spares_what_is_recorded_nowhere_else(database: Database) -> None:
+    await database.write(told("message.sent", "recovery.sent", "message.sent", "last"))
+    assert await database.write(lambda c: trim_events(c, keep=1, spare=["recovery.sent"])) == 2
+    assert await database.read(topics_after(0)) == ["recovery.sent", "last"]
+
+
 async def test_a_listener_beside_many_writers_misses_nothing(shared_url: str) -> None:
     database = await open_database(shared_url)
     seen: list[int] = []
