@@ -99,10 +99,14 @@ async def send_once(
     metrics = TransactionMetrics(CollectorRegistry())
     sender = make_sender(item, signer, database=database, clock=clock, metrics=metrics)
     try:
+        under_way = await _attempt(sender, intent.key)
+        begun = await sender.find(under_way) is not None
         await sender.look()
         if not await still_wanted():
             return Delivery(intent.key, None, None, wanted=False)
         key = intent.key if once else await _attempt(sender, intent.key)
+        if begun and not once and await _is_mined(sender, under_way):
+            key = under_way  # mined since the last command, which nobody has been told: no reason for another one
         running = asyncio.create_task(sender.run())
         try:
             attempt = Intent(key, intent.to, intent.data, intent.value, intent.gas_limit)
@@ -123,6 +127,11 @@ async def _attempt(sender: Sender, key: str) -> str:
         if known is None or known.state not in _SETTLED:
             return name
     raise AssertionError
+
+
+async def _is_mined(sender: Sender, key: str) -> bool:
+    known = await sender.find(key)
+    return known is not None and known.state in (TxState.MINED, TxState.CONFIRMED)
 
 
 async def _follow(sender: Sender, intent: Intent, timeout_s: float) -> Delivery:

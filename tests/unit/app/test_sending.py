@@ -131,6 +131,15 @@ async def test_a_command_that_was_killed_is_taken_up(post: Post) -> None:
     assert len(post.node.mined) == 1
 
 
+async def test_what_was_mined_while_nobody_looked_is_told_and_not_sent_again(post: Post) -> None:
+    first = await post.send(mining=False, timeout_s=0.5)
+    post.node.mine()
+    told = await post.send()  # still wanted, as far as anybody knows: the ledger may be behind
+    assert told.receipt is not None
+    assert (told.key, told.transaction) == (first.key, first.transaction)
+    assert len(post.node.accepted) == 1
+
+
 async def test_what_is_wanted_still_after_it_was_mined_is_another_attempt(post: Post) -> None:
     first, second, third = await post.send(), await post.send(), await post.send()
     assert [done.key for done in (first, second, third)] == ["recovery:1", "recovery:1#1", "recovery:1#2"]
