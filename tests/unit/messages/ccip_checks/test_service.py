@@ -100,6 +100,22 @@ async def test_a_look_that_the_node_prevents_leaves_the_last_one(scene: Scene) -
     assert scene.value("ccip_check_timestamp_seconds", chain="home") == CHECK.at
 
 
+async def test_what_a_chain_was_known_for_stays_while_its_node_is_away(scene: Scene) -> None:
+    away = ChainCheck(chain="home", chain_id=138, router="0x", at=0, problem="no", unreachable=True)
+    for check in (with_lane(cursed=True), away, CHECK):
+        scene.looks.next = [check]
+        await scene.service.turn()
+    assert [[item.kind for item in found] for _, found in scene.reports] == [["cursed"], ["cursed"], []]
+
+
+async def test_a_chain_that_left_the_settings_is_known_for_nothing(scene: Scene) -> None:
+    scene.looks.next = [with_lane(cursed=True)]
+    await scene.service.turn()
+    scene.looks.next = []
+    await scene.service.turn()
+    assert scene.reports[-1][1] == []
+
+
 async def test_health(scene: Scene) -> None:
     await scene.service.turn()
     assert (await scene.service.health()).status is Status.OK
