@@ -182,3 +182,12 @@ class TestRateLimits:
         assert finding.text == "100 of 1000 base units; full again in 1m30s"
         (frozen,) = judge(self.check(100, rate=0))
         assert frozen.text == "100 of 1000 base units"
+
+
+def test_money_that_nobody_can_read_is_not_called_gone() -> None:
+    wanted = SenderSettings(chain="home", address=PAYER, min_allowance=Decimal(1))
+    known = SenderCheck(address=wanted.address, name="feed", link=0, native=0, allowance=0, burn=1.0)
+    unknown = replace(known, link=None, allowance=None)
+    assert {kind for kind, _ in told(replace(CHECK, senders=(known,)), wanted)} >= {"link_balance_low", "allowance_low"}
+    assert told(replace(CHECK, senders=(unknown,)), wanted) == []
+    assert unknown.runway is None
