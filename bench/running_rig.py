@@ -23,6 +23,7 @@ from sqlalchemy import Connection, func, select
 from bench import running_mailbox as mailbox
 from bench.running_mailbox import Message
 from seamark.core.ids import ChainId
+from seamark.devnet import die_with_parent
 from seamark.devnet.accounts import Role, account
 from seamark.devnet.anvil import Anvil, AnvilOptions
 from seamark.messages.model import Stage
@@ -34,6 +35,7 @@ __all__ = ["Monitor", "Side", "Usage", "nodes"]
 MESSAGES_PER_TRANSACTION = 100
 MINE_GAS = 16_000_000  # a transaction may not ask for more (EIP-7825)
 PATIENCE_S = 60.0
+_SHIM = Path(die_with_parent.__file__)
 
 
 @dataclass
@@ -131,6 +133,7 @@ class Monitor:
         file = self._folder / "settings.yaml"
         file.write_bytes(msgspec.json.encode(self._settings()))  # JSON is YAML
         command = [sys.executable, "-m", "bench.running_monitor", str(file), str(self._folder / "commits.json")]
+        command = [sys.executable, "-I", "-S", str(_SHIM), str(os.getpid()), *command]
         # A session of its own: Linux shares processor time among sessions first (autogroup), as among services.
         self._process = await asyncio.create_subprocess_exec(*command, start_new_session=True)
 
