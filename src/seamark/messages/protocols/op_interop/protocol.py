@@ -35,7 +35,7 @@ class InteropProtocol:
     """
 
     name = PROTOCOL
-    sequence_scope: Final = "channel"
+    numbering: Final = "source"
 
     def __init__(self, chains: Sequence[InteropChain]) -> None:
         self._chains = {int(chain.chain_id): chain for chain in chains}
@@ -85,4 +85,4 @@ class InteropProtocol:
         return None
 
     def profile(self, lane: LaneKey) -> Profile:  # noqa: ARG002 - the same for all
-        return Profile(finality_s=FINALITY_S, instant=True)
+        return Profile(finality_s=FINALITY_S, instant=True, commits=False)
