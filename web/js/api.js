@@ -23,17 +23,28 @@ import { setClock } from "./clock.js";
  *   sender: string | null, receiver: string | null, sent_at: string | null, updated_at: string,
  *   total_seconds: number | null, stages: Stage[], fee: Fee | null,
  *   failure: { kind: string, text: string, raw: string | null } | null,
- *   attempts: number, manual: boolean | null, callback: boolean | null, destination_watched: boolean, feed: string | null, round: string | null }} Message
+ *   attempts: number, manual: boolean | null, callback: boolean | null, destination_watched: boolean, commits: boolean, late: boolean,
+ *   feed: string | null, round: string | null }} Message
  * @typedef {{ kind: string, chain: Chain, block: string, block_hash: string,
  *   block_at: string | null, tx: string, log_index: number, retracted: boolean, details: Record<string, unknown> }} Sighting
  * @typedef {{ step: string, before: string | null, after: string, at: string | null, seen_at: string,
  *   chain: Chain | null, block: string | null, block_hash: string | null }} Transition
- * @typedef {Message & { sightings: Sighting[], transitions: Transition[] }} MessageDetails
+ * @typedef {Message & { sightings: Sighting[], transitions: Transition[], explanation: string[] }} MessageDetails
  * @typedef {{ status: "ok" | "degraded" | "down", detail: string, required: boolean }} Check
  * @typedef {{ chain: Chain, block: string | null, block_at: string | null, finalized: string | null, reorgs: number }} ChainState
  * @typedef {{ now: string, version: string, status: "ok" | "degraded" | "down", ready: boolean,
  *   checks: Record<string, Check>, chains: ChainState[], last_event: number }} Status
- * @typedef {{ lane: { source: Chain, destination: Chain }, total: number }} LaneState
+ * @typedef {{ lane: { source: Chain, destination: Chain }, protocol: string, total: number }} LaneState
+ * @typedef {{ who: string, why: string, at: string, until: string | null }} Acknowledgement
+ * @typedef {{ id: number, kind: string, subject: string, group: string, severity: "info" | "warning" | "critical",
+ *   state: "firing" | "acknowledged" | "silenced" | "folded" | "resolved", title: string, text: string, remedy: string, count: number,
+ *   labels: Record<string, string>, since: string, opened_at: string, updated_at: string, resolved_at: string | null, returns: number,
+ *   stale: boolean, folded_under: number | null, folded: number, acknowledged: Acknowledgement | null, silenced_by: number | null }} Alert
+ * @typedef {{ at: string, action: string, who: string, text: string }} HistoryEntry
+ * @typedef {{ id: number, receiver: string, event: "firing" | "repeated" | "escalated" | "resolved" | "test",
+ *   state: "queued" | "sent" | "superseded" | "given_up", attempts: number, created_at: string, error: string }} NoticeSent
+ * @typedef {Alert & { history: HistoryEntry[], notices: NoticeSent[] }} AlertDetails
+ * @typedef {{ id: number, who: string, why: string, until: string }} Silence
  */
 
 const TIMEOUT_MS = 15000;
@@ -52,10 +63,11 @@ export class ApiError extends Error {
 
 /**
  * @param {string} path
+ * @param {RequestInit} [how]
  * @returns {Promise<any>}
  */
-async function get(path) {
-  const response = await fetch(path, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(TIMEOUT_MS) });
+async function get(path, how = {}) {
+  const response = await fetch(path, { headers: { Accept: "application/json" }, ...how, signal: AbortSignal.timeout(TIMEOUT_MS) });
   const body = await response.json();
   if (!response.ok) throw new ApiError(response.status, body.detail ?? response.statusText);
   if (typeof body.now === "string") setClock(body.now);
@@ -85,3 +97,36 @@ export const getMessages = (query) => get(`/api/messages?${query}`);
  * @returns {Promise<MessageDetails>}
  */
 export const getMessage = (id) => get(`/api/messages/${encodeURIComponent(id)}`);
+
+/** Those that are open. @returns {Promise<{ items: Alert[], next: string | null }>} */
+export const getAlerts = () => get("/api/alerts?limit=200");
+
+/**
+ * @param {string} id
+ * @returns {Promise<AlertDetails>}
+ */
+export const getAlert = (id) => get(`/api/alerts/${id}`);
+
+/** @returns {Promise<{ items: Silence[] }>} */
+export const getSilences = () => get("/api/silences");
+
+/**
+ * Somebody has it.
+ * @param {number} id
+ * @param {string} who
+ * @param {string} why
+ * @param {number | null} seconds null: until it is over
+ */
+export const acknowledge = (id, who, why, seconds) =>
+  get(`/api/alerts/${id}/acknowledgement`, {
+    method: "POST",
+    headers: { Accept: "application/json", "Content-Type": "application/json" },
+    body: JSON.stringify({ who, why, seconds }),
+  });
+
+/**
+ * Nobody has it after all.
+ * @param {number} id
+ * @param {string} who
+ */
+export const unacknowledge = (id, who) => get(`/api/alerts/${id}/acknowledgement?${new URLSearchParams({ who })}`, { method: "DELETE" });

@@ -1,70 +1,29 @@
 // One message with all its evidence, in a drawer of its own address: #/messages/0x…
 
-import { ApiError, getMessage } from "./api.js";
+import { getMessage } from "./api.js";
+import { advice } from "./advice.js";
 import { since } from "./clock.js";
-import { byId, copyable, h, icon, setText } from "./dom.js";
+import { copyable, h, icon, setText } from "./dom.js";
+import { FactList, note } from "./drawer.js";
 import * as format from "./format.js";
-import { showMessageState } from "./messages.js";
-import { STATES, waitingSince } from "./stepper.js";
+import { flagOf, showMessageState } from "./messages.js";
+import { doing, protocolOf, stepsOf, waitingSince, wordOf } from "./stepper.js";
 
 /** @typedef {import("./api.js").MessageDetails} MessageDetails */
 
-const ROUTE = /^#\/messages\/(0x[0-9a-f]{64})$/i;
-const WORDS = { sent: "Sent", finalized: "Finalized", committed: "Committed", executed: "Executed" };
+const NEXT = "next: "; // how a sentence of the explanation begins that says what to do
+const TOLD_ELSEWHERE = /^(why: |number |delivered at |its execution at )/; // the drawer says it in its own place
 
-export class Details {
-  constructor() {
-    this.dialog = /** @type {HTMLDialogElement} */ (byId("details"));
-    /** @type {string | null} */
-    this.id = null;
-    /** @type {MessageDetails | null} */
-    this.message = null;
-    /** @type {HTMLElement | null} */
-    this.waiting = null;
-    addEventListener("hashchange", () => void this.follow());
-    this.dialog.addEventListener("close", () => {
-      this.id = null;
-      this.message = null;
-      if (ROUTE.test(location.hash)) history.replaceState(null, "", "#/");
-    });
-    this.dialog.addEventListener("click", (event) => {
-      if (event.target === this.dialog) this.dialog.close(); // the backdrop
-    });
-  }
-
-  /** Open or close as the address says. */
-  async follow() {
-    const id = ROUTE.exec(location.hash)?.[1].toLowerCase() ?? null;
-    if (id === null) {
-      if (this.dialog.open) this.dialog.close();
-      return;
-    }
-    this.id = id;
-    this.frame([h("p", { class: "skeleton-note drawer-note" }, "Reading the message…")]);
-    if (!this.dialog.open) this.dialog.showModal();
-    await this.load();
-  }
-
-  /**
-   * Something happened to these messages.
-   * @param {string[]} ids
-   */
-  async refresh(ids) {
-    if (this.id !== null && ids.includes(this.id)) await this.load();
-  }
-
-  async load() {
-    const id = this.id;
-    if (id === null) return;
-    try {
-      const message = await getMessage(id);
-      if (this.id === id) this.show(message);
-    } catch (error) {
-      if (this.id !== id) return;
-      const text = error instanceof ApiError ? format.capital(error.message) : "The message could not be read; it is tried again when the connection is back.";
-      this.frame([h("p", { class: "drawer-note" }, text), h("code", { class: "mono drawer-id" }, id)]);
-    }
-  }
+/** @implements {import("./drawer.js").Subject} */
+export class MessageSubject {
+  name = "message";
+  title = "Message";
+  route = /^#\/messages\/(0x[0-9a-f]{64})$/i;
+  read = getMessage;
+  /** @type {MessageDetails | null} */
+  message = null;
+  /** @type {HTMLElement | null} */
+  waiting = null;
 
   tick() {
     const waits = this.message && waitingSince(this.message);
@@ -73,41 +32,36 @@ export class Details {
 
   /** @param {MessageDetails} message */
   show(message) {
-    const focused = this.dialog.contains(document.activeElement) ? document.activeElement?.getAttribute("data-focus") : null;
-    const top = this.dialog.scrollTop;
     this.message = message;
     this.waiting = null;
     const state = h("span", { class: "state state-large" });
     showMessageState(state, message);
     const id = copyable("message id");
     id.set(message.id, message.id);
-    this.frame([
-      h("div", { class: "drawer-lead" }, state, h("p", { class: "drawer-lane" }, message.lane.source.label, icon("arrow"), message.lane.destination.label)),
+    const [flag, why] = flagOf(message);
+    return [
+      h("div", { class: "drawer-lead" }, h("div", { class: "msg-now" }, state, h("span", { class: "flag", title: why }, flag)), h("p", { class: "drawer-lane" }, message.lane.source.label, icon("arrow"), message.lane.destination.label)),
       h("div", { class: "drawer-id" }, id.element),
       ...this.failure(message),
+      ...next(message),
       h("h3", {}, "Journey"),
       this.way(message),
+      ...story(message),
       h("h3", {}, "Facts"),
       facts(message),
       ...evidence(message),
       ...transitions(message),
-    ]);
-    this.dialog.scrollTop = top;
-    if (focused) /** @type {HTMLElement | null} */ (this.dialog.querySelector(`[data-focus="${focused}"]`))?.focus();
-    this.tick();
-  }
-
-  /** @param {(Node | string)[]} children */
-  frame(children) {
-    const close = h("button", { type: "button", class: "icon-button", "aria-label": "Close", "data-focus": "close" }, icon("cross"));
-    close.addEventListener("click", () => this.dialog.close());
-    this.dialog.replaceChildren(h("div", { class: "drawer-head" }, h("h2", { id: "details-title" }, "Message"), close), h("div", { class: "drawer-body" }, ...children));
+    ];
   }
 
   /** @param {MessageDetails} message */
   failure(message) {
     if (message.state === "retracted") {
       return [note("gone", "back", "Retracted", "The block that held the send left the chain in a reorganisation. If the transaction is mined again, the message comes back once.")];
+    }
+    if (message.late) return [note("warn", "clock", "Late", format.capital(message.explanation.find((text) => text.startsWith("late by ")) ?? "it should have got further by now"))];
+    if (message.callback === false && message.state === "succeeded") {
+      return [note("warn", "alert", "Delivered, but the receiver was not called", "There is no code at its address, or the code does not say that it takes messages (ERC-165). Tokens have arrived; data has not been handed over.")];
     }
     if (!message.failure) return [];
     const box = note("bad", "cross", "Failed on the destination", format.capital(message.failure.text));
@@ -121,7 +75,7 @@ export class Details {
 
   /** @param {MessageDetails} message */
   way(message) {
-    return h("ol", { class: "way" }, ...message.stages.map((stage, index) => this.step(message, stage, index)));
+    return h("ol", { class: "way" }, ...stepsOf(message).map((stage, index) => this.step(message, stage, index)));
   }
 
   /**
@@ -130,20 +84,22 @@ export class Details {
    * @param {number} index
    */
   step(message, stage, index) {
-    const mark = { done: "check", current: "check", failed: "cross", retracted: "back" }[/** @type {string} */ (stage.state)];
+    const recovered = stage.name === "executed" && message.stage === "recovered";
+    const mark = { done: recovered ? "again" : "check", current: "check", failed: "cross", retracted: "back" }[/** @type {string} */ (stage.state)];
     const chain = index < 2 ? message.lane.source : message.lane.destination;
-    const head = h("p", { class: "way-head" }, h("strong", {}, stage.state === "failed" ? "Failed" : WORDS[stage.name]));
+    const head = h("p", { class: "way-head" }, h("strong", {}, wordOf(message, stage)));
     const body = h("div", { class: "way-body" }, head);
     if (stage.at !== null) {
       if (stage.seconds !== null && index > 0) head.append(h("span", { class: "way-took" }, `after ${format.took(stage.seconds)}`));
       const block = stage.block === null ? "" : ` · ${chain.label} block ${format.grouped(stage.block)}`;
       body.append(h("p", { class: "quiet" }, format.moment(stage.at), block));
     } else if (stage.state === "done") body.append(h("p", { class: "quiet" }, "passed; nobody saw when"));
-    else if (message.stages[index - 1]?.state === "current") {
+    else if (stepsOf(message)[index - 1]?.state === "current") {
       this.waiting = h("span", { class: "way-took" });
       head.append(h("span", { class: "quiet" }, "awaited for"), this.waiting);
       if (!message.destination_watched && index > 1) body.append(h("p", { class: "quiet" }, "The destination chain is not watched, so this stays unknown."));
     }
+    if (recovered) body.append(h("p", { class: "quiet" }, message.manual ? "executed by hand" : `in attempt ${message.attempts}`));
     if (stage.tx) {
       const tx = copyable(`${stage.name} transaction hash`);
       tx.set(stage.tx, stage.tx);
@@ -155,41 +111,43 @@ export class Details {
 }
 
 /**
- * @param {string} tone
- * @param {any} name
- * @param {string} title
- * @param {string} text
+ * What to do now, as far as anybody knows.
+ * @param {MessageDetails} message
  */
-function note(tone, name, title, text) {
-  return h("div", { class: "note", "data-tone": tone }, icon(name), h("div", {}, h("p", { class: "note-title" }, title), h("p", {}, text)));
+function next(message) {
+  const sentences = message.explanation.filter((text) => text.startsWith(NEXT)).map((text) => advice(text.slice(NEXT.length)));
+  return sentences.length ? [h("h3", {}, "What to do"), ...sentences] : [];
+}
+
+/**
+ * What is normal on its lane, and what is not.
+ * @param {MessageDetails} message
+ */
+function story(message) {
+  const told = message.explanation.filter((text) => !text.startsWith(NEXT) && !TOLD_ELSEWHERE.test(text));
+  return told.length ? [h("h3", {}, "In words"), h("ul", { class: "story" }, ...told.map((text) => h("li", {}, format.capital(text))))] : [];
 }
 
 /** @param {MessageDetails} message */
 function facts(message) {
-  const list = h("dl", { class: "facts" });
-  /** @type {(name: string, value: string | null | undefined, copied?: boolean) => void} */
-  const add = (name, value, copied = false) => {
-    if (!value) return;
-    let shown = /** @type {Node | string} */ (value);
-    if (copied) {
-      const part = copyable(name.toLowerCase());
-      part.set(value, value);
-      shown = part.element;
-    }
-    list.append(h("div", {}, h("dt", {}, name), h("dd", {}, shown)));
-  };
-  add("State", STATES[message.state].word);
-  add("Total time", message.total_seconds === null ? null : format.took(message.total_seconds));
-  add("Carries", message.feed && `${message.feed}${message.round ? `, round ${message.round}` : ""}`);
-  add("Protocol", `${message.protocol.toUpperCase()}${message.version ? ` ${message.version}` : ""}`);
-  add("Sequence", message.sequence && `#${message.sequence}`);
-  add("Fee", message.fee?.text);
-  add("Attempts", message.attempts > 1 ? String(message.attempts) : null);
-  add("Executed by", message.manual === null ? null : message.manual ? "hand" : "the network");
-  add("Receiver called", message.callback === null ? null : message.callback ? "yes" : "no: nothing there took the message");
-  add("Sender", message.sender, true);
-  add("Receiver", message.receiver, true);
-  return list;
+  const list = new FactList();
+  const version = message.version && !protocolOf(message).endsWith(message.version) ? ` (${message.version})` : "";
+  list.add("State", doing(message));
+  list.add("Total time", message.total_seconds === null ? null : format.took(message.total_seconds));
+  list.add("Carries", message.feed && `${message.feed}${message.round ? `, round ${message.round}` : ""}`);
+  list.add("Protocol", protocolOf(message) + version);
+  list.add("Sequence", message.sequence && `#${message.sequence}`);
+  list.add("Fee", message.fee?.text);
+  list.add("Attempts", message.attempts > 1 ? String(message.attempts) : null);
+  list.add("Executed by", message.manual === null ? null : message.manual ? "hand" : "the network");
+  list.add("Receiver called", message.callback === null ? null : message.callback ? "yes" : "no: nothing there took the message");
+  for (const [name, address] of /** @type {const} */ ([["Sender", message.sender], ["Receiver", message.receiver]])) {
+    if (address === null) continue;
+    const part = copyable(name.toLowerCase());
+    part.set(address, address);
+    list.add(name, part.element);
+  }
+  return list.element;
 }
 
 /** @param {MessageDetails} message */

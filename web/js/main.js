@@ -1,10 +1,13 @@
 // Joins the live stream to what the page shows. Events only say what changed; the API says what it is now, so the page cannot
 // drift from it. Changes of one moment are fetched together.
 
+import { AlertSubject } from "./alert.js";
+import { Alerts } from "./alerts.js";
 import { getFeeds, getLanes, getStatus, getUpdates } from "./api.js";
 import { onTick } from "./clock.js";
-import { Details } from "./details.js";
+import { MessageSubject } from "./details.js";
 import { announce, byId, setAttr, setText } from "./dom.js";
+import { Drawer } from "./drawer.js";
 import { Feeds } from "./feeds.js";
 import * as format from "./format.js";
 import { Header } from "./header.js";
@@ -23,11 +26,13 @@ const header = new Header();
 const feeds = new Feeds();
 const messages = new Messages();
 const updates = new Updates();
-const details = new Details();
+const alerts = new Alerts();
+const details = new Drawer([new MessageSubject(), new AlertSubject()]);
 
 /** @type {Set<string>} */
 const changed = new Set();
 let pricesDirty = false;
+let alertsDirty = false;
 let gathering = 0;
 
 const stream = new Stream({
@@ -36,7 +41,8 @@ const stream = new Stream({
     else void details.load();
   },
   onEvent(event) {
-    if (event.topic.startsWith("message")) changed.add(event.key);
+    if (event.topic.startsWith("alert.")) alertsDirty = true;
+    else if (event.topic.startsWith("message")) changed.add(event.key);
     else pricesDirty = true;
     gathering ||= setTimeout(flush, GATHER_MS);
   },
@@ -45,7 +51,7 @@ const stream = new Stream({
 
 async function loadAll() {
   await attempt(async () => {
-    await Promise.all([loadPrices(), messages.reload(), loadStatus(), loadLanes(), details.load()]);
+    await Promise.all([alerts.reload(), loadPrices(), messages.reload(), loadStatus(), loadLanes(), details.load()]);
   });
 }
 
@@ -68,12 +74,15 @@ async function flush() {
   const ids = [...changed];
   changed.clear();
   const prices = pricesDirty || ids.length > 0; // a message that lands changes a remote price
-  pricesDirty = false;
+  const alerted = alertsDirty;
+  pricesDirty = alertsDirty = false;
   await attempt(async () => {
     const whole = ids.some((id) => !MESSAGE_ID.test(id));
     await Promise.all([
       ids.length ? (whole ? messages.reload() : messages.refresh(ids)) : null,
-      ids.length ? details.refresh(ids) : null,
+      ids.length ? details.refresh("message", ids) : null,
+      alerted ? alerts.reload() : null,
+      alerted ? details.refresh("alert", null) : null, // a silence has no alert's number
       prices ? loadPrices() : null,
       ids.length ? loadLanes() : null,
     ]);
@@ -140,6 +149,7 @@ byId("banner-retry").addEventListener("click", () => stream.retryNow());
 
 onTick(() => {
   header.tick();
+  alerts.tick();
   feeds.tick();
   messages.tick();
   updates.tick();

@@ -1,10 +1,10 @@
-// The list of messages: kept sorted newest first, filtered by the server (state, lane) and here (text).
+// The list of messages: kept sorted newest first, filtered by the server (state, lane, protocol) and here (text).
 
 import { getMessages } from "./api.js";
 import { since } from "./clock.js";
 import { announce, byId, copyable, h, icon, KeyedList, setAttr, setText } from "./dom.js";
 import * as format from "./format.js";
-import { doing, STATES, Stepper, waitingSince } from "./stepper.js";
+import { doing, lookOf, protocolOf, Stepper, waitingSince } from "./stepper.js";
 
 /** @typedef {import("./api.js").Message} Message */
 
@@ -24,6 +24,7 @@ export class Messages {
     this.more = byId("messages-more");
     this.stage = /** @type {HTMLSelectElement} */ (byId("filter-stage"));
     this.lane = /** @type {HTMLSelectElement} */ (byId("filter-lane"));
+    this.protocol = /** @type {HTMLSelectElement} */ (byId("filter-protocol"));
     this.text = /** @type {HTMLInputElement} */ (byId("filter-text"));
     /** @type {KeyedList<Message>} */
     this.list = new KeyedList(this.container, (message) => message.id, () => new MessageRow());
@@ -32,7 +33,7 @@ export class Messages {
       this.show();
     });
     byId("filters").addEventListener("submit", (event) => event.preventDefault());
-    for (const select of [this.stage, this.lane]) select.addEventListener("change", () => void this.reload());
+    for (const select of [this.stage, this.lane, this.protocol]) select.addEventListener("change", () => void this.reload());
     let typing = 0;
     this.text.addEventListener("input", () => {
       clearTimeout(typing);
@@ -49,6 +50,7 @@ export class Messages {
       query.append("source", source);
       query.append("destination", destination);
     }
+    if (this.protocol.value) query.append("protocol", this.protocol.value);
     query.append("limit", String(LOADED));
     return query;
   }
@@ -82,7 +84,7 @@ export class Messages {
       const before = this.known.get(message.id);
       this.known.set(message.id, message);
       if (before && before.state === "in_flight" && message.state !== "in_flight") {
-        announce(`Message ${format.short(message.id)}: ${STATES[message.state].word}`);
+        announce(`Message ${format.short(message.id)}: ${doing(message)}`);
       }
     }
     this.show();
@@ -116,7 +118,7 @@ export class Messages {
   }
 
   explainEmpty() {
-    const filtered = this.stage.value || this.lane.value || this.text.value;
+    const filtered = this.stage.value || this.lane.value || this.protocol.value || this.text.value;
     const words = filtered
       ? ["No message matches", "Change or clear the filter to see the others."]
       : ["No messages yet", "A message appears here the moment its send is seen on the source chain. Each price update that goes to another chain makes one."];
@@ -139,6 +141,10 @@ export class Messages {
       const value = JSON.stringify([lane.source.selector ?? lane.source.key, lane.destination.selector ?? lane.destination.key]);
       return /** @type {[string, string]} */ ([value, `${lane.source.label} → ${lane.destination.label}`]);
     });
+    const protocols = new Set(lanes.map((lane) => lane.protocol));
+    for (const option of this.protocol.options) option.hidden = option.value !== "" && !protocols.has(option.value);
+    const shown = protocols.size > 1 || this.protocol.value !== "";
+    /** @type {HTMLElement} */ (this.protocol.parentElement).hidden = !shown;
     const wanted = [["", "All lanes"], ...new Map(options)];
     if (wanted.length === this.lane.options.length) return;
     this.lane.replaceChildren(...wanted.map(([value, label]) => h("option", { value }, label)));
@@ -164,7 +170,7 @@ function newestFirst(one, other) {
 /** @param {Message} message */
 function haystack(message) {
   const { source, destination } = message.lane;
-  const parts = [message.id, message.sender, message.receiver, message.feed, `#${message.sequence}`, source.label, destination.label];
+  const parts = [message.id, message.sender, message.receiver, message.feed, message.sequence === null ? "" : `#${message.sequence}`, protocolOf(message), doing(message), source.label, destination.label];
   return [...parts, ...message.stages.map((stage) => stage.tx), message.failure?.text].join(" ").toLowerCase();
 }
 
@@ -176,6 +182,7 @@ class MessageRow {
     this.carries = h("span", { class: "msg-sub quiet" });
     this.stepper = new Stepper();
     this.state = h("span", { class: "state" });
+    this.flag = h("span", { class: "flag" });
     this.time = h("span", { class: "msg-time quiet" });
     this.id = copyable("message id");
     this.when = h("span", { class: "msg-when quiet" });
@@ -184,7 +191,7 @@ class MessageRow {
       { class: "msg" },
       h("div", { class: "msg-lane" }, this.link, this.carries),
       this.stepper.element,
-      h("div", { class: "msg-state" }, this.state, this.time),
+      h("div", { class: "msg-state" }, h("div", { class: "msg-now" }, this.state, this.flag), this.time),
       h("div", { class: "msg-id" }, this.id.element, this.when),
     );
     /** @type {Message | null} */
@@ -198,8 +205,11 @@ class MessageRow {
     setText(this.destination, message.lane.destination.label);
     setAttr(this.link, "href", `#/messages/${message.id}`);
     setAttr(this.link, "aria-label", `Message ${format.short(message.id)}, ${message.lane.source.label} to ${message.lane.destination.label}, ${doing(message)}`);
-    const carried = message.feed ? ` · ${message.feed}${message.round ? ` round ${message.round}` : ""}` : "";
-    setText(this.carries, `${message.sequence === null ? "" : `#${message.sequence}`}${carried}`);
+    const carried = message.feed && `${message.feed}${message.round ? ` round ${message.round}` : ""}`;
+    setText(this.carries, [protocolOf(message), message.sequence && `#${message.sequence}`, carried].filter(Boolean).join(" · "));
+    const [flag, why] = flagOf(message);
+    setText(this.flag, flag);
+    setAttr(this.flag, "title", why || undefined);
     setAttr(this.element, "data-state", message.state);
     this.stepper.update(message);
     showMessageState(this.state, message);
@@ -223,6 +233,17 @@ class MessageRow {
 }
 
 /**
+ * What is odd beside the state, in a word and in a sentence.
+ * @param {Message} message
+ * @returns {[string, string]}
+ */
+export function flagOf(message) {
+  if (message.late) return ["late", "It should have got further by now"];
+  if (message.callback === false && message.state === "succeeded") return ["not called", "Delivered, but the receiver's code did not run"];
+  return ["", ""];
+}
+
+/**
  * State as icon, colour and words.
  * @param {HTMLElement} element
  * @param {Message} message
@@ -231,7 +252,7 @@ export function showMessageState(element, message) {
   const text = doing(message);
   if (element.dataset.shown === text) return;
   element.dataset.shown = text;
-  const { tone, icon: name } = STATES[message.state];
+  const { tone, icon: name } = lookOf(message);
   setAttr(element, "data-tone", tone);
   element.replaceChildren(icon(name), text);
 }

@@ -1,4 +1,5 @@
-// A message's way as four steps. Under each step stands the time spent in it; the step it is in counts on.
+// A message's way as four steps; three where nothing is committed. Under each step stands the time spent in it; the step it is in
+// counts on.
 
 import { since } from "./clock.js";
 import { h, icon, setAttr, setText } from "./dom.js";
@@ -17,6 +18,8 @@ export const STATES = {
   retracted: { word: "Retracted", icon: "back", tone: "gone" },
 };
 
+const PROTOCOLS = { ccip: "CCIP", hyperlane: "Hyperlane", interop: "OP interop" };
+
 const WAITS = { sent: "waits for finality", finalized: "waits for commit", committed: "waits for execution" };
 
 /**
@@ -24,7 +27,9 @@ const WAITS = { sent: "waits for finality", finalized: "waits for commit", commi
  * @param {Message} message
  */
 export function doing(message) {
+  if (message.stage === "recovered") return message.manual ? "Recovered by hand" : "Recovered";
   if (message.state !== "in_flight") return STATES[message.state].word;
+  if (message.stage === "finalized" && !message.commits) return "Waits for execution";
   return format.capital(WAITS[/** @type {keyof typeof WAITS} */ (message.stage)] ?? "in flight");
 }
 
@@ -38,6 +43,42 @@ export function waitingSince(message) {
   return message.stages.reduce((/** @type {string | null} */ last, stage) => stage.at ?? last, null);
 }
 
+/**
+ * How a state looks: recovered is a success that needed a second attempt or a hand.
+ * @param {Message} message
+ */
+export function lookOf(message) {
+  return message.stage === "recovered" ? { ...STATES.succeeded, icon: /** @type {const} */ ("again") } : STATES[message.state];
+}
+
+/**
+ * The steps that its protocol has.
+ * @param {Message} message
+ */
+export function stepsOf(message) {
+  return message.commits ? message.stages : message.stages.filter((stage) => stage.name !== "committed");
+}
+
+/**
+ * What the step is called now.
+ * @param {Message} message
+ * @param {Stage} stage
+ */
+export function wordOf(message, stage) {
+  if (stage.state === "failed") return "Failed";
+  return stage.name === "executed" && message.stage === "recovered" ? "Recovered" : WORDS[stage.name];
+}
+
+/**
+ * "CCIP 1.6", "Hyperlane", "OP interop".
+ * @param {Message} message
+ */
+export function protocolOf(message) {
+  const name = PROTOCOLS[/** @type {keyof typeof PROTOCOLS} */ (message.protocol)] ?? format.capital(message.protocol);
+  const generation = message.protocol === "ccip" && message.version ? ` ${message.version.split(".").slice(0, 2).join(".")}` : "";
+  return name + generation;
+}
+
 export class Stepper {
   constructor() {
     this.steps = /** @type {(keyof typeof WORDS)[]} */ (Object.keys(WORDS)).map((name) => new Step(WORDS[name]));
@@ -49,8 +90,11 @@ export class Stepper {
   /** @param {Message} message */
   update(message) {
     this.message = message;
-    message.stages.forEach((stage, index) => {
-      this.steps[index].show(stage.state, stage.state === "failed" ? "Failed" : WORDS[stage.name]);
+    const steps = stepsOf(message);
+    setAttr(this.element, "data-steps", String(steps.length));
+    this.steps.forEach((step, index) => {
+      step.element.hidden = index >= steps.length;
+      if (index < steps.length) step.show(steps[index].state, wordOf(message, steps[index]), message.stage === "recovered");
     });
     this.tick();
   }
@@ -58,8 +102,9 @@ export class Stepper {
   tick() {
     const message = this.message;
     if (!message) return;
-    message.stages.forEach((stage, index) => {
-      const next = message.stages[index + 1];
+    const steps = stepsOf(message);
+    steps.forEach((stage, index) => {
+      const next = steps[index + 1];
       let text = "";
       if (stage.state === "current" && stage.at !== null) text = format.span(since(stage.at));
       else if (next && next.seconds !== null) text = format.took(next.seconds);
@@ -81,14 +126,17 @@ class Step {
   /**
    * @param {string} look done, current, waiting, failed or retracted
    * @param {string} word
+   * @param {boolean} recovered of the message: its last step has a mark of its own
    */
-  show(look, word) {
+  show(look, word, recovered) {
     setText(this.word, word);
-    if (look === this.look) return;
-    this.look = look;
+    const shown = `${look} ${recovered}`;
+    if (shown === this.look) return;
+    this.look = shown;
     setAttr(this.element, "data-look", look);
     setAttr(this.element, "aria-current", look === "current" ? "step" : undefined);
-    const mark = { done: "check", failed: "cross", retracted: "back" }[look];
+    const done = recovered && word === "Recovered" ? "again" : "check";
+    const mark = { done, failed: "cross", retracted: "back" }[look];
     this.node.replaceChildren(...(mark ? [icon(/** @type {any} */ (mark))] : []));
     setAttr(this.node, "title", { done: "reached", current: "is here", waiting: "not yet reached", failed: "failed", retracted: "retracted" }[look]);
   }

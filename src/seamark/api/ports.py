@@ -64,6 +64,7 @@ class MessageFilter:
     feed: str | None = None
     since: int | None = None
     until: int | None = None
+    protocol: str | None = None
 
 
 class FeedReader(Protocol):

@@ -265,7 +265,7 @@ class Message(View):
     protocol: str = Field(examples=["ccip"])
     version: str | None = Field(examples=["1.6"])
     lane: Lane
-    sequence: Uint | None
+    sequence: Uint | None = Field(description="Null where the protocol has not told it.")
     stage: StageName = Field(description="Where it is now.")
     state: MessageState = Field(description="What that means.")
     sender: AddressText | None
@@ -280,6 +280,8 @@ class Message(View):
     manual: bool | None = Field(description="Whether it was executed by hand; null where that is not known.")
     callback: bool | None = Field(description="Whether the receiver's code ran; null where that is not known.")
     destination_watched: bool = Field(description="False: later stages stay unknown.")
+    commits: bool = Field(True, description="False: it is executed without a commit; that step has nothing to say.")
+    late: bool = Field(False, description="It should have got further by now, as its lane is judged.")
     feed: str | None = Field(description="The oracle feed it carries, where it is one of ours.")
     round: Uint | None = Field(description="The feed's round it carries.")
 
@@ -327,6 +329,11 @@ class MessageDetails(Message):
 
     sightings: list[Sighting]
     transitions: list[Transition]
+    explanation: list[str] = Field(
+        default_factory=list,
+        description="Where it is, what is normal, what is wrong; what begins with next: says what to do.",
+        examples=[["committed at Anvil local, not executed there yet"]],
+    )
 
 
 class LaneState(View):

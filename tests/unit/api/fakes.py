@@ -123,7 +123,7 @@ def make_message(
 ) -> Message:
     """A message whose stages took `TAKES_S` each."""
     sent = now_ms() - 10_000 if sent_ms is None else sent_ms
-    reached = STEPS.index(stage) if stage in STEPS else (3 if stage == "failed" else 0)
+    reached = STEPS.index(stage) if stage in STEPS else (3 if stage in {"failed", "recovered"} else 0)
     stages: list[Stage] = []
     at = sent
     for index, step in enumerate(STEPS):
@@ -154,7 +154,9 @@ def make_message(
         "lane": Lane(source=chain_view(HOME), destination=chain_view(AWAY)),
         "sequence": str(number),
         "stage": stage,
-        "state": {"executed": "succeeded", "failed": "failed", "retracted": "retracted"}.get(stage, "in_flight"),
+        "state": {"recovered": "succeeded", "executed": "succeeded", "failed": "failed", "retracted": "retracted"}.get(
+            stage, "in_flight"
+        ),
         "sender": to_checksum(SENDER),
         "receiver": to_checksum(RECEIVER),
         "sent_at": iso_time(sent),
@@ -281,6 +283,7 @@ def matches(message: Message, wanted: MessageFilter) -> bool:
         and (wanted.tx is None or wanted.tx in hashes)
         and (not wanted.ids or message.id.startswith(wanted.ids))
         and wanted.feed in (None, message.feed)
+        and wanted.protocol in (None, message.protocol)
         and (wanted.since is None or (message.sent_at or "") >= iso_time(wanted.since * 1000))
         and (wanted.until is None or (message.sent_at or "") < iso_time(wanted.until * 1000))
     )

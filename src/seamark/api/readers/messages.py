@@ -2,13 +2,14 @@
 
 A message is one of ours when its sender is the contract of a feed on the source chain. Its round is read from the
 payload (`contracts/src/libraries/PriceUpdate.sol`), which the message's id is a hash of: once read it is known for
-good.
+good. Whether it is late, and its story in words, are the judge's (`messages/judgement/explain.py`).
 """
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from msgspec.structs import replace
@@ -34,6 +35,8 @@ from seamark.api.views import (
 from seamark.core.errors import RejectedError
 from seamark.core.ids import ChainId
 from seamark.messages import store
+from seamark.messages.judgement import LaneProfile, explain, is_late, read_curses, read_profile
+from seamark.messages.model import UNTOLD, LaneKey
 from seamark.messages.model import Stage as Place
 from seamark.oracle.model import Role
 from seamark.oracle.store import list_feeds
@@ -47,6 +50,8 @@ PAYLOAD_WORDS = 7  # version, feed id, round, answer, observedAt, updatedAt, dec
 _WORD_DIGITS = 64
 _ROUND_WORD = 2
 _MAX_ROUND = 2**80 - 1
+SYSTEM_CLOCK: Callable[[], float] = time.time
+_WITHOUT_COMMITS = {"hyperlane": "", "interop": "", "ccip": "2."}  # protocol -> how the versions begin that have none
 
 Senders: TypeAlias = Mapping[tuple[int, str], str]
 """(source chain id, contract) -> feed."""
@@ -55,8 +60,9 @@ Senders: TypeAlias = Mapping[tuple[int, str], str]
 class StoredMessages:
     """A `MessageReader`."""
 
-    def __init__(self, database: Database, names: ChainNames) -> None:
+    def __init__(self, database: Database, names: ChainNames, now: Callable[[], float] = SYSTEM_CLOCK) -> None:
         self._database = database
+        self._now = now
         self._names = names
         self._rounds: OrderedDict[str, int | None] = OrderedDict()
 
@@ -71,7 +77,8 @@ class StoredMessages:
             else:
                 page = store.list_messages(connection, chosen, limit=limit, cursor=cursor)
                 views, following = page.messages, page.next
-            return Page([self._to_message(connection, view, senders) for view in views], following)
+            profiles = _Profiles(connection)
+            return Page([self._to_message(connection, view, senders, profiles) for view in views], following)
 
         try:
             return await self._database.read(work)
@@ -95,12 +102,16 @@ class StoredMessages:
         destination = self._names.of_lane(view.destination, view.destination_chain, view.destination_name)
         return source, destination
 
-    def _to_message(self, connection: Connection, view: store.MessageView, senders: Senders) -> Message:
+    def _to_message(
+        self, connection: Connection, view: store.MessageView, senders: Senders, profiles: _Profiles
+    ) -> Message:
         feed = senders.get((view.source_chain or 0, view.sender))
         round_ = None if feed is None else self._round(connection, view.id)
-        return Message(**self._fields(view, feed, round_))
+        return Message(**self._fields(view, feed, round_, profiles.of(view)))
 
-    def _fields(self, view: store.MessageView, feed: str | None, round_: int | None) -> dict[str, Any]:
+    def _fields(
+        self, view: store.MessageView, feed: str | None, round_: int | None, profile: LaneProfile | None
+    ) -> dict[str, Any]:
         source, destination = self._ends(view)
         known = (view.sent_time, view.finalized_time, view.committed_time, view.executed_time)
         moved = max((moment for moment in known if moment is not None), default=view.time)
@@ -112,7 +123,7 @@ class StoredMessages:
             "protocol": view.protocol,
             "version": view.version or None,
             "lane": Lane(source=chain_view(source), destination=chain_view(destination)),
-            "sequence": str(view.sequence),
+            "sequence": None if view.sequence == UNTOLD else str(view.sequence),
             "stage": view.stage,
             "state": state_of(view.stage),
             "sender": account_text(view.sender) or None,
@@ -127,6 +138,8 @@ class StoredMessages:
             "manual": view.manual,
             "callback": view.callback,
             "destination_watched": view.destination_watched,
+            "commits": _has_commits(view),
+            "late": is_late(view, profile, self._now()),
             "feed": feed,
             "round": None if round_ is None else str(round_),
         }
@@ -134,7 +147,8 @@ class StoredMessages:
     def _to_details(self, connection: Connection, found: store.MessageDetail) -> MessageDetails:
         view = found.message
         feed = _read_senders(connection).get((view.source_chain or 0, view.sender))
-        fields = self._fields(view, feed, None if feed is None else _round_of(found))
+        profile = _Profiles(connection).of(view)
+        fields = self._fields(view, feed, None if feed is None else _round_of(found), profile)
         if fields["failure"] is not None:
             fields["failure"] = fields["failure"].model_copy(update={"raw": _return_data(found)})
         blocks = {item.tx: str(item.block_number) for item in found.sightings if item.live}
@@ -143,7 +157,14 @@ class StoredMessages:
             **fields,
             sightings=[self._to_sighting(item) for item in found.sightings],
             transitions=[self._to_transition(item) for item in found.transitions],
+            explanation=self._explain(connection, view, profile),
         )
+
+    def _explain(self, connection: Connection, view: store.MessageView, profile: LaneProfile | None) -> list[str]:
+        """Without its first sentence, which tells number, lane and age: those are fields."""
+        source, destination = self._ends(view)
+        named = replace(view, source_name=source.label, destination_name=destination.label)
+        return explain(named, profile, self._now(), curses=read_curses(connection, view.protocol))[1:]
 
     def _to_sighting(self, item: store.SightingView) -> Sighting:
         return Sighting(
@@ -198,6 +219,26 @@ class StoredMessages:
         return self._rounds[message_id]
 
 
+class _Profiles:
+    """What is normal on each lane, read once per lane."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._known: dict[LaneKey, LaneProfile | None] = {}
+
+    def of(self, view: store.MessageView) -> LaneProfile | None:
+        lane = LaneKey(view.protocol, view.source, view.channel, view.destination)
+        if lane not in self._known:
+            self._known[lane] = read_profile(self._connection, lane)
+        return self._known[lane]
+
+
+def _has_commits(view: store.MessageView) -> bool:
+    """Whether its protocol commits before it executes."""
+    begins = _WITHOUT_COMMITS.get(view.protocol)
+    return view.committed_time is not None or begins is None or not view.version.startswith(begins)
+
+
 def round_of_payload(data: str) -> int | None:
     """The round in a price update, `abi.encode(uint8 version, bytes32 feedId, uint80 roundId, …)`; else None."""
     digits = data.removeprefix("0x")
@@ -245,6 +286,7 @@ def _to_store_filter(wanted: MessageFilter, senders: Senders) -> store.MessageFi
             return None
         sender = contracts[0]
     return store.MessageFilter(
+        protocol=wanted.protocol,
         source=_chain_text(wanted.source),
         destination=_chain_text(wanted.destination),
         stage=[Place(stage) for stage in wanted.stages],

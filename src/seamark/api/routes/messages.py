@@ -48,6 +48,9 @@ def read_filter(  # noqa: PLR0917 - one per filter of the public contract
     feed: Annotated[str | None, Query(max_length=200, description="The oracle feed that it carries.")] = None,
     since: Annotated[datetime | None, Query(alias="from", description="Sent at this time or later.")] = None,
     until: Annotated[datetime | None, Query(alias="to", description="Sent before this time.")] = None,
+    protocol: Annotated[
+        str | None, Query(max_length=40, description="What carries it.", examples=["ccip", "hyperlane", "interop"])
+    ] = None,
 ) -> MessageFilter:
     """A dependency: the filters of a search, checked."""
     names: ChainNames = request.app.state.names
@@ -68,6 +71,7 @@ def read_filter(  # noqa: PLR0917 - one per filter of the public contract
         feed=feed,
         since=since_s,
         until=until_s,
+        protocol=protocol,
     )
 
 
