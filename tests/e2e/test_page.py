@@ -10,8 +10,12 @@ from typing import Any, Literal
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Playwright, Response, async_playwright, expect
 
+from seamark.api.readers import StoredAlerts
+from seamark.core.findings import Finding, Severity
+from seamark.monitoring.alerts import store as alerts
 from tests.support.browser import CHROMIUM, CHROMIUM_FLAGS, ServedApi, opened_story, serving
 from tests.unit.api.fakes import HOME, Story, chain_state, hash_of, make_message, now_ms
+from tests.unit.monitoring.makers import finding
 
 pytestmark = [
     pytest.mark.browser,
@@ -30,7 +34,7 @@ async def story(tmp_path: Path) -> AsyncIterator[Story]:
 
 @pytest.fixture
 async def api(story: Story) -> AsyncIterator[ServedApi]:
-    async with serving(story) as served:
+    async with serving(story, alerts=StoredAlerts(story.database)) as served:
         yield served
 
 
@@ -169,7 +173,7 @@ async def test_open_details_move_along(page: Page, api: ServedApi, story: Story)
 
 
 async def test_a_lost_connection_is_shown_and_caught_up(page: Page, story: Story) -> None:
-    async with serving(story) as first:
+    async with serving(story, alerts=StoredAlerts(story.database)) as first:
         port = first.service.address[1]
         url = first.url
         await story.publish("ETH/USD", "3400.00")
@@ -179,7 +183,7 @@ async def test_a_lost_connection_is_shown_and_caught_up(page: Page, story: Story
     await expect(page.locator("#banner")).to_contain_text("last heard from the server")
     await story.publish("ETH/USD", "3500.00")
     await story.move(make_message(1, "committed"))
-    async with serving(story, port=port):
+    async with serving(story, port=port, alerts=StoredAlerts(story.database)):
         await page.locator("#banner-retry").click()
         await expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=15_000)
         await expect(page.locator("#banner")).to_be_hidden()
@@ -276,6 +280,183 @@ async def test_ages_follow_the_server_not_a_wrong_clock_here(browser: Browser, a
     await open_live(page, api.url)
     await expect(page.locator(".point-age").first).to_have_text(re.compile(r"^\d+ s$"))
     await page.close()
+
+
+# --- alerts ---
+
+
+async def find(story: Story, *findings: Finding) -> None:
+    """These hold now, and no other."""
+    await story.database.write(lambda connection: alerts.report(connection, "judge", findings, now_ms()))
+    story.signal.fire()
+
+
+STUCK = finding("message_stuck", "lane", severity=Severity.WARNING, title="besu to anvil: 3 messages not executed")
+CURSED = finding(
+    "cursed",
+    "besu",
+    severity=Severity.CRITICAL,
+    title="besu is cursed",
+    remedy="nothing moves until it is lifted; follow it with: seamark ccip check",
+)
+
+
+async def test_alerts_come_and_go_by_themselves(page: Page, api: ServedApi, story: Story) -> None:
+    await open_live(page, api.url)
+    await expect(page.locator("#alerts-calm")).to_have_text("All clearNo alert is open.")
+    await find(story, STUCK)
+    await expect(page.locator("#alerts-counts")).to_have_text("1 warning")
+    await find(story, STUCK, CURSED)
+    await expect(page.locator("#alerts-counts .state")).to_have_text(["1 critical", "1 warning"])
+    await expect(page.locator(".alert-link")).to_have_text(["besu is cursed", "besu to anvil: 3 messages not executed"])
+    await expect(page).to_have_title("(2) Seamark")
+    await page.locator("#alerts-box summary").click()
+    await expect(page.locator(".alert").first).to_be_hidden()
+    await expect(page.locator("#alerts-worst")).to_have_text("besu is cursed")
+    await page.reload()
+    await expect(page.locator("#alerts-worst")).to_be_visible()
+    await expect(page.locator(".alert").first).to_be_hidden()
+    await find(story)
+    await expect(page.locator("#alerts-calm")).to_be_visible()
+    await expect(page.locator("#alerts-box")).to_be_hidden()
+    await expect(page).to_have_title("Seamark")
+
+
+async def test_an_alert_is_acknowledged_and_given_back(page: Page, api: ServedApi, story: Story) -> None:
+    await find(story, CURSED)
+    await open_live(page, api.url)
+    await page.locator(".alert-link").focus()
+    await page.keyboard.press("Enter")
+    drawer = page.locator("#details")
+    await expect(drawer.locator(".alert-title")).to_have_text("besu is cursed")
+    await expect(drawer.locator(".command code")).to_have_text("seamark ccip check")
+    await expect(drawer.locator(".advice")).to_contain_text("Nothing moves until it is lifted; follow it with:")
+    await page.fill("[name=who]", "ann")
+    await page.fill("[name=why]", "half a sent")
+    await find(story, CURSED, STUCK)  # an event while somebody writes
+    await expect(page.locator(".alert")).to_have_count(2)
+    await expect(page.locator("[name=why]")).to_have_value("half a sent")
+    await expect(page.locator("[name=why]")).to_be_focused()
+    await page.keyboard.type("ence")
+    await page.keyboard.press("Enter")
+    await expect(drawer.locator(".note")).to_contain_text("half a sentence")
+    await expect(page.locator(".alert-standing").nth(1)).to_have_text("ann has it")
+    await expect(page.locator("#alerts-counts")).to_contain_text("1 in hand or silenced")
+    await expect(drawer.locator(".history li").first).to_contain_text("Acknowledged by ann: half a sentence")
+    await page.get_by_role("button", name="Give it back").click()
+    await expect(page.locator("[name=who]")).to_have_value("ann")
+    await expect(page.locator(".alert-standing").first).to_have_text("Firing")
+    await find(story)
+    await expect(drawer).to_contain_text("Resolved")
+    await expect(page.locator("[name=who]")).to_have_count(0)
+    await page.keyboard.press("Escape")
+    await expect(page).to_have_url(re.compile(r"#/$"))
+
+
+async def test_what_an_alert_explains_is_shown_below_it(page: Page, api: ServedApi, story: Story) -> None:
+    held = {"labels": {"source": "besu", "dest": "anvil"}}
+    curse = finding("cursed", "besu", severity=Severity.CRITICAL, title="besu is cursed", labels={"chain": "besu"})
+    await find(story, curse, finding("message_stuck", "lane", title="3 messages are stuck", **held))
+    await story.database.write(lambda connection: alerts.refold(connection, now_ms()))
+    await open_live(page, f"{api.url}/#/alerts/1")
+    await expect(page.locator(".below a")).to_have_text("3 messages are stuck")
+    await page.locator(".below a").click()
+    await expect(page.locator("#details")).to_contain_text("Explained by another alert")
+    await page.locator("#details .note a").click()
+    await expect(page.locator(".alert-title")).to_have_text("besu is cursed")
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".alert")).to_have_count(1)
+    await expect(page.locator(".alert-sub")).to_contain_text("explains 1 more")
+
+
+async def test_without_alerts_the_page_says_nothing_of_them(browser: Browser, story: Story) -> None:
+    page = await browser.new_page()
+    async with serving(story) as bare:
+        await open_live(page, bare.url)
+        await expect(page.get_by_text("No messages yet")).to_be_visible()
+        await expect(page.locator("#alerts")).to_be_hidden()
+        await page.goto("about:blank")
+    await page.close()
+
+
+# --- messages of other protocols, and side states ---
+
+
+async def test_recovered_is_told_from_executed(page: Page, api: ServedApi, story: Story) -> None:
+    story.messages.put(make_message(1, "recovered", manual=True))
+    story.messages.put(make_message(2, "recovered", attempts=2))
+    story.messages.put(make_message(3, "executed"))
+    await open_live(page, f"{api.url}/#/messages/{hash_of(1)}")
+    await expect(page.locator("#details .state-large")).to_have_text("Recovered by hand")
+    await expect(page.locator("#details .way")).to_contain_text("executed by hand")
+    await page.keyboard.press("Escape")
+    await expect(row_of(page, 2).locator(".msg-state .state")).to_have_text("Recovered")
+    await expect(row_of(page, 3).locator(".msg-state .state")).to_have_text("Executed")
+    assert await row_of(page, 2).locator(".step").nth(3).inner_html() != (
+        await row_of(page, 3).locator(".step").nth(3).inner_html()
+    )
+    await page.select_option("#filter-stage", value="recovered")
+    await expect(page.locator(".msg")).to_have_count(2)
+    await page.select_option("#filter-stage", label="Delivered")
+    await expect(page.locator(".msg")).to_have_count(3)
+
+
+async def test_a_lane_without_commits_has_three_steps(page: Page, api: ServedApi, story: Story) -> None:
+    changes: dict[str, Any] = {"protocol": "hyperlane", "version": "3", "commits": False, "sequence": None}
+    story.messages.put(make_message(1, "finalized", **changes))
+    story.messages.put(make_message(2, "committed", version="1.5.0"))
+    await open_live(page, api.url)
+    row = row_of(page, 1)
+    await expect(row.locator(".step:visible .step-word")).to_have_text(["Sent", "Finalized", "Executed"])
+    await expect(row.locator(".msg-state .state")).to_have_text("Waits for execution")
+    await expect(row.locator(".msg-sub")).to_have_text("Hyperlane · ETH/USD round 1")
+    await expect(row_of(page, 2).locator(".msg-sub")).to_have_text("CCIP 1.5 · #2 · ETH/USD round 2")
+    await row.locator(".msg-link").click()
+    await expect(page.locator("#details .way strong")).to_have_text(["Sent", "Finalized", "Executed"])
+    await expect(page.locator("#details .facts")).not_to_contain_text("Sequence")
+
+
+async def test_late_and_not_called_are_said_beside_the_state(page: Page, api: ServedApi, story: Story) -> None:
+    story.messages.put(make_message(1, "committed", late=True))
+    story.messages.put(make_message(2, "executed", callback=False))
+    await open_live(page, f"{api.url}/#/messages/{hash_of(2)}")
+    await expect(page.locator("#details .note")).to_contain_text("the receiver was not called")
+    await page.keyboard.press("Escape")
+    await expect(row_of(page, 1).locator(".flag")).to_have_text("late")
+    await expect(row_of(page, 2).locator(".flag")).to_have_text("not called")
+
+
+async def test_messages_are_filtered_by_protocol_where_there_are_several(
+    page: Page, api: ServedApi, story: Story
+) -> None:
+    story.messages.put(make_message(1))
+    await open_live(page, api.url)
+    await expect(page.locator(".msg")).to_have_count(1)
+    await expect(page.locator("#filter-protocol")).to_be_hidden()
+    await story.move(make_message(2, protocol="interop", version="1", commits=False))
+    await expect(page.locator("#filter-protocol")).to_be_visible()
+    await page.select_option("#filter-protocol", label="OP interop")
+    await expect(page.locator(".msg")).to_have_count(1)
+    await expect(row_of(page, 2)).to_be_visible()
+
+
+ADVICE = [
+    (
+        "seamark messages report --daily; seamark messages list --stage failed",
+        ["messages report --daily", "messages list --stage failed"],
+    ),
+    ("remove the cause, then: seamark messages recover 0xabc", ["messages recover 0xabc"]),
+    ("sends revert; seamark ccip check shows the age of the fee data", ["ccip check"]),
+    ("seamark messages list --from 'Chain 138' --late, then wait", ["messages list --from 'Chain 138' --late"]),
+    ("add the chain to the settings", []),
+]
+
+
+async def test_commands_are_found_in_sentences(page: Page, api: ServedApi) -> None:
+    await open_live(page, api.url)
+    call = "async (text) => (await import('/js/advice.js')).partsOf(text).filter((p) => p.command).map((p) => p.text)"
+    for text, expected in ADVICE:
+        assert await page.evaluate(call, text) == [f"seamark {command}" for command in expected], text
 
 
 FORMATS = [

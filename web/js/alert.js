@@ -124,7 +124,7 @@ function facts(alert) {
   list.add("Number", `#${alert.id}`);
   list.add("Kind", h("code", { class: "mono" }, alert.kind));
   list.add("Group", alert.group);
-  list.add("About", alert.count > 1 ? format.grouped(String(alert.count)) : null);
+  list.add("Count", alert.count > 1 ? format.grouped(String(alert.count)) : null);
   list.add("Opened", format.moment(alert.opened_at));
   list.add("Came back", alert.returns ? format.plural(alert.returns, "time") : null);
   for (const [name, value] of Object.entries(alert.labels)) {

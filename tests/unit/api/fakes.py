@@ -255,17 +255,18 @@ class FakeMessages:
         return [
             LaneState(
                 lane=messages[0].lane,
-                protocol="ccip",
+                protocol=protocol,
                 version="1.6",
                 contract=to_checksum(SENDER),
                 total=len(messages),
-                stages=dict(Counter(message.stage for message in messages)),
+                stages=dict(Counter(message.stage for message in messages if message.protocol == protocol)),
                 last_sent=messages[-1].sequence,
                 last_committed=None,
                 last_executed=None,
                 source_watched=True,
                 destination_watched=True,
             )
+            for protocol in sorted({message.protocol for message in messages})
         ]
 
 
