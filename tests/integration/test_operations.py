@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from seamark.app import CCIP_MONITOR
+from seamark.app.guarded import _Sequence
 from seamark.app.operations import OperationsOffice, Place, open_operations
 from seamark.app.recovery import Author
 from seamark.core.errors import RejectedError, SettingsError, TemporaryError
@@ -75,7 +76,15 @@ class Bench:
         present = await self.office.state(self.place)
         changes = self.office.plan(present, wanted)
         await self.office.check_changes(self.place, present, changes)
-        return await self.office.apply("configure", self.place, changes, WHO, timeout_s=timeout_s, test=test)
+        return await self.office.apply(
+            "configure",
+            self.place,
+            changes,
+            WHO,
+            timeout_s=timeout_s,
+            test=test,
+            left=lambda state: self.office.plan(state, wanted),
+        )
 
 
 def with_operations(stage: Stage, **changes: Any) -> Settings:
@@ -155,6 +164,17 @@ class TestRefill:
             with pytest.raises(RejectedError, match=r"has 0.* LINK on home"):
                 await desk.office.refill(desk.place, Decimal(1), WHO, timeout_s=WAIT_S)
 
+    async def test_what_cannot_be_sent_at_all_has_ended(self, tmp_path: Path) -> None:
+        async with bench(tmp_path) as desk:
+            await give_link(desk, 100)
+            sends, desk.office._send = desk.office._send, _refused  # type: ignore[method-assign,assignment]
+            with pytest.raises(RejectedError, match="no funds"):
+                await desk.office.refill(desk.place, Decimal(5), WHO, timeout_s=WAIT_S)
+            desk.office._send = sends  # type: ignore[method-assign]
+            assert [item.outcome for item in await desk.office.history(10)] == ["failed"]
+            operation, _ = await desk.office.refill(desk.place, Decimal(6), WHO, timeout_s=WAIT_S)
+            assert operation.outcome == "done"
+
     async def test_a_crash_after_the_record_and_after_the_block(self, tmp_path: Path) -> None:
         async with bench(tmp_path) as desk:
             await give_link(desk, 100)
@@ -173,6 +193,10 @@ class TestRefill:
 
 class _Died(Exception):
     pass
+
+
+async def _refused(*_: Any) -> Any:
+    raise RejectedError("no funds")
 
 
 async def _dies(*_: Any) -> Any:
@@ -281,6 +305,50 @@ class TestConfigure:
             assert done.operation.id == 1
             state = await desk.office.state(desk.place)
             assert (state.max_step_bps, state.sending_paused) == (500, False)
+
+    async def test_a_transaction_that_waits_is_neither_gone_on_from_nor_taken_back(self, tmp_path: Path) -> None:
+        async with bench(tmp_path) as desk:
+            send = desk.office.send
+
+            async def waits(*arguments: Any, **more: Any) -> Any:
+                delivery = await send(*arguments, **more)
+                return replace(delivery, receipt=None)
+
+            desk.office.send = waits  # type: ignore[method-assign]
+            with pytest.raises(TemporaryError, match="is in no block"):
+                await desk.configure(desk.wanted(send_gas_limit=700_000), test=False)
+            left = await desk.office.unended(desk.place)
+            assert left is not None
+            assert [step.what for step in left.steps] == ["pause sending"]
+            desk.office.send = send  # type: ignore[method-assign]
+            await desk.office.roll_back(desk.place, left, timeout_s=WAIT_S)
+            assert not (await desk.office.state(desk.place)).sending_paused
+
+    async def test_the_same_step_again_is_the_same_transaction(self, tmp_path: Path) -> None:
+        async with bench(tmp_path) as desk:
+            operation = await desk.office._begin("configure", desk.place, WHO)
+            data = SENDER.encode_call("setSendGasLimit", 700_000)
+            nonce = (await desk.office.admin()).address
+            before = await desk.place.item.chain.nonce(nonce)
+            for _ in range(2):  # as after a crash
+                found = await desk.office.unended(desk.place)
+                assert found is not None
+                sequence = _Sequence(desk.office, desk.place, found, WAIT_S)
+                await sequence.step("send gas limit", data, None, await desk.office.admin())
+            assert await desk.place.item.chain.nonce(nonce) == before + 1
+            assert found is not None
+            assert operation.id == found.id
+
+    async def test_a_contract_that_is_not_as_asked_for_afterwards_is_put_back(self, tmp_path: Path) -> None:
+        async with bench(tmp_path) as desk:
+            wanted = desk.wanted(send_gas_limit=700_000)
+            present = await desk.office.state(desk.place)
+            changes = desk.office.plan(present, wanted)
+            done = await desk.office.apply(
+                "configure", desk.place, changes, WHO, timeout_s=WAIT_S, test=False, left=lambda _: changes
+            )
+            assert done.problem == "the contract is not as it was asked for: send gas limit"
+            assert (await desk.office.state(desk.place)).send_gas_limit == present.send_gas_limit
 
     async def test_interrupted_and_taken_back(self, tmp_path: Path) -> None:
         async with bench(tmp_path) as desk:

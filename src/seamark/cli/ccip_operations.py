@@ -200,7 +200,15 @@ def configure(
             return None
         count = f"{len(changes)} change{'s' if len(changes) > 1 else ''}"
         _agree(office, "configure", place, f"{count} to {place.title}", yes=yes, verb="make")
-        done = await office.apply("configure", place, changes, author, timeout_s=parse_wait(timeout), test=test)
+        done = await office.apply(
+            "configure",
+            place,
+            changes,
+            author,
+            timeout_s=parse_wait(timeout),
+            test=test,
+            left=lambda state: office.plan(state, wanted),
+        )
         return _guarded(done)
 
     _finish(_run(config, str(wanted.sender), wanted.chain, work), as_json)

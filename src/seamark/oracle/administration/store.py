@@ -49,11 +49,14 @@ _operation = Table(
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One transaction of an operation. `undo` is the calldata that takes it back, "" where nothing does."""
+    """One transaction of an operation, its calldata in hex. `undo` is the one that takes it back, "" where nothing
+    does.
+    """
 
     what: str
     undo: str = ""
     by: str = ""
+    call: str = ""
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
