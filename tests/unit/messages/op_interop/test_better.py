@@ -5,8 +5,12 @@ The numbers in the names of the classes follow the list of weaknesses that was d
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 from structlog.testing import capture_logs
 
+from seamark.core.errors import TemporaryError
 from seamark.core.ids import Hash32
 from seamark.messages.protocols.op_interop.model import Rule, Status
 from seamark.messages.protocols.op_interop.store import bad_logs, read_due
@@ -384,6 +388,35 @@ class TestChainsAreApart13:
         assert by_chain == {901: Status.UNKNOWN, 903: Status.VALID}
         health = await bed.checkers[0].health()
         assert "block 1 of l2-901 cannot be read" in health.detail
+
+    async def test_a_block_that_nobody_can_read_holds_up_no_other(self) -> None:
+        bed = Bed(901, 902)
+        lost, good = bed[901].mine(initiating(b"lost")), bed[901].mine(initiating(b"good"))
+        honest = bed[901].block_logs
+
+        async def pruned(number: int, *args: Any, **more: Any) -> Any:
+            if number == 1:
+                raise TemporaryError("pruned")
+            return await honest(number, *args, **more)
+
+        bed[901].block_logs = pruned  # type: ignore[method-assign]
+        bed[902].mine(executing(lost))
+        await bed.tell(901)
+        await bed.tell(902)
+        checker = bed.checkers[0]
+        checker._pause = 1_000.0
+        running = asyncio.create_task(checker.run())
+        for _ in range(100):  # turns of the loop: it has looked in vain, and waits for a long time
+            await asyncio.sleep(0)
+        assert bed.job().stale
+        bed[902].mine(executing(good))
+        await bed.tell(902)
+        checker.bell.ring()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert bed.counted("valid") == 1
+        running.cancel()
+        assert bed.counted("unknown") == 1
 
     async def test_a_verdict_under_way_when_a_reorg_comes_is_not_the_last_word(self) -> None:
         bed = Bed(901, 902)

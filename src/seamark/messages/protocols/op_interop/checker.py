@@ -86,7 +86,7 @@ class Checker:
         while True:
             jobs, again = await self.round()
             if again:
-                await self._clock.sleep(self._pause)
+                await self.bell.wait(self._pause)  # what cannot be decided holds up nothing new
                 self._pause = min(self._pause * 2, LONGEST_PAUSE_S)
             else:
                 self._pause = FIRST_PAUSE_S
@@ -129,7 +129,7 @@ class Checker:
             self._told()
         if changes.due:
             self._wake()
-        open_ones = changes.again or any(item.again or item.verdict is None for item in decisions)
+        open_ones = changes.again or any(item.verdict is None for item in decisions)
         if not open_ones:
             self.last_error = ""
         return len(jobs), open_ones

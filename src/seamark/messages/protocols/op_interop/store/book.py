@@ -192,6 +192,7 @@ class JobBook:
             if decision.verdict is None:
                 self._change(item, stale=True)
                 continue
+            self.changes.again |= decision.again
             self._apply(item, self._graded(item, decision.verdict, circles), due=decision.again)
 
     def _graded(self, item: Job, own: Verdict, circles: dict[int, frozenset[cycles.Place]]) -> Verdict:
@@ -234,7 +235,6 @@ class JobBook:
             was_bad=item.was_bad or found.status in BAD,
             decided_ms=self._now_ms,
         )
-        self.changes.due |= due
         self.changes.again |= lagging
         if item.init_hash and found.block_hash and item.init_hash != found.block_hash:
             self._count("initiating_reorgs", item)

@@ -6,12 +6,16 @@ message belongs to one incident for good: after a person has closed it, the same
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 from sqlalchemy import Connection, select, update
 
 from seamark.messages.protocols.op_interop.store.tables import incident
 
 __all__ = ["Incident", "close_incident", "join", "list_incidents", "open_incident", "save_call"]
+
+_CALLS: Final = msgspec.json.Decoder(dict[str, int])
 
 
 class Incident(msgspec.Struct, frozen=True):
@@ -56,7 +60,7 @@ def list_incidents(connection: Connection, *, only_open: bool = False, limit: in
             row.job,
             row.reason,
             row.jobs,
-            msgspec.json.decode(row.calls, type=dict[str, int]),
+            _CALLS.decode(row.calls),
             row.closed_ms,
             row.closed_by,
             row.why,
@@ -68,7 +72,7 @@ def list_incidents(connection: Connection, *, only_open: bool = False, limit: in
 def save_call(connection: Connection, number: int, endpoint: str, *, now_ms: int) -> None:
     """An endpoint took the order."""
     row = connection.execute(select(incident.c.calls).where(incident.c.id == number).with_for_update()).scalar_one()
-    calls = msgspec.json.decode(row, type=dict[str, int]) | {endpoint: now_ms}
+    calls = _CALLS.decode(row) | {endpoint: now_ms}
     text = msgspec.json.encode(calls).decode()
     connection.execute(update(incident).where(incident.c.id == number).values(calls=text))
 
