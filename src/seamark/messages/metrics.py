@@ -34,7 +34,7 @@ _BOUNDS = (*(str(bound) for bound in LATENCY_BUCKETS_S), "+Inf")
 _COUNTERS = (
     ("messages_sent", "", "Messages sent, each once; a send that a reorg withdrew stays counted."),
     ("messages_received", "state", "Messages whose delivery was tried, by outcome; each outcome once per message."),
-    ("messages_recovered", "", "Messages delivered by hand or after a failed attempt; each once."),
+    ("messages_recovered", "", "Messages whose delivery had failed and was repaired; each once."),
     ("fees", "fee_token", "Fees paid, in units of the fee token."),
     ("fees_juels", "", "Fees paid, normalised to LINK's base units by the protocol."),
     ("errors", "class", "Failed deliveries by class, malformed logs, spans that two chains' clocks made negative."),

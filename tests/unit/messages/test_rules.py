@@ -240,8 +240,14 @@ class TestCount:
         assert {("messages_received_total", "failure"), ("errors_total", "r")} <= labels
         assert ("messages_received_total", "success") in labels
 
-    def test_a_recovery_counts_as_one_and_as_a_success(self) -> None:
+    def test_by_hand_without_a_failure_is_not_counted_as_a_repair(self) -> None:
+        """It follows from a log that is not there, which a node may have left out."""
         state = fold([sent(), ran(50, manual=True)], [], [], {})
+        assert state.stage is Stage.RECOVERED
+        assert "messages_recovered_total" not in {item.metric for item in count(state, Counted.NONE)[1]}
+
+    def test_a_recovery_counts_as_one_and_as_a_success(self) -> None:
+        state = fold([sent(), ran(49, good=False), ran(50, manual=True)], [], [], {})
         counted, added = count(state, Counted.NONE)
         labels = [(item.metric, item.label) for item in added]
         assert labels.count(("messages_recovered_total", "")) == 1
