@@ -112,12 +112,13 @@ def _without_secrets(url: str) -> str:
 
 
 def _counts(settings: Settings) -> dict[str, int]:
+    others = {"interop chain": len(settings.interop.chains), "Hyperlane chain": len(settings.hyperlane.chains)}
     return {
         "chain": len(settings.chains),
         "feed": len(settings.oracle.feeds),
         "watched feed": len(settings.oracle.watch),
         "CCIP chain": len(settings.ccip.chains),
-    }
+    } | {name: count for name, count in others.items() if count}
 
 
 def _configured(settings: Settings) -> list[str]:

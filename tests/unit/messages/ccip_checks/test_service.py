@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
 from seamark.core.errors import SettingsError
 from seamark.core.findings import Finding
 from seamark.core.ids import Address, ChainId, Selector
 from seamark.messages.protocols.ccip import CcipChain
-from seamark.messages.protocols.ccip.checks import ChainCheck, ChecksSettings, SenderSettings, judge_chain
+from seamark.messages.protocols.ccip.checks import (
+    ChainCheck,
+    ChecksSettings,
+    PriceCheck,
+    SenderCheck,
+    SenderSettings,
+    judge_chain,
+)
 from seamark.messages.protocols.ccip.checks.metrics import CheckMetrics
 from seamark.messages.protocols.ccip.checks.service import CheckService, open_checks
 from seamark.messages.store import list_messages
@@ -90,6 +98,19 @@ async def test_metrics_show_the_last_look(scene: Scene) -> None:
     await scene.service.turn()
     assert scene.value("ccip_router_up", chain="home") == 0
     assert scene.value("ccip_fee_quote_up", source="home", dest="remote", fee_token="LINK") is None
+
+
+async def test_what_shares_its_labels_is_shown_once_and_the_worse_one(scene: Scene) -> None:
+    prices = (PriceCheck("LINK", 10, None), PriceCheck("LINK", 90, None), PriceCheck("LINK", 50, None))
+    purses = tuple(
+        SenderCheck(address=f"0x{number}", name="oracle", link=number * 10**18, native=0, allowance=0)
+        for number in (3, 1, 2)
+    )
+    scene.looks.next = [msgspec.structs.replace(CHECK, prices=prices, senders=purses)]
+    await scene.service.turn()
+    assert scene.value("ccip_token_price_age_seconds", chain="home", fee_token="LINK") == 90
+    assert scene.value("ccip_sender_balance", chain="home", sender="oracle", token="LINK") == 1
+    generate_latest(scene.registry)
 
 
 async def test_a_look_that_the_node_prevents_leaves_the_last_one(scene: Scene) -> None:

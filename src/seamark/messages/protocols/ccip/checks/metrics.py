@@ -52,11 +52,19 @@ class CheckMetrics(Collector):
         families = {
             name: GaugeMetricFamily(f"ccip_{name}", text, labels=labels) for name, (text, labels) in _GAUGES.items()
         }
+        # Two quoters of a migration, two pools of one symbol or two senders of one name share their labels: Prometheus
+        # refuses both, so the worse one is shown.
+        values: dict[tuple[str, tuple[str, ...]], float] = {}
         for check in self._checks.values():
             for name, labels, value in _samples(check):
-                families[name].add_metric(labels, value)
+                worse = max if name in _WORSE_WHEN_LARGER else min
+                values[name, labels] = worse(values.get((name, labels), value), value)
+        for (name, labels), value in values.items():
+            families[name].add_metric(labels, value)
         yield from families.values()
 
+
+_WORSE_WHEN_LARGER = {"cursed", "fee_quote", "gas_price_age_seconds", "token_price_age_seconds"}
 
 _Sample = tuple[str, tuple[str, ...], float]
 
