@@ -39,6 +39,7 @@ class Looks:
 
     def __init__(self) -> None:
         self.next: list[ChainCheck] = [CHECK]
+        self.senders: list[SenderSettings] = []
         self.count = 0
 
     async def failed_sends(self) -> list[Finding]:
@@ -46,7 +47,7 @@ class Looks:
 
     async def look(self) -> list[tuple[ChainCheck, list[Finding]]]:
         self.count += 1
-        return [(check, judge_chain(check, ChecksSettings(), ())) for check in self.next]
+        return [(check, judge_chain(check, ChecksSettings(), self.senders)) for check in self.next]
 
 
 class Scene:
@@ -103,9 +104,10 @@ async def test_metrics_show_the_last_look(scene: Scene) -> None:
 async def test_what_shares_its_labels_is_shown_once_and_the_worse_one(scene: Scene) -> None:
     prices = (PriceCheck("LINK", 10, None), PriceCheck("LINK", 90, None), PriceCheck("LINK", 50, None))
     purses = tuple(
-        SenderCheck(address=f"0x{number}", name="oracle", link=number * 10**18, native=0, allowance=0)
+        SenderCheck(address=f"0x{number:040x}", name="oracle", link=number * 10**18, native=0, allowance=0)
         for number in (3, 1, 2)
     )
+    scene.looks.senders = [SenderSettings(chain="home", address=purse.address) for purse in purses]
     scene.looks.next = [msgspec.structs.replace(CHECK, prices=prices, senders=purses)]
     await scene.service.turn()
     assert scene.value("ccip_token_price_age_seconds", chain="home", fee_token="LINK") == 90
