@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 from seamark.core.ids import Address, ChainId, Selector
+from seamark.devnet.accounts import Role
+from seamark.devnet.node_client import Tx
+from seamark.evm import artifacts
 from seamark.evm.rpc import Chain as Reader
 from seamark.messages.protocols.ccip import CcipChain, CcipProtocol
 from seamark.messages.protocols.ccip.checks import (
@@ -107,6 +110,16 @@ async def test_a_healthy_chain_of_1_6(world: World) -> None:
     assert lane.gas_price_age < DAY
     assert check.senders[0].link > 0
     assert kinds(check, [sender]) == []
+
+
+async def test_a_sender_that_is_paused(world: World) -> None:
+    sender, abi = rich(world), artifacts.load("OracleWithCCIP").abi
+    operator = world.wallet(Role.OPERATOR)
+    async with of_world(world) as home:
+        await operator.run([Tx(sender.address, abi.encode_call("pauseSending"))], abi=abi)
+        assert kinds(await home.look([sender]), [sender]) == [("sender_paused", "warning")]
+        await operator.run([Tx(sender.address, abi.encode_call("pause"))], abi=abi)
+        assert (await home.look([sender])).senders[0].paused == "feed"
 
 
 async def test_money_that_runs_out(world: World) -> None:

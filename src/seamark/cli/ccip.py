@@ -221,11 +221,12 @@ def _age(lane: LaneCheck) -> str:
 
 
 def _senders(check: ChainCheck) -> Table:
-    table = _table("sender", "LINK", "native", "allowance", "lasts for")
+    table = _table("sender", "LINK", "native", "allowance", "lasts for", "state")
     for item in check.senders:
         runway = "" if item.runway is None else _runway(item.runway)
         amounts = [_amount(item.link), _amount(item.native), _amount(item.allowance)]
-        table.add_row("", item.name, *amounts, runway)
+        state = Text(f"{item.paused} paused", "yellow") if item.paused else Text("ok", "green")
+        table.add_row("", item.name, *amounts, runway, state)
     return table
 
 

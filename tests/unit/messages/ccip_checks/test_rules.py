@@ -142,6 +142,18 @@ class TestMoney:
         assert finding.kind == "allowance_low"
         assert "0.5000 LINK" in finding.title
 
+    @pytest.mark.parametrize(
+        ("paused", "title", "command"),
+        [
+            ("sending", "payer on home: sending is paused", f"seamark ccip resume {PAYER} --chain home"),
+            ("feed", "payer on home: the feed is paused", f"seamark ccip resume {PAYER} --chain home --feed"),
+        ],
+    )
+    def test_a_pause_that_was_forgotten(self, paused: str, title: str, command: str) -> None:
+        (finding,) = judge(self.check(paused=paused), self.wanted())
+        assert (finding.kind, finding.title) == ("sender_paused", title)
+        assert finding.remedy.endswith(command)
+
     def test_runway(self) -> None:
         spent = {"burn": 100 * UNIT / (3 * DAY)}
         (finding,) = judge(self.check(**spent), self.wanted())

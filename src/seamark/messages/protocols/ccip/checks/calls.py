@@ -17,6 +17,7 @@ __all__ = [
     "FEE_QUOTER",
     "NO_LIMIT",
     "ON_RAMP_STATIC",
+    "PAUSES",
     "POOL",
     "RISK",
     "ROUTER",
@@ -71,6 +72,10 @@ ERC20 = Abi.parse(
     "function balanceOf(address account) view returns (uint256)",
     "function allowance(address owner, address spender) view returns (uint256)",
     "function symbol() view returns (string)",
+)
+PAUSES = Abi.parse(  # of an OracleWithCCIP; other senders have no such thing
+    "function sendingPaused() view returns (bool)",
+    "function paused() view returns (bool)",
 )
 NO_LIMIT = 2**32 - 1
 """A staleness threshold that means: never."""

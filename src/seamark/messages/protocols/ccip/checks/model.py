@@ -60,6 +60,7 @@ class SenderCheck(msgspec.Struct, frozen=True, kw_only=True):
     native: int
     allowance: int | None
     burn: float | None = None
+    paused: str = ""  # what of it is paused: "sending", "feed" or nothing
 
     @property
     def runway(self) -> float | None:

@@ -269,6 +269,9 @@ class _Look:
                     (link, calls.ERC20.function("allowance"), (sender.address, self._chain.router)),
                 ]
             balance, allowance = [_or_unknown(answer) for answer in await self._ask(asks)] or [None, None]
+            sending, feed = await self._ask(
+                [(sender.address, calls.PAUSES.function(name), ()) for name in ("sendingPaused", "paused")]
+            )
             found.append(
                 SenderCheck(
                     address=sender.address,
@@ -277,6 +280,7 @@ class _Look:
                     native=await self._reader.balance(sender.address),
                     allowance=allowance,
                     burn=self._chain.burns.get((sender.address, link or "")),
+                    paused="feed" if feed is True else "sending" if sending is True else "",
                 )
             )
         return tuple(found)

@@ -179,6 +179,12 @@ def _sender(check: ChainCheck, sender: SenderCheck, wanted: SenderSettings) -> I
             labels={"chain": check.chain, "sender": sender.name},
         )
 
+    if sender.paused:
+        title = "the feed is paused" if sender.paused == "feed" else "sending is paused"
+        feed = " --feed" if sender.paused == "feed" else ""
+        text = "nothing is sent" + (", and no price is published" if feed else "; prices on its own chain go on")
+        remedy = f"when that is over: seamark ccip resume {sender.address} --chain {wanted.chain}{feed}"
+        yield finding("sender_paused", Severity.WARNING, title, text, remedy)
     if link is not None and (severity := _below(link, wanted.link_warning, wanted.link_critical)):
         limits = f"warning below {wanted.link_warning}, critical below {wanted.link_critical}"
         yield finding("link_balance_low", severity, f"{link:.4f} LINK left", limits, refill)
