@@ -71,15 +71,23 @@ def make_venv() -> None:
         raise SetupError(
             f"Python 3.11 to 3.13 is needed, this is {sys.version.split()[0]}: run make with PYTHON=python3.11"
         )
-    identity = digest(sys.executable, sys.version)
+    # The interpreter itself, not the name it goes by: make finds the one of .venv first, once there is one.
+    identity = digest(sys.base_prefix, sys.version)
     if is_done("venv", identity):
         return
+    if Path(sys.prefix).resolve() == VENV.resolve():
+        os.execv(base_python(), [base_python(), *sys.argv])  # what is about to be removed must not be running
     say(f"virtual environment in .venv (Python {sys.version.split()[0]})")
     shutil.rmtree(VENV, ignore_errors=True)
     if not has_venv_parts():
         install_venv_parts()
     run(sys.executable, "-m", "venv", VENV, what="python -m venv")
     mark_done("venv", identity)
+
+
+def base_python() -> str:
+    """The interpreter that a virtual environment was made of."""
+    return str(Path(sys.base_prefix) / "bin" / f"python{sysconfig.get_python_version()}")
 
 
 def has_venv_parts() -> bool:
