@@ -239,6 +239,16 @@ async def test_what_a_service_refuses_is_told_without_the_secret(
     assert unreachable.error == "the service cannot be reached"
 
 
+async def test_the_reason_is_told_however_quiet_the_log_is(
+    server: Recorder, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "level", logging.CRITICAL)
+    logging.getLogger("apprise").setLevel(logging.NOTSET)
+    server.answers = [403]
+    sender = await open_one(session, apprise={"value": server.url.replace("http://", "json://")})
+    assert (await sender.send(notice())).error == "the service answered 403"
+
+
 async def test_what_apprise_logs_goes_nowhere(session: aiohttp.ClientSession) -> None:
     """At debug level it logs whole addresses."""
     heard: list[str] = []

@@ -101,6 +101,7 @@ def _asset() -> Any:
 def _cut_off_logger() -> None:
     logger = logging.getLogger("apprise")
     logger.propagate = False
+    logger.setLevel(logging.WARNING)  # of its own: what went wrong is read from it, however quiet our log is set
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
 
