@@ -203,7 +203,7 @@ async def test_a_send_that_is_included_again_comes_back_once(tmp_path: Path, lat
 async def test_the_very_block_comes_back(tmp_path: Path) -> None:
     """Orphaned and canonical again, with the same hash: the same facts live again, and none of them twice."""
     async with monitored(tmp_path) as play:
-        # anvil's clock stands still after a reorg; before, the block would come back with an older time and another hash.
+        # anvil's clock stands still after a reorg; without this one the block would come back with an older time.
         await play.stage.devnet.anvils[HOME].mine(1)
         await play.reorg(HOME, 1)
         (message,) = await play.world.send(play.world.outbound)
