@@ -149,7 +149,7 @@ async def test_a_failing_receiver_until_it_is_repaired(judged: Judged) -> None:
     (message,) = await world.send(world.outbound)
     await world.deliver(world.outbound)
     failed = await judged.comes("message_failed")
-    assert "receiver_reverted" in failed.text
+    assert "refused by the receiver" in failed.text
     assert message.message_id in failed.remedy
     detail = await judged.app.database.read(lambda c: find_message(c, message.message_id))
     assert detail is not None

@@ -231,9 +231,11 @@ class ChainTracker:
 
         await self._database.write(work)
         self._contracts = {item.address: item for item in found}
+        watch = self._protocol.watch(chain_id, found)
         for item in found:
-            log.info("watching", chain=self._role.name, role=item.role, version=item.version, address=item.address)
-        return self._protocol.watch(chain_id, found)
+            if item.address in watch.filter.addresses:  # others are stored for their names
+                log.info("watching", chain=self._role.name, role=item.role, version=item.version, address=item.address)
+        return watch
 
     async def _reconfigure(self, stream: MessageStream, watch: Watch, changes: Sequence[ConfigChange]) -> Watch:
         found = await self._protocol.identify(self._reader, changes, self._contracts.values())
@@ -243,7 +245,7 @@ class ChainTracker:
         new = [item for item in found if item.address not in self._contracts]
         self._contracts.update((item.address, item) for item in found)
         watch = self._protocol.watch(self._role.chain_id, list(self._contracts.values()))
-        if new:
-            log.info("new contracts", chain=self._role.name, addresses=[item.address for item in new])
+        if added := [item.address for item in new if item.address in watch.filter.addresses]:
+            log.info("new contracts", chain=self._role.name, addresses=added)
             stream.extend(watch.filter, min(change.block_number for change in changes))
         return watch

@@ -51,7 +51,6 @@ _WORD_DIGITS = 64
 _ROUND_WORD = 2
 _MAX_ROUND = 2**80 - 1
 SYSTEM_CLOCK: Callable[[], float] = time.time
-_WITHOUT_COMMITS = {"hyperlane": "", "interop": "", "ccip": "2."}  # protocol -> how the versions begin that have none
 
 Senders: TypeAlias = Mapping[tuple[int, str], str]
 """(source chain id, contract) -> feed."""
@@ -138,7 +137,7 @@ class StoredMessages:
             "manual": view.manual,
             "callback": view.callback,
             "destination_watched": view.destination_watched,
-            "commits": _has_commits(view),
+            "commits": _has_commits(view, profile),
             "late": is_late(view, profile, self._now()),
             "feed": feed,
             "round": None if round_ is None else str(round_),
@@ -233,10 +232,9 @@ class _Profiles:
         return self._known[lane]
 
 
-def _has_commits(view: store.MessageView) -> bool:
-    """Whether its protocol commits before it executes."""
-    begins = _WITHOUT_COMMITS.get(view.protocol)
-    return view.committed_time is not None or begins is None or not view.version.startswith(begins)
+def _has_commits(view: store.MessageView, profile: LaneProfile | None) -> bool:
+    """Whether its lane commits before it executes, as the judge knows it; before its first look, as usual."""
+    return view.committed_time is not None or profile is None or profile.commits
 
 
 def round_of_payload(data: str) -> int | None:

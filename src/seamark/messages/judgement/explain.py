@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from seamark.core.ids import ChainId
 from seamark.core.units import format_duration
+from seamark.messages.judgement.attempts import is_of_the_attempt
 from seamark.messages.judgement.model import Curse, LaneProfile, Limit, Origin, Percentiles
 from seamark.messages.model import LaneKey, Stage
 from seamark.messages.protocol import LaneNames
@@ -202,7 +203,7 @@ def _names(message: MessageView) -> LaneNames:
 def _next(message: MessageView, profile: LaneProfile | None, now: float) -> Iterator[str]:
     stage = Stage(message.stage)
     if stage is Stage.FAILED:
-        yield f"next: remove the cause, then execute it by hand: seamark messages recover {message.id}"
+        yield from _after_failure(message, profile, now)
     elif stage is Stage.COMMITTED and message.committed_time is not None:
         yield from _by_hand(message, profile, now, message.committed_time)
     elif stage is Stage.RETRACTED:
@@ -214,6 +215,18 @@ def _next(message: MessageView, profile: LaneProfile | None, now: float) -> Iter
             yield f"next: look at the receiver's code: {message.receiver}"
     elif is_late(message, profile, now):
         yield f"next: see whether the whole lane is held up: {list_command(message)}"
+
+
+def _after_failure(message: MessageView, profile: LaneProfile | None, now: float) -> Iterator[str]:
+    recover = f"seamark messages recover {message.id}"
+    if not is_of_the_attempt(message.version, message.reason):
+        yield f"next: remove the cause, then execute it by hand: {recover}"
+    elif profile is None or now - message.time <= profile.executed.warn:
+        yield "the attempt failed, not the message: anybody may try, with any proof and any gas"
+        yield f"next: wait: an honest attempt may follow; if none does: {recover}"
+    else:
+        yield "the attempt failed, not the message, and no honest one has followed in time"
+        yield f"next: execute it by hand: {recover}"
 
 
 def _by_hand(message: MessageView, profile: LaneProfile | None, now: float, committed: int) -> Iterator[str]:

@@ -18,6 +18,7 @@ from seamark.messages.judgement import store
 from seamark.messages.judgement.explain import WAITING, limit_of
 from seamark.messages.judgement.limits import lane_profile, learn, silence_limit
 from seamark.messages.judgement.model import (
+    MANUAL_TOLD_S,
     BlockedSender,
     Few,
     JudgedLane,
@@ -114,7 +115,8 @@ def study(
     if lane.names.destination_watched:
         rates = store.rates(connection, lane.id, since, read_to - profile.executed.warn)
     sequences = store.check_sequences(connection, numbered, memory.sequences) if numbered else None
-    return Memory(lane, profile, rates, store.odd_ones(connection, lane.id, since), sequences, now)
+    odd = store.odd_ones(connection, lane.id, since, news_since=now - MANUAL_TOLD_S)
+    return Memory(lane, profile, rates, odd, sequences, now)
 
 
 def _with_pauses(

@@ -19,6 +19,7 @@ from seamark.messages.model import LaneKey
 from seamark.messages.protocol import LaneNames
 
 __all__ = [
+    "MANUAL_TOLD_S",
     "BlockedSender",
     "ChainNow",
     "Curse",
@@ -37,6 +38,10 @@ __all__ = [
     "SequenceCheck",
     "Waiting",
 ]
+
+
+MANUAL_TOLD_S = 300
+"""A recovery by hand is news for five minutes: it is over when it is told."""
 
 
 class Origin(IntEnum):
@@ -169,7 +174,7 @@ class Odd:
 
     uncalled: Few = Few()  # delivered, with data, and the receiver's code did not run
     reorged: Few = Few()  # delivered, and the send has left its chain
-    manual: Few = Few()  # delivered by hand
+    manual: Few = Few()  # recovered by hand, moments ago
     conflicting: Few = Few()  # the destination told of another lane or number
 
 

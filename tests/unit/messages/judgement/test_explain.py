@@ -125,6 +125,19 @@ def test_failed_says_why_and_what_to_do() -> None:
     assert f"seamark messages recover {ID}" in told
 
 
+def test_a_bad_attempt_where_anybody_may_try() -> None:
+    message = view(Stage.FAILED, version="2.0.0", reason="verification_failed", error="the proof was refused")
+    told = text(message, profile(commits=False))
+    assert "the attempt failed, not the message: anybody may try" in told
+    assert f"next: wait: an honest attempt may follow; if none does: seamark messages recover {ID}" in told
+    late = text(message, profile(commits=False), after=40 * MINUTE)
+    assert "no honest one has followed in time" in late
+    assert f"next: execute it by hand: seamark messages recover {ID}" in late
+    lasting = text(view(Stage.FAILED, version="2.0.0", reason="receiver_reverted"), profile(commits=False))
+    assert "next: remove the cause" in lasting
+    assert "next: remove the cause" in text(view(Stage.FAILED, reason="verification_failed"))
+
+
 def test_recovered() -> None:
     assert "delivered at beta by hand, 2 attempts" in text(view(Stage.RECOVERED, manual=True, attempts=2))
     assert "delivered at beta after a failed attempt" in text(view(Stage.RECOVERED, manual=False, attempts=2))

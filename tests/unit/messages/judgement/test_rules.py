@@ -56,10 +56,18 @@ class TestFailuresWhereAnybodyMayTry:
 
     def test_what_the_message_causes_counts_at_once(self) -> None:
         found = kinds(self.failed("2.0.0", 0, verification_failed=3, receiver_reverted=1))["message_failed"]
-        assert (found.count, found.text) == (1, "1 receiver_reverted")
+        assert (found.count, found.text) == (1, "1 refused by the receiver")
 
     def test_so_does_everything_once_it_is_late(self) -> None:
-        assert kinds(self.failed("2.0.0", 1, verification_failed=3))["message_failed"].count == 3
+        found = kinds(self.failed("2.0.0", 3, verification_failed=3))["message_failed"]
+        assert (found.count, found.text) == (3, "3 without a valid proof")
+
+    def test_no_more_of_them_than_are_late(self) -> None:
+        found = kinds(self.failed("2.0.0", 1, not_enough_gas=3, receiver_reverted=1))["message_failed"]
+        assert found.text == "1 ran out of gas, 1 refused by the receiver"
+
+    def test_a_class_without_words_is_told_as_it_is_called(self) -> None:
+        assert kinds(self.failed("1.6.0", 0, brand_new=2))["message_failed"].text == "2 brand new"
 
 
 def test_lower_bounds_are_said_to_be_some() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from seamark.core.findings import Finding, Severity
-from seamark.core.units import format_ratio
+from seamark.core.units import format_duration, format_ratio
+from seamark.messages.judgement.attempts import is_of_the_attempt
 from seamark.messages.judgement.explain import WAITING
-from seamark.messages.judgement.model import Few, LaneNow
-from seamark.messages.judgement.rules.words import about_lane, list_command, some_messages
+from seamark.messages.judgement.model import MANUAL_TOLD_S, Few, LaneNow
+from seamark.messages.judgement.rules.words import about_lane, failures, list_command, some_messages
 from seamark.messages.judgement.settings import JudgeSettings
 from seamark.messages.model import Stage
 
@@ -19,12 +20,6 @@ BAD_ERROR_PPB = 250_000_000
 PPB = 10**9
 
 NAMED_GAPS = 5  # ranges of missing numbers in a text
-
-OF_THE_ATTEMPT = frozenset({"verification_failed", "not_enough_gas"})
-"""Failures of an attempt, not of the message. Where anybody may try (CCIP 2.0), they may be a stranger's, and count
-only once the message is late."""
-OPEN_TO_ALL = "2."
-"""Generations in which anybody may execute."""
 
 
 def _failed(now: LaneNow, _: JudgeSettings) -> Iterator[Finding]:
@@ -40,7 +35,7 @@ def _failed(now: LaneNow, _: JudgeSettings) -> Iterator[Finding]:
         "message_failed",
         Severity.WARNING,
         f"{some_messages(count)} failed at {now.lane.names.destination}",
-        text=", ".join(f"{number} {reason or 'unknown'}" for reason, number in sorted(reasons.items())),
+        text=", ".join(f"{number} {failures(reason)}" for reason, number in sorted(reasons.items())),
         remedy=f"remove the cause, then: seamark messages recover {example}" if example else listed,
         since=waiting.oldest if waiting else None,
         count=count,
@@ -48,12 +43,14 @@ def _failed(now: LaneNow, _: JudgeSettings) -> Iterator[Finding]:
 
 
 def _counting_failures(now: LaneNow) -> Mapping[str, int]:
-    """Failures by reason. Where anybody may execute, one that the message did not cause counts once it is late."""
-    reasons = {reason: number for reason, number in now.failed.items() if number > 0}
+    """Failures by reason; those of an attempt count as far as they may be late."""
     waiting = now.waiting.get(Stage.FAILED)
-    if not now.lane.version.startswith(OPEN_TO_ALL) or (waiting is not None and waiting.late):
-        return reasons
-    return {reason: number for reason, number in reasons.items() if reason not in OF_THE_ATTEMPT}
+    late, version = waiting.late if waiting else 0, now.lane.version
+    reasons = {
+        reason: min(number, late) if is_of_the_attempt(version, reason) else number
+        for reason, number in now.failed.items()
+    }
+    return {reason: number for reason, number in reasons.items() if number > 0}
 
 
 def _rates(now: LaneNow, settings: JudgeSettings) -> Iterator[Finding]:
@@ -154,7 +151,19 @@ def _odd(now: LaneNow, _: JudgeSettings) -> Iterator[Finding]:
         "delivered, but the receiver's code did not run",
         f"see whether the receiver is a contract that takes messages: {show}{odd.uncalled.example}",
     )
-    yield from about(odd.manual, "manual_execution", Severity.INFO, "delivered by hand", f"{show}{odd.manual.example}")
+    if odd.manual.count:
+        yield about_lane(
+            now,
+            "manual_execution",
+            Severity.INFO,
+            f"{some_messages(odd.manual.count, exact=odd.manual.exact)} recovered by hand",
+            text=(
+                f"done, nothing is left to do; the newest is {odd.manual.example}. "
+                f"Told for {format_duration(MANUAL_TOLD_S)}, so that you know if it was none of yours"
+            ),
+            since=odd.manual.since,
+            count=odd.manual.count,
+        )
     yield from about(
         odd.conflicting,
         "conflicting_destination",

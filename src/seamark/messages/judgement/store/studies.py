@@ -139,8 +139,10 @@ def rates(connection: Connection, lane_id: int, since: int, until: int) -> Rates
     )
 
 
-def odd_ones(connection: Connection, lane_id: int, since: int) -> Odd:
-    """Rare things among the messages sent since a time; what contradicts the source is told however old it is."""
+def odd_ones(connection: Connection, lane_id: int, since: int, *, news_since: int) -> Odd:
+    """Rare things among the messages sent since a time; what contradicts the source is told however old it is, what was
+    repaired if that happened since `news_since`.
+    """
     query = (
         select(
             _message.c.id,
@@ -149,6 +151,7 @@ def odd_ones(connection: Connection, lane_id: int, since: int) -> Odd:
             _message.c.size,
             _message.c.callback,
             _message.c.manual,
+            _message.c.executed_time,
             _message.c.conflicting,
         )
         .where(_message.c.lane_id == lane_id, text(ODD))
@@ -167,7 +170,9 @@ def odd_ones(connection: Connection, lane_id: int, since: int) -> Odd:
     return Odd(
         uncalled=few(row for row in recent if row.callback is False and row.size > 0 and row.facts & Fact.EXECUTED),
         reorged=few(row for row in rows if row.facts & both == both),
-        manual=few(row for row in recent if row.manual and row.facts & Fact.EXECUTED),
+        manual=few(
+            row for row in recent if row.manual and row.facts & Fact.EXECUTED and (row.executed_time or 0) >= news_since
+        ),
         conflicting=few(row for row in rows if row.conflicting),
     )
 
