@@ -45,6 +45,7 @@ __all__ = [
     "Stage",
     "Step",
     "Transition",
+    "Verified",
 ]
 
 UNTOLD: Final = -1
@@ -65,7 +66,7 @@ class Stage(StrEnum):
 
     SENT = "sent"
     FINALIZED = "finalized"
-    COMMITTED = "committed"
+    COMMITTED = "committed"  # or verified: where nothing is committed on chain, what its verifiers said is known
     FAILED = "failed"
     EXECUTED = "executed"
     RECOVERED = "recovered"  # executed by hand, or after an attempt that failed
@@ -76,12 +77,13 @@ class Step(StrEnum):
     """What can happen to a message, as told by transitions and events ("message.<step>").
 
     REORGED: a fact at the destination left the chain; REVOKED: its commit was taken back. The message fell back to the
-    stage before. A success that is a recovery is told as RECOVERED alone.
+    stage before. A success that is a recovery is told as RECOVERED alone. VERIFIED leads to the stage COMMITTED too.
     """
 
     SENT = "sent"
     FINALIZED = "finalized"
     COMMITTED = "committed"
+    VERIFIED = "verified"
     FAILED = "failed"
     EXECUTED = "executed"
     RECOVERED = "recovered"
@@ -100,7 +102,7 @@ class Fact:
     NONE: Final = 0
     SENT: Final = 1
     FINALIZED: Final = 2
-    COMMITTED: Final = 4
+    COMMITTED: Final = 4  # by a log at the destination, or by what its verifiers said off chain
     FAILED: Final = 8  # an attempt failed; stays beside EXECUTED when a later one succeeded
     EXECUTED: Final = 16
     RETRACTED: Final = 32  # it was sent, and that block is no longer part of the chain
@@ -175,6 +177,7 @@ class Sent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="sent"
     size: int = 0  # bytes of payload
     details: dict[str, Any] = {}
     nonce: int | None = None  # the sender's own count on the lane; None: may be delivered in any order
+    by_hand: bool = False  # the sender wants nobody to execute it by himself: it waits for a hand, and is never late
 
 
 class Committed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="committed"):
@@ -184,6 +187,16 @@ class Committed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="
 
     last: int
     details: dict[str, Any] = {}
+
+
+class Verified(NamedTuple):
+    """All verifiers that a message needs have said yes, off chain; `time` is that of the last one (seconds, by its own
+    clock). No block holds this, so no reorg takes it back. `details` is JSON-ready.
+    """
+
+    message_id: str
+    time: int
+    details: dict[str, Any]
 
 
 class Executed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="executed"):
@@ -307,8 +320,8 @@ class MessageState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     `told` is what the send says (also one that was retracted). `executed` is the first success with its `success`,
     `failed` the last failure with its `failure`; `first_reason` is the class of the first failure. `revoked`: what took
-    its commit back, while no other holds. `conflicting`: the destination told of another lane or sequence number for
-    this id; such facts are ignored.
+    its commit back, while no other holds. `verified_time`: when its verifiers were done, where there are no commits.
+    `conflicting`: the destination told of another lane or sequence number for this id; such facts are ignored.
     """
 
     message_id: str
@@ -318,6 +331,7 @@ class MessageState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     facts: int
     sent: Evidence | None = None
     finalized_time: int | None = None
+    verified_time: int | None = None
     committed: Evidence | None = None
     revoked: Evidence | None = None
     executed: Evidence | None = None

@@ -144,6 +144,8 @@ def fold(
     commits: Sequence[CommitRange],
     finalized: Mapping[ChainId, int],
     finalized_time: int | None = None,
+    *,
+    verified_time: int | None = None,
 ) -> MessageState:
     """The state of one message.
 
@@ -153,6 +155,7 @@ def fold(
         commits: Live commits on its lane; those that do not hold its sequence number do no harm.
         finalized: The newest final block of each chain.
         finalized_time: When the send became final, if that is known.
+        verified_time: When its verifiers were done, if that is known.
     """
     send = _first_send(live)
     sent = send.evidence if send else None
@@ -187,13 +190,14 @@ def fold(
         sequence=said.sequence,
         facts=(Fact.SENT if sent else 0)
         | (Fact.FINALIZED if final else 0)
-        | (Fact.COMMITTED if committed else 0)
+        | (Fact.COMMITTED if committed or verified_time is not None else 0)
         | (Fact.FAILED if bad else 0)
         | (Fact.EXECUTED if good else 0)
         | (Fact.RECOVERED if recovered else 0)
         | (Fact.RETRACTED if retracted else 0),
         sent=sent,
         finalized_time=finalized_time if final else None,
+        verified_time=None if committed else verified_time,
         committed=committed,
         revoked=revoked,
         executed=good.evidence if good else None,
@@ -268,7 +272,10 @@ def transitions(before: int | None, state: MessageState, orphans: Sequence[Sight
         stage = _step_back(steps, Step.RETRACTED, stage, mask, [item for item in orphans if type(item.body) is Sent])
     for kind, after, field in _gains(mask, gained):
         evidence: Evidence | None = getattr(state, field) if field else None
-        steps.append(Transition(kind, stage, after, evidence, evidence.time if evidence else state.finalized_time))
+        if kind is Step.COMMITTED and evidence is None:
+            steps.append(Transition(Step.VERIFIED, stage, after, None, state.verified_time))
+        else:
+            steps.append(Transition(kind, stage, after, evidence, evidence.time if evidence else state.finalized_time))
         stage = after
     return steps
 

@@ -27,6 +27,7 @@ from seamark.messages.store.queries import (
     read_tallies,
 )
 from seamark.messages.store.rows import MessageView, Seconds
+from seamark.messages.store.verifications import VerificationView, record_verified, unverified
 
 __all__ = [
     "LATENCY_BUCKETS_S",
@@ -48,6 +49,7 @@ __all__ = [
     "SightingView",
     "TallyRow",
     "TransitionView",
+    "VerificationView",
     "all_lanes",
     "count_by_stage",
     "find_message",
@@ -61,8 +63,10 @@ __all__ = [
     "read_contracts",
     "read_heights",
     "read_tallies",
+    "record_verified",
     "refresh_lanes",
     "save_contracts",
     "save_progress",
     "take_turn",
+    "unverified",
 ]

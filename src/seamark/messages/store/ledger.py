@@ -20,7 +20,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from seamark.core.ids import BlockRef, ChainId, Hash32
-from seamark.messages.model import Committed, Evidence, Fact, LaneKey, MessageState, Notice, Revoked, Sighting
+from seamark.messages.model import Committed, Evidence, Fact, LaneKey, MessageState, Notice, Revoked, Sighting, Verified
 from seamark.messages.protocol import LaneNames
 from seamark.messages.rules import CommitRange, completed, count, fold, speaker, transitions
 from seamark.messages.store import tables
@@ -70,12 +70,17 @@ class Known(NamedTuple):
     committed_time: int | None
     steps: int
 
+    @property
+    def verified_time(self) -> int | None:
+        """Of a commit that no transaction made."""
+        return self.committed_time if self.committed_tx is None else None
+
     def shows(self, state: MessageState) -> bool:
         """Whether a state that came without news of the message's own facts is what is stored: another commit may cover
         it now.
         """
         at = state.committed
-        commit = (at.transaction, at.time) if at else (None, None)
+        commit = (at.transaction, at.time) if at else (None, state.verified_time)
         return state.facts == self.facts and commit == (self.committed_tx, self.committed_time)
 
 
@@ -111,7 +116,7 @@ Values = tuple[Any, ...]
 class _Item:
     """One touched message: what is stored, what is known of it, and what of that is new. Facts are keyed by place."""
 
-    __slots__ = ("fresh", "id", "known", "live", "lost", "no", "orphaned", "orphans")
+    __slots__ = ("fresh", "id", "known", "live", "lost", "no", "orphaned", "orphans", "verified")
 
     def __init__(self, message_id: str) -> None:
         self.id = message_id
@@ -121,6 +126,7 @@ class _Item:
         self.orphaned: dict[int, Sighting] = {}
         self.fresh: dict[int, Sighting] = {}
         self.orphans: list[Sighting] = []
+        self.verified: int | None = None
 
     def add(self, place: int, item: Sighting) -> None:
         """A fact told now; one that is known already is news only where more was seen of it."""
@@ -201,6 +207,28 @@ class Ledger:
         """What contracts of canonical blocks tell beside messages."""
         if notices:
             self._books.add_events(record_notices(self._connection, self._protocol, notices, self._now_ms))
+
+    def verify(self, found: Sequence[Verified]) -> None:
+        """What verifiers said of messages that are known; the first word of each counts."""
+        by_id = {item.message_id: item for item in found}
+        items: dict[str, _Item] = {}
+        self._find(items, _message.c.id, list(by_id))
+        rows = []
+        for item in items.values():
+            said = by_id[item.id]
+            if item.known is not None and not item.known.facts & Fact.COMMITTED:
+                item.verified = said.time
+                rows.append(
+                    {
+                        "message_no": item.no,
+                        "time": said.time,
+                        "seen_ms": self._now_ms,
+                        "details": _encode(said.details).decode(),
+                    }
+                )
+        insert_new(self._connection, tables.verification, rows)
+        self._load_facts(items.values())
+        self._refold(items.values(), None)
 
     def orphan(self, chain_id: ChainId, blocks: Sequence[BlockRef]) -> None:
         """Blocks that left the canonical chain: what they told is true no longer."""
@@ -320,7 +348,9 @@ class Ledger:
         finality: Finality | None,
     ) -> MessageState:
         known = item.known
-        state = fold(live, orphaned, commits, self._heights, known.finalized_time if known else None)
+        final, verified = (known.finalized_time, known.verified_time) if known else (None, None)
+        verified = verified if item.verified is None else item.verified
+        state = fold(live, orphaned, commits, self._heights, final, verified_time=verified)
         became_final = state.facts & ~(known.facts if known else 0) & Fact.FINALIZED
         if became_final and finality is not None and finality.time is not None:
             sent = state.sent
@@ -370,6 +400,7 @@ class Ledger:
         return self._commits.covering({self._lanes.of(lane).id: numbers for lane, numbers in wanted.items()})
 
 
+_encode = msgspec.json.Encoder().encode
 _STAGE, _REASON = MESSAGE_COLUMNS.index("stage"), MESSAGE_COLUMNS.index("reason")
 
 

@@ -13,6 +13,7 @@ from seamark.messages.store.blocks import PLACE_BITS, log_index_of
 from seamark.messages.store.lanes import Lane, read_lanes
 from seamark.messages.store.lists import views_of
 from seamark.messages.store.rows import MessageView
+from seamark.messages.store.verifications import VerificationView, read_verification
 
 __all__ = [
     "LaneView",
@@ -76,6 +77,7 @@ class MessageDetail(msgspec.Struct, frozen=True):
     message: MessageView
     sightings: list[SightingView]
     transitions: list[TransitionView]
+    verification: VerificationView | None = None  # what verifiers said off chain, where that is known
 
 
 class TallyRow(msgspec.Struct, frozen=True):
@@ -115,7 +117,10 @@ def find_message(connection: Connection, message_id: str) -> MessageDetail | Non
     if row is None:
         return None
     return MessageDetail(
-        views_of(connection, [row])[0], _sightings_of(connection, row), _transitions_of(connection, row["no"])
+        views_of(connection, [row])[0],
+        _sightings_of(connection, row),
+        _transitions_of(connection, row["no"]),
+        read_verification(connection, row["no"]),
     )
 
 

@@ -87,12 +87,14 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     fee_amount: str
     fee_juels: str | None
     nonce: int | None = None  # of an ordered message: its sender's own count
+    by_hand: bool = False  # nobody executes it by himself
     sent_tx: str | None
     sent_block: int | None
     sent_time: int | None
     finalized_time: int | None
     committed_tx: str | None
     committed_time: int | None
+    verified: bool = False  # the stage "committed" was reached by what verifiers said off chain
     executed_tx: str | None
     executed_time: int | None
     attempts: int
@@ -166,6 +168,7 @@ MESSAGE_COLUMNS = (
     "fee_amount",
     "fee_juels",
     "nonce",
+    "by_hand",
     "source_chain",
     "sent_block",
     "sent_tx",
@@ -205,7 +208,16 @@ def message_values(
         STAGE_TEXTS[facts],
         time,
         *(
-            (told.sender, told.receiver, told.size, told.fee_token, told.fee_amount, told.fee_juels, nonce_of(told))
+            (
+                told.sender,
+                told.receiver,
+                told.size,
+                told.fee_token,
+                told.fee_amount,
+                told.fee_juels,
+                nonce_of(told),
+                told.by_hand or None,
+            )
             if told
             else _NOTHING_TOLD
         ),
@@ -222,7 +234,7 @@ def message_values(
         ),
         state.finalized_time,
         committed.transaction if committed else None,
-        committed.time if committed else None,
+        committed.time if committed else state.verified_time,
         ran.transaction if ran else None,
         ran.time if ran else None,
         state.attempts,
@@ -235,7 +247,7 @@ def message_values(
     )
 
 
-_NOTHING_TOLD = ("", "", 0, "", "0", None, None)
+_NOTHING_TOLD = ("", "", 0, "", "0", None, None, None)
 _NOT_SENT = (None, None, None, None, None)
 
 STAGE_TEXTS = tuple(stage.value for stage in STAGES)
@@ -289,6 +301,8 @@ def view_of(row: Mapping[str, Any], lane: Lane) -> MessageView:
         destination_watched=names.destination_watched,
         retracted=bool(facts & Fact.RETRACTED),
         finalized=bool(facts & Fact.FINALIZED),
+        by_hand=bool(row["by_hand"]),
+        verified=row["committed_time"] is not None and row["committed_tx"] is None,
         seconds=_seconds(row),
     )
 

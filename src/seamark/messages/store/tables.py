@@ -33,6 +33,7 @@ __all__ = [
     "sighting",
     "tally",
     "transition",
+    "verification",
 ]
 
 
@@ -94,13 +95,14 @@ message = Table(
     Column("fee_amount", Text, nullable=False),
     Column("fee_juels", Text),
     Column("nonce", BigInteger),  # the sender's count of an ordered message
+    Column("by_hand", Boolean),  # true: nobody executes it by himself; else null
     Column("source_chain", BigInteger),
     Column("sent_block", BigInteger),
     Column("sent_tx", Text),
     Column("sent_time", BigInteger),
     Column("pending_block", BigInteger),  # sent_block while that block is not final
     Column("finalized_time", BigInteger),
-    Column("committed_tx", Text),
+    Column("committed_tx", Text),  # none though there is a time: verified off chain
     Column("committed_time", BigInteger),
     Column("executed_tx", Text),  # of the first success, else of the last failure
     Column("executed_time", BigInteger),
@@ -118,6 +120,7 @@ message = Table(
     Index("ix_message_receiver", "receiver", "lane_id", "time", "no"),
     Index("ix_message_lane_sequence", "lane_id", "sequence"),
     _partial("ix_message_nonce", "nonce IS NOT NULL", "lane_id", "sender", "nonce"),
+    _partial("ix_message_by_hand", "by_hand = true", "lane_id", "stage", "time"),
     _partial("ix_message_pending", "pending_block IS NOT NULL", "source_chain", "pending_block"),
     _partial("ix_message_reason", "reason <> ''", "reason", "lane_id", "time", "no"),
     _partial("ix_message_no_callback", "callback = false", "time", "no"),
@@ -181,6 +184,16 @@ revocation = Table(
     Index("ix_message_revocation_root", "root"),
 )
 """Commits taken back: rare. A commit does not count while a live revocation of its root stands behind it."""
+
+verification = Table(
+    "message_verification",
+    metadata,
+    Column("message_no", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("time", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+    Column("details", Text, nullable=False),  # JSON
+)
+"""What verifiers said off chain. No block holds it, so it is never taken back."""
 
 notice = Table(
     "message_notice",

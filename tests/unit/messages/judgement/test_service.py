@@ -26,7 +26,6 @@ from tests.unit.messages.history import (
     B,
     Noticed,
     Told,
-    block_time,
     committed,
     executed,
     final,
@@ -311,7 +310,7 @@ class TestFailures:
         await self.fail(scene, 20, 10)
         repaired = [executed(number, manual=True) for number in range(1, 11)]
         await scene.tell(B, scene.block(B, 60, *repaired))
-        (notice,) = (await scene.look(block_time(60) - GENESIS_TIME + MINUTE))["manual_execution"]
+        (notice,) = (await scene.look(2 * MINUTE))["manual_execution"]
         assert (notice.severity, notice.count) == (Severity.INFO, 10)
         assert notice.text.startswith("done, nothing is left to do")
         assert not notice.remedy

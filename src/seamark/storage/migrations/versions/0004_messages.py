@@ -100,6 +100,7 @@ def _messages() -> None:
         sa.Column("fee_amount", sa.Text, nullable=False),
         sa.Column("fee_juels", sa.Text),
         sa.Column("nonce", sa.BigInteger),
+        sa.Column("by_hand", sa.Boolean),
         sa.Column("source_chain", sa.BigInteger),
         sa.Column("sent_block", sa.BigInteger),
         sa.Column("sent_tx", sa.Text),
@@ -125,6 +126,7 @@ def _messages() -> None:
     op.create_index("ix_message_receiver", "message", ["receiver", "lane_id", "time", "no"])
     op.create_index("ix_message_lane_sequence", "message", ["lane_id", "sequence"])
     _partial("ix_message_nonce", "nonce IS NOT NULL", ["lane_id", "sender", "nonce"])
+    _partial("ix_message_by_hand", "by_hand = true", ["lane_id", "stage", "time"])
     _partial("ix_message_pending", "pending_block IS NOT NULL", ["source_chain", "pending_block"])
     _partial("ix_message_reason", "reason <> ''", ["reason", "lane_id", "time", "no"])
     _partial("ix_message_no_callback", "callback = false", ["time", "no"])
@@ -203,6 +205,15 @@ def _side_facts() -> None:
         sa.Column("body", sa.Text, nullable=False),
     )
     op.create_index("ix_message_revocation_root", "message_revocation", ["root"])
+    op.create_table(
+        "message_verification",
+        sa.Column(
+            "message_no", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False
+        ),
+        sa.Column("time", sa.BigInteger, nullable=False),
+        sa.Column("seen_ms", sa.BigInteger, nullable=False),
+        sa.Column("details", sa.Text, nullable=False),
+    )
     op.create_table(
         "message_notice",
         sa.Column("protocol", sa.Text, primary_key=True),
