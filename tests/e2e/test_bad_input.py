@@ -1,6 +1,6 @@
 """The careless operator: every mistake is one line that names what was written and what to do, and an exit code.
 
-Most cases call the command inside this process, against real chains; a few start a process of their own.
+They call the command inside this process, against real chains; test_process_errors.py starts processes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import json
 import os
 import socket
 import sqlite3
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -27,7 +26,7 @@ from seamark.app import SERVICES
 from seamark.cli.main import main
 from seamark.demo import PUBLISHER_KEY
 from seamark.evm.address import to_checksum
-from tests.e2e.conftest import KEY, SOURCE, STRANGER_KEY, RunningDevnet
+from tests.e2e.conftest import KEY, STRANGER_KEY, RunningDevnet
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -570,33 +569,3 @@ def test_environment_variables_can_be_checked_alone(seamark: Callable[..., Ended
     ended = seamark("config", "check", "oracle", "ccip-monitor", "--online", **variables)
     assert (ended.code, ended.lines) == (0, [])
     assert ended.everything == "environment: ok (2 chains, 1 feed, 0 watched feeds, 1 CCIP chain, nodes asked)\n"
-
-
-# ---- as a process ---------------------------------------------------------------------------------------------------
-
-
-def process(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    base = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(SOURCE)}
-    return subprocess.run(
-        [sys.executable, "-m", "seamark", *arguments],
-        cwd=folder, env=base | environment, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-
-
-def test_a_process_ends_with_the_line_and_the_code(tmp_path: Path) -> None:
-    ended = process(tmp_path, "run", "oracle", RPC_URL="http://127.0.0.1:1")
-    assert (ended.returncode, ended.stdout) == (SETTINGS, "")
-    assert ended.stderr == "seamark: AGGREGATOR_ADDRESS: is not set; export AGGREGATOR_ADDRESS=0x…\n"
-
-
-def test_a_terminal_without_unicode_gets_the_line_too(tmp_path: Path) -> None:
-    ended = process(tmp_path, "run", "oracle", RPC_URL="http://127.0.0.1:1", PYTHONIOENCODING="ascii")
-    assert ended.returncode == SETTINGS
-    assert ended.stderr == "seamark: AGGREGATOR_ADDRESS: is not set; export AGGREGATOR_ADDRESS=0x?\n"
-
-
-def test_wrong_arguments_are_told_by_the_command_line(tmp_path: Path) -> None:
-    ended = process(tmp_path, "run")
-    assert ended.returncode == SETTINGS
-    assert "Missing argument" in ended.stderr
-    assert "Traceback" not in ended.stderr
