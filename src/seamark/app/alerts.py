@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 
 from seamark.core.findings import Finding, Severity
 from seamark.monitoring.alerts import store
+from seamark.monitoring.alerts.model import Scope
 from seamark.monitoring.alerts.rules import Policy
 from seamark.monitoring.metrics import AlertMetrics
 from seamark.monitoring.notifications.senders import open_receivers
@@ -48,7 +49,13 @@ class Alerts:
     services: Sequence[Service]
 
     def report(
-        self, connection: Connection, source: str, findings: Iterable[Finding], *, every_s: float | None = None
+        self,
+        connection: Connection,
+        source: str,
+        findings: Iterable[Finding],
+        *,
+        every_s: float | None = None,
+        scope: Scope | None = None,
     ) -> None:
         """Make `findings` all that is true now, as far as `source` knows; part of the caller's unit of work.
 
@@ -57,10 +64,11 @@ class Alerts:
             source: The caller's name, the same after a restart.
             findings: The complete present set.
             every_s: The caller promises to report again within this many seconds.
+            scope: What the caller looks at, where other processes on this database look at the rest.
         """
         every_ms = None if every_s is None else round(every_s * _MS)
         now_ms = round(self.clock.now() * _MS)
-        store.report(connection, source, findings, now_ms, policy=self.policy, every_ms=every_ms)
+        store.report(connection, source, findings, now_ms, policy=self.policy, every_ms=every_ms, scope=scope)
 
 
 async def open_alerting(
@@ -73,9 +81,13 @@ async def open_alerting(
     health: HealthRegistry,
     signal: Signal,
     clock: Clock,
+    scope: Scope | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Alerts:
     """Ready to run.
+
+    Args:
+        scope: What the services of this process look at.
 
     Raises:
         SettingsError: A receiver's secret cannot be read or is no address; names the setting.
@@ -95,7 +107,7 @@ async def open_alerting(
     if not wanted:
         return alerts
     chains = {name: chain.chain_id for name, chain in settings.chains.items()}
-    watch = HealthWatch(wanted, alerts, health=health, chains=chains, database=database, clock=clock)
+    watch = HealthWatch(wanted, alerts, health=health, chains=chains, database=database, clock=clock, scope=scope)
     return Alerts(policy, clock, [notifier, watch])
 
 
@@ -119,8 +131,10 @@ class HealthWatch:
         chains: Mapping[str, int],
         database: Database,
         clock: Clock,
+        scope: Scope | None = None,
     ) -> None:
         self._source = f"health of {' and '.join(sorted(services))}"
+        self._scope = scope
         self._alerts = alerts
         self._health = health
         self._chains = chains
@@ -136,7 +150,9 @@ class HealthWatch:
         """Ask once, and report."""
         report = await self._health.report()
         findings = health_findings(report["checks"], self._chains)
-        tell = partial(self._alerts.report, source=self._source, findings=findings, every_s=HEALTH_EVERY_S)
+        tell = partial(
+            self._alerts.report, source=self._source, findings=findings, every_s=HEALTH_EVERY_S, scope=self._scope
+        )
         await self._database.write(tell)
 
 

@@ -38,10 +38,13 @@ from seamark.app.monitors import MONITORS, message_monitor
 from seamark.app.naming import calling
 from seamark.app.page import build_api
 from seamark.app.patience import patiently
+from seamark.app.verification import verification_watch
 from seamark.core.errors import SettingsError
 from seamark.evm.crypto import assert_fast_backends
 from seamark.evm.metrics import RpcMetrics, TransactionMetrics
+from seamark.messages.metrics import MessageMetrics
 from seamark.messages.service import ChainTracker
+from seamark.monitoring.alerts.model import Scope
 from seamark.oracle.service import Oracle, OracleChain, build_oracle
 from seamark.runtime.clock import Clock, SystemClock
 from seamark.runtime.events import Signal
@@ -179,6 +182,7 @@ async def _add_alerts(app: Application, session: aiohttp.ClientSession, wanted: 
         health=app.health,
         signal=app.signal,
         clock=app.clock,
+        scope=_scope(app.settings, wanted),
     )
     app.services += app.alerts.services
 
@@ -238,6 +242,7 @@ async def _add_monitor(app: Application, chains: Chains, name: str) -> None:
         app.health.register(service.name, service.health, required=False)
     if name == CCIP_MONITOR:
         _add_checks(app, chains)
+        _add_verification(app, chains, monitor.metrics)
 
 
 async def _add_interop(app: Application, chains: Chains) -> dict[str, Any]:
@@ -272,6 +277,21 @@ def _add_checks(app: Application, chains: Chains) -> None:
     app.health.register(checks.name, checks.health, required=False)
 
 
+def _add_verification(app: Application, chains: Chains, metrics: MessageMetrics) -> None:
+    watch = verification_watch(
+        app.settings,
+        chains=chains,
+        database=app.database,
+        metrics=metrics,
+        registry=app.registry,
+        signal=app.signal,
+        clock=app.clock,
+    )
+    if watch is not None:
+        app.services.append(watch)
+        app.health.register(watch.name, watch.health, required=False)
+
+
 def _add_api(app: Application) -> None:
     app.api = build_api(
         app.settings,
@@ -295,6 +315,16 @@ def _used_chains(settings: Settings, wanted: Collection[str]) -> list[str]:
         if name in wanted:
             used += kind.chains(settings)
     return used
+
+
+def _scope(settings: Settings, wanted: Collection[str]) -> Scope:
+    """What this process looks at, of all that processes with the same services may: its chains, and its feeds."""
+    chains = {str(settings.chains[name].chain_id): name for name in _used_chains(settings, wanted)}
+    if ORACLE not in wanted:
+        return Scope.of(chains)
+    names = [feed.name or feed.aggregator for feed in settings.oracle.feeds]
+    names += [watched.name for watched in settings.oracle.watch]
+    return Scope.of({**chains, **{f"feed {name}": name for name in names}}, noun="chains and feeds")
 
 
 def _registry() -> CollectorRegistry:

@@ -13,6 +13,7 @@ from seamark.core.errors import SettingsError
 from seamark.messages.protocols.ccip import CcipProtocol, ccip_chains
 from seamark.messages.protocols.ccip.checks.metrics import CheckMetrics
 from seamark.messages.protocols.ccip.checks.service import Checks, CheckService, open_checks
+from seamark.monitoring.alerts.model import Scope
 from seamark.runtime.clock import Clock
 from seamark.settings import Settings
 from seamark.storage.database import Database
@@ -49,10 +50,11 @@ def ccip_check_service(
 ) -> CheckService:
     """The checks on their timer."""
     every_s = settings.ccip.checks.every
+    scope = Scope.of({str(item.chain_id): item.name for item in ccip_chains(settings.ccip, settings.chains)})
     return CheckService(
         ccip_checks(settings, chains=chains, database=database, clock=clock),
         every_s=every_s,
-        report=None if alerts is None else partial(alerts.report, every_s=LATE_REPORTS * every_s),
+        report=None if alerts is None else partial(alerts.report, every_s=LATE_REPORTS * every_s, scope=scope),
         metrics=CheckMetrics(registry),
         database=database,
         clock=clock,

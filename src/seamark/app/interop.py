@@ -27,6 +27,7 @@ from seamark.messages.protocols.op_interop.safety import SafetyWatch
 from seamark.messages.protocols.op_interop.store import JobChanges, read_tallies
 from seamark.messages.protocols.op_interop.watch import LOOK_EVERY_S, Watch
 from seamark.messages.service import MessageStream
+from seamark.monitoring.alerts.model import Scope
 from seamark.runtime.clock import Clock
 from seamark.settings import Settings
 from seamark.storage.database import Database
@@ -123,6 +124,7 @@ async def open_interop(
         for item in checkers:
             item.bell.ring()
 
+    scope = Scope.of({str(item.chain_id): item.name for item in followed})
     failsafe = _failsafe(settings, database=database, metrics=metrics, session=session, clock=clock)
     watch = Watch(
         network=network,
@@ -130,7 +132,7 @@ async def open_interop(
         chains=readers,
         database=database,
         metrics=metrics,
-        report=None if alerts is None else partial(_report, alerts),
+        report=None if alerts is None else partial(_report, alerts, scope),
         failsafe=failsafe,
         clock=clock,
     )
@@ -175,5 +177,5 @@ def _failsafe(
     )
 
 
-def _report(alerts: Alerts, connection: Connection, source: str, found: Sequence[Finding]) -> None:
-    alerts.report(connection, source, found, every_s=LATE_REPORTS * LOOK_EVERY_S)
+def _report(alerts: Alerts, scope: Scope, connection: Connection, source: str, found: Sequence[Finding]) -> None:
+    alerts.report(connection, source, found, every_s=LATE_REPORTS * LOOK_EVERY_S, scope=scope)

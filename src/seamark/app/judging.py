@@ -18,6 +18,7 @@ from seamark.messages.judgement.settings import JudgeSettings
 from seamark.messages.metrics import MessageMetrics
 from seamark.messages.protocol import MessageProtocol
 from seamark.messages.reconcile import Reconciler
+from seamark.monitoring.alerts.model import Scope
 from seamark.runtime.clock import Clock
 from seamark.runtime.events import Signal
 from seamark.storage.database import Database
@@ -60,13 +61,14 @@ def open_judging(
         witnesses={chain_id: reader.witness for chain_id, reader in readers.items()},
     )
     every_s = LATE_REPORTS * max(REPORT_EVERY_S, settings.every)
+    scope = Scope.of({str(role.chain_id): role.name for role in protocol.chains})
     judge = JudgeService(
         protocol,
         observers=messages.observers,
         database=database,
         settings=settings,
         metrics=metrics,
-        report=None if alerts is None else partial(alerts.report, every_s=every_s),
+        report=None if alerts is None else partial(alerts.report, every_s=every_s, scope=scope),
         gaps=reconciler.gaps,
         signal=signal,
         clock=clock,

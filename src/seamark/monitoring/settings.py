@@ -168,6 +168,10 @@ class AlertSettings(SettingsModel):
     source_silence: Duration = Seconds(900.0)
     """A producer of findings that says nothing for so long (or three of its own rounds) is a finding itself."""
 
+    forget_source: Duration = Seconds(7 * 86400.0)
+    """A producer that says nothing for so long is taken for gone, and what it alone reported ends. Sooner, where
+    others look at all that it looked at."""
+
     give_up: Duration = Seconds(24 * 3600.0)
     """How long a notice is tried."""
 
@@ -195,6 +199,7 @@ class AlertSettings(SettingsModel):
             calm_limit_ms=_ms(self.calm_limit),
             fold_grace_ms=_ms(self.fold_grace),
             silence_of_source_ms=_ms(self.source_silence),
+            forget_source_ms=_ms(self.forget_source),
         )
 
     def timing(self) -> Timing:

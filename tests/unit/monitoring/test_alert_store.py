@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from seamark.core.errors import RejectedError
 from seamark.core.findings import Finding, Severity
 from seamark.monitoring.alerts import store
-from seamark.monitoring.alerts.model import Action, Alert, Matcher
+from seamark.monitoring.alerts.model import Action, Alert, Matcher, Scope
 from seamark.monitoring.alerts.rules import Delay, Policy
 from seamark.monitoring.alerts.store import AlertFilter
 from seamark.monitoring.alerts.store.tables import alert_table
@@ -207,6 +207,78 @@ async def test_a_producer_can_be_forgotten(database: Database) -> None:
     assert (newest.action, newest.who) == (Action.FORGOTTEN, "ann")
     with pytest.raises(LookupError):
         await database.write(lambda c: store.forget_source(c, "gone", "ann", NOW))
+
+
+# ---- scopes ----
+
+BESU, ANVIL = Scope.of({"138": "besu"}), Scope.of({"31337": "anvil"})
+BOTH = Scope.of({"138": "besu", "31337": "anvil"})
+
+
+async def scoped(database: Database, scope: Scope, found: list[Finding], now_ms: int = NOW) -> None:
+    await database.write(lambda c: store.report(c, "ccip-judge", found, now_ms, scope=scope))
+
+
+async def test_processes_with_other_chains_leave_each_other_s_findings_alone(database: Database) -> None:
+    await scoped(database, BESU, [finding(subject="besu")])
+    await scoped(database, ANVIL, [finding(subject="anvil")])
+    await scoped(database, BESU, [finding(subject="besu")], NOW + MINUTE)
+    assert {alert.subject for alert in await open_alerts(database)} == {"besu", "anvil"}
+    await scoped(database, ANVIL, [], NOW + 2 * MINUTE)
+    assert {alert.subject for alert in await open_alerts(database)} == {"besu"}
+    sources = await database.read(store.list_sources)
+    assert [(item.name, item.producer, item.scope) for item in sources] == [
+        ("ccip-judge on anvil", "ccip-judge", frozenset({"31337"})),
+        ("ccip-judge on besu", "ccip-judge", frozenset({"138"})),
+    ]
+
+
+async def test_what_both_of_two_say_ends_when_neither_says_it(database: Database) -> None:
+    await scoped(database, BESU, [finding()])
+    await scoped(database, ANVIL, [finding(severity=Severity.CRITICAL)])
+    (alert,) = await open_alerts(database)
+    assert alert.severity is Severity.CRITICAL
+    await scoped(database, ANVIL, [], NOW + MINUTE)
+    (alert,) = await open_alerts(database)
+    assert alert.severity is Severity.WARNING
+    await scoped(database, BESU, [], NOW + 2 * MINUTE)
+    assert await open_alerts(database) == []
+
+
+async def test_a_process_started_again_with_more_chains_takes_over(database: Database) -> None:
+    await scoped(database, BESU, [finding(subject="old")])
+    later = NOW + HOUR
+    await scoped(database, BOTH, [finding(subject="new")], later)
+    assert await database.write(lambda c: store.forget_ended(c, later)) == ["ccip-judge on besu"]
+    assert {alert.subject for alert in await open_alerts(database)} == {"new"}
+    newest = (await database.read(store.list_history))[0]
+    assert (newest.action, newest.who) == (Action.FORGOTTEN, "seamark")
+    assert newest.text.endswith("others look at all of it now")
+
+
+async def test_who_is_not_silent_is_not_taken_over(database: Database) -> None:
+    await scoped(database, BESU, [finding(subject="old")], NOW + HOUR - MINUTE)
+    await scoped(database, BOTH, [], NOW + HOUR)
+    assert await database.write(lambda c: store.forget_ended(c, NOW + HOUR)) == []
+
+
+async def test_a_part_of_what_it_looked_at_is_not_enough(database: Database) -> None:
+    await scoped(database, BOTH, [finding(subject="old")])
+    await scoped(database, BESU, [], NOW + HOUR)
+    await database.write(lambda c: store.report(c, "another", [], NOW + HOUR, scope=ANVIL))
+    assert await database.write(lambda c: store.forget_ended(c, NOW + HOUR)) == []
+    await scoped(database, ANVIL, [], NOW + HOUR)
+    assert await database.write(lambda c: store.forget_ended(c, NOW + HOUR)) == ["ccip-judge on anvil, besu"]
+
+
+def test_a_scope_of_many_parts_has_a_short_name_of_its_own() -> None:
+    many = {str(number): f"chain {number}" for number in range(30)}
+    one, other = Scope.of(many), Scope.of({**many, "30": "chain 30"})
+    assert one.source("ccip-judge").startswith("ccip-judge on 30 chains, ")
+    assert one == Scope.of(dict(reversed(many.items()))), "in whatever order they are listed"
+    del many["29"]
+    assert one.label != Scope.of({**many, "31": "chain 31"}).label != other.label
+    assert Scope.of({}).source("alerts") == "alerts"
 
 
 # ---- people ----

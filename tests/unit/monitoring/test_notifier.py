@@ -412,6 +412,29 @@ async def test_after_a_long_stop_nobody_is_called_silent_before_his_first_round(
     assert kinds == {"message_stuck"}
 
 
+async def test_a_producer_that_stays_silent_is_forgotten_in_the_end(desk: Desk) -> None:
+    await desk.report([finding()], source="judge of besu")
+    await desk.turn(10 * SECOND)
+    for span in (16 * MINUTE, 4 * MINUTE, 6 * 24 * HOUR):
+        await desk.turn(span, producers=False)
+    assert {alert.kind for alert in await desk.database.read(alert_store.open_alerts)} >= {"message_stuck"}
+    await desk.turn(24 * HOUR, producers=False)
+    assert "judge of besu" not in {item.name for item in await desk.database.read(alert_store.list_sources)}
+    assert await desk.database.read(alert_store.open_alerts) == []
+    texts = [entry.text for entry in await desk.database.read(alert_store.list_history)]
+    assert "source judge of besu with 1 findings: silent for more than 7d" in texts
+
+
+async def test_after_a_stop_of_weeks_nobody_is_forgotten_before_his_first_round(desk: Desk) -> None:
+    await desk.report([finding()])
+    await desk.turn(10 * SECOND)
+    await desk.turn(30 * 24 * HOUR, producers=False)
+    await desk.turn(SECOND)
+    kinds = [alert.kind for alert in await desk.database.read(alert_store.open_alerts)]
+    assert kinds == ["message_stuck"]
+    assert Event.RESOLVED not in said(desk.chat)
+
+
 async def test_open_alerts_are_counted_and_stay_at_zero_when_gone(desk: Desk) -> None:
     await desk.report([finding(), finding(subject="b")])
     await desk.turn()

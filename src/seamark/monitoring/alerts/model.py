@@ -15,11 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from hashlib import sha256
 from typing import Final, Self
 
 from seamark.core.findings import Severity
 
-__all__ = ["RANK", "Ack", "Action", "Alert", "Entry", "Matcher", "Name", "Silence", "Source", "Standing"]
+__all__ = ["RANK", "Ack", "Action", "Alert", "Entry", "Matcher", "Name", "Scope", "Silence", "Source", "Standing"]
 
 RANK: Final = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 """How severities compare."""
@@ -182,11 +183,43 @@ class Entry:
     id: int = 0
 
 
+NAMED: Final = 4  # parts that a scope is called by; more are counted
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What one producer looks at, of all that producers of its kind may: its chains, its feeds. Producers of one kind
+    with other scopes are other sources, so that two processes on one database do not take back each other's findings.
+
+    `parts` are compared, so they must stay the same over restarts; `label` is what people, and the source's name, call
+    them.
+    """
+
+    label: str
+    parts: frozenset[str]
+
+    @classmethod
+    def of(cls, named: Mapping[str, str], *, noun: str = "chains") -> Self:
+        """From the parts and what people call them; `noun`: what they are, where they are too many to name."""
+        if len(named) <= NAMED:
+            return cls(", ".join(sorted(named.values())), frozenset(named))
+        digest = sha256("\n".join(sorted(named)).encode()).hexdigest()[:6]
+        return cls(f"{len(named)} {noun}, {digest}", frozenset(named))
+
+    def source(self, producer: str) -> str:
+        """What a producer with this scope is called."""
+        return f"{producer} on {self.label}" if self.parts else producer
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Somebody who reports findings. `every_ms`: how often at least, as far as it said so."""
+    """Somebody who reports findings. `every_ms`: how often at least, as far as it said so. `producer` and `scope`: of
+    which kind it is, and what it looks at; no parts where it looks at everything of its kind.
+    """
 
     name: str
     reported_ms: int
     every_ms: int | None
     findings: int
+    producer: str = ""
+    scope: frozenset[str] = frozenset()

@@ -20,18 +20,21 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from seamark.core.findings import Finding, Severity
+from seamark.core.units import format_duration
 from seamark.monitoring.alerts.model import RANK, Alert, Silence, Source, Standing
 
 __all__ = [
     "DEFAULT_DELAYS",
     "DEFAULT_FOLDS",
     "DEFAULT_POLICY",
+    "SOURCE_SILENT",
     "Delay",
     "Fold",
     "Policy",
     "Step",
     "calm_needed_ms",
     "decide",
+    "find_ended",
     "find_silent",
     "fold",
     "merge",
@@ -40,6 +43,8 @@ __all__ = [
     "worse",
 ]
 
+SOURCE_SILENT: Final = "source_silent"
+_MS: Final = 1000
 _CHAIN_LABELS: Final = ("chain", "source", "dest", "destination")
 """Labels of findings whose value is the name of a chain."""
 
@@ -75,7 +80,7 @@ class Fold:
 DEFAULT_DELAYS: Final = (
     Delay("chain_unreachable", 60_000),
     Delay("service_*", 2 * 60_000),
-    Delay("source_silent", 3 * 60_000),  # after a long stop all are silent, until each has had its first round
+    Delay(SOURCE_SILENT, 3 * 60_000),  # after a long stop all are silent, until each has had its first round
 )
 """What restarts and busy hours bring by themselves; settings come before these."""
 
@@ -100,6 +105,7 @@ class Policy:
     calm_limit_ms: int = 30 * 60_000
     fold_grace_ms: int = 5 * 60_000
     silence_of_source_ms: int = 15 * 60_000
+    forget_source_ms: int = 7 * 86_400_000
 
     def delay_of(self, kind: str) -> int:
         """The first that matches decides."""
@@ -233,6 +239,34 @@ def find_silent(sources: Iterable[Source], now_ms: int, policy: Policy, *, own: 
         if source.name not in own
         and now_ms - source.reported_ms > max(3 * (source.every_ms or 0), policy.silence_of_source_ms)
     ]
+
+
+def find_ended(
+    sources: Iterable[Source],
+    now_ms: int,
+    policy: Policy,
+    *,
+    own: Collection[str] = (),
+    told: Collection[str] = (),
+) -> list[tuple[Source, str]]:
+    """Silent ones that need not be waited for, and why: others of the kind look at all that it looked at (a process was
+    started again with another list of chains), or it has said nothing for as long as the policy waits.
+
+    `told`: those whose silence is an open alert. Only they end by their age: after a long stop all are silent.
+    """
+    known = list(sources)
+    silent = find_silent(known, now_ms, policy, own=own)
+    seen: dict[str, set[str]] = {}
+    for source in known:
+        if source not in silent:
+            seen.setdefault(source.producer, set()).update(source.scope)
+    ended = []
+    for source in silent:
+        if source.scope and source.scope <= seen.get(source.producer, set()):
+            ended.append((source, "others look at all of it now"))
+        elif source.name in told and now_ms - source.reported_ms > policy.forget_source_ms:
+            ended.append((source, f"silent for more than {format_duration(policy.forget_source_ms / _MS)}"))
+    return ended
 
 
 def worse(first: Severity, second: Severity) -> bool:

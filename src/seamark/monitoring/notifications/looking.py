@@ -81,6 +81,7 @@ def look(connection: Connection, desk: Desk, now_ms: int) -> Look:
 
 def _lead(connection: Connection, desk: Desk, now_ms: int) -> int:
     alerts.settle_due(connection, now_ms, policy=desk.policy)
+    alerts.forget_ended(connection, now_ms, policy=desk.policy, own=(OWN_SOURCE,))
     own = [*_silent_sources(connection, desk, now_ms), *_failing_receivers(connection)]
     alerts.report(connection, OWN_SOURCE, own, now_ms, policy=desk.policy)
     alerts.refold(connection, now_ms, policy=desk.policy)

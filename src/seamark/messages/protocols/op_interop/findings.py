@@ -16,7 +16,7 @@ from seamark.core.units import format_duration
 from seamark.messages.protocols.op_interop.model import Level, Rule
 from seamark.messages.protocols.op_interop.network import Network
 from seamark.messages.protocols.op_interop.store import BadLogView, Group, Job
-from seamark.messages.protocols.op_interop.store.queries import Undecided
+from seamark.messages.protocols.op_interop.store.queries import OddCounts, Undecided
 from seamark.messages.protocols.op_interop.store.rows import ELSEWHERE
 from seamark.messages.protocols.op_interop.views import LaneUnrelayed, Unrelayed
 
@@ -102,28 +102,29 @@ def _why(row: Undecided) -> str:
     }.get(row.rule, "nobody has looked yet")
 
 
-def about_odd_jobs(flipped: int, boundary: int, undeclared: int) -> list[Finding]:
+def about_odd_jobs(odd: OddCounts, network: Network) -> list[Finding]:
     """Counts of open jobs: verdict turned round; executed in the very last second; not in the access list."""
     rows = (
-        (flipped, "interop_verdict_changed", Severity.CRITICAL, "changed between valid and not valid",
+        (odd.flipped, "interop_verdict_changed", Severity.CRITICAL, "changed between valid and not valid",
          "a reorg of the initiating chain, or nodes that disagree: see their history"),
-        (undeclared, "interop_undeclared", Severity.WARNING, "not declared in the access list",
+        (odd.undeclared, "interop_undeclared", Severity.WARNING, "not declared in the access list",
          "the inbox refuses such messages: is the contract at its address the right one?"),
-        (boundary, "interop_expiry_boundary", Severity.INFO, "executed in the last second of the window",
+        (odd.boundary, "interop_expiry_boundary", Severity.INFO, "executed in the last second of the window",
          "the specification's texts disagree on that second; nodes take it as valid"),
     )  # fmt: skip
     return [
         Finding(
             kind=kind,
-            subject="all",
+            subject=str(chain_id),
             severity=severity,
-            group="interop",
-            title=f"{count} executing messages {what}",
+            group=f"interop into {network.name(chain_id)}",
+            title=f"{count} executing messages on {network.name(chain_id)} {what}",
             remedy=remedy,
             count=count,
+            labels={"chain": network.name(chain_id)},
         )
-        for count, kind, severity, what, remedy in rows
-        if count
+        for counts, kind, severity, what, remedy in rows
+        for chain_id, count in sorted(counts.items())
     ]
 
 

@@ -6,6 +6,8 @@ identifier: so what counts is the newest live send, and an expired message can b
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 from sqlalchemy import Connection
 
@@ -43,11 +45,17 @@ class LaneUnrelayed(msgspec.Struct, frozen=True):
     oldest: int
 
 
-def unrelayed_by_lane(connection: Connection, *, before: int) -> list[LaneUnrelayed]:
-    """Two ranges of an index per lane. Only lanes whose destination is read: else nobody would see the relay."""
+def unrelayed_by_lane(
+    connection: Connection, *, before: int, chains: Collection[int] | None = None
+) -> list[LaneUnrelayed]:
+    """Two ranges of an index per lane. Only lanes whose destination is read: else nobody would see the relay; with
+    `chains`, read here.
+    """
     found = []
     for lane in list_lanes(connection):
         if lane.protocol != PROTOCOL or not lane.destination_watched:
+            continue
+        if chains is not None and lane.destination_chain not in chains:
             continue
         parts = [late(connection, lane.id, stage, before) for stage in OPEN]
         oldest = [part.oldest for part in parts if part.oldest is not None]
@@ -57,14 +65,18 @@ def unrelayed_by_lane(connection: Connection, *, before: int) -> list[LaneUnrela
     return found
 
 
-def expiring(connection: Connection, *, window_s: int, before: int, limit: int = 200) -> list[Unrelayed]:
-    """Messages whose newest send was before a time and that nobody relayed, the oldest first."""
+def expiring(
+    connection: Connection, *, window_s: int, before: int, chains: Collection[int] | None = None, limit: int = 200
+) -> list[Unrelayed]:
+    """Messages whose newest send was before a time and that nobody relayed, the oldest first; `chains`: to where."""
     wanted = MessageFilter(protocol=PROTOCOL, stage=OPEN, until=before)
     found: list[Unrelayed] = []
     cursor = None
     while len(found) < limit:
         page = list_messages(connection, wanted, limit=limit, cursor=cursor)
         for view in page.messages:
+            if chains is not None and view.destination_chain not in chains:
+                continue
             detail = find_message(connection, view.id)
             assert detail is not None
             sends = [item.time for item in detail.sightings if item.kind == "sent" and item.live]

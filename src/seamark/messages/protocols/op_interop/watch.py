@@ -47,20 +47,23 @@ class Looked:
 
 
 def present_findings(
-    connection: Connection, network: Network, settings: InteropSettings, *, now: float
+    connection: Connection,
+    network: Network,
+    settings: InteropSettings,
+    *,
+    now: float,
+    chains: Collection[int] | None = None,
 ) -> list[Finding]:
-    """All that is wrong by what is stored. `now`: seconds since the epoch."""
+    """All that is wrong by what is stored. `now`: seconds since the epoch. `chains`: into which; None: all."""
     window, relay_after = network.window_s, settings.relay_after
-    ending = expiring(connection, window_s=window, before=int(now - settings.expiring_share * window))
-    lanes = unrelayed_by_lane(connection, before=int(now - relay_after))
-    odd = odd_counts(connection)
+    ending = expiring(connection, window_s=window, before=int(now - settings.expiring_share * window), chains=chains)
+    lanes = unrelayed_by_lane(connection, before=int(now - relay_after), chains=chains)
+    since_ms = int((now - settings.undecided_after) * 1000)
     return [
-        *findings.about_groups(odd_groups(connection), network),
-        *findings.about_undecided(
-            undecided(connection, before_ms=int((now - settings.undecided_after) * 1000)), network
-        ),
-        *findings.about_odd_jobs(odd.flipped, odd.boundary, odd.undeclared),
-        *findings.about_bad_logs(bad_logs(connection), network),
+        *findings.about_groups(odd_groups(connection, chains), network),
+        *findings.about_undecided(undecided(connection, before_ms=since_ms, chains=chains), network),
+        *findings.about_odd_jobs(odd_counts(connection, chains), network),
+        *findings.about_bad_logs(bad_logs(connection, chains=chains), network),
         *findings.about_unrelayed(lanes, ending, now=now, relay_after_s=relay_after),
     ]
 
@@ -104,7 +107,7 @@ class Watch:
 
         def work(connection: Connection) -> Looked:
             return Looked(
-                present_findings(connection, self._network, self._settings, now=now),
+                present_findings(connection, self._network, self._settings, now=now, chains=self._chains),
                 ranges(connection, self._chains),
             )
 

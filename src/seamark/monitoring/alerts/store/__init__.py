@@ -8,7 +8,14 @@ from seamark.monitoring.alerts.store.actions import (
     end_silence,
     unacknowledge,
 )
-from seamark.monitoring.alerts.store.findings import forget_source, list_sources, refold, report, settle_due
+from seamark.monitoring.alerts.store.findings import (
+    forget_ended,
+    forget_source,
+    list_sources,
+    refold,
+    report,
+    settle_due,
+)
 from seamark.monitoring.alerts.store.queries import (
     AlertFilter,
     find_alert,
@@ -28,6 +35,7 @@ __all__ = [
     "add_silence",
     "end_silence",
     "find_alert",
+    "forget_ended",
     "forget_source",
     "list_alerts",
     "list_history",

@@ -15,12 +15,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Connection, delete, func, select, tuple_, update
 
 from seamark.core.findings import Finding
 from seamark.core.units import format_duration
 from seamark.monitoring.alerts import rules
-from seamark.monitoring.alerts.model import RANK, Action, Alert, Entry, Name, Source
+from seamark.monitoring.alerts.model import RANK, Action, Alert, Entry, Name, Scope, Source
 from seamark.monitoring.alerts.rules import DEFAULT_POLICY, Policy, Step
 from seamark.monitoring.alerts.store.events import alert_event, is_same_news
 from seamark.monitoring.alerts.store.tables import (
@@ -35,12 +36,13 @@ from seamark.monitoring.alerts.store.tables import (
 from seamark.storage.bulk import chunks, insert_new, upsert
 from seamark.storage.events import Event, append_events, take_turn
 
-__all__ = ["forget_source", "list_sources", "refold", "report", "settle_due"]
+__all__ = ["forget_ended", "forget_source", "list_sources", "refold", "report", "settle_due"]
 
 SYSTEM: Final = "seamark"
 """Who, in the history, where no person acted."""
 
 _MS: Final = 1000
+_PARTS: Final = msgspec.json.Decoder(frozenset[str])
 
 
 def report(
@@ -51,6 +53,7 @@ def report(
     *,
     policy: Policy = DEFAULT_POLICY,
     every_ms: int | None = None,
+    scope: Scope | None = None,
 ) -> None:
     """Make `findings` the complete present set of `source`.
 
@@ -61,7 +64,11 @@ def report(
         now_ms: The present.
         policy: Delays and damping.
         every_ms: The producer promises to report again within this; silence for longer becomes a finding itself.
+        scope: What it looks at, where others of its kind look at the rest; each scope is a source of its own.
     """
+    producer = source
+    if scope is not None:
+        source = scope.source(producer)
     take_turn(connection)
     wanted = _by_name(findings)
     stored = {(row.kind, row.subject): row for row in connection.execute(_of_source(source))}
@@ -81,9 +88,20 @@ def report(
         names = tuple_(finding_table.c.kind, finding_table.c.subject).in_(some)
         connection.execute(delete(finding_table).where(finding_table.c.source == source, names))
     touched.update(gone)
-    told = {"name": source, "reported_ms": now_ms, "every_ms": every_ms, "findings": len(wanted)}
+    told = {
+        "name": source,
+        "reported_ms": now_ms,
+        "every_ms": every_ms,
+        "findings": len(wanted),
+        "producer": producer,
+        "scope": _write_parts(scope),
+    }
     upsert(connection, finding_source_table, [told])
     _settle(connection, touched, now_ms, policy)
+
+
+def _write_parts(scope: Scope | None) -> str:
+    return msgspec.json.encode(sorted(scope.parts if scope is not None else ())).decode()
 
 
 def forget_source(
@@ -110,10 +128,25 @@ def forget_source(
     return int(known.findings)
 
 
+def forget_ended(
+    connection: Connection, now_ms: int, *, policy: Policy = DEFAULT_POLICY, own: Collection[str] = ()
+) -> list[str]:
+    """Drop the producers that have ended as far as anybody can tell (`rules.find_ended`); their names."""
+    is_told = alert_table.c.resolved_ms.is_(None), alert_table.c.kind == rules.SOURCE_SILENT
+    told = set(connection.execute(select(alert_table.c.subject).where(*is_told)).scalars())
+    ended = rules.find_ended(list_sources(connection), now_ms, policy, own=own, told=told)
+    for source, why in ended:
+        forget_source(connection, source.name, SYSTEM, now_ms, why=why, policy=policy)
+    return [source.name for source, _ in ended]
+
+
 def list_sources(connection: Connection) -> list[Source]:
     """Everybody who has reported, by name."""
     query = select(finding_source_table).order_by(finding_source_table.c.name)
-    return [Source(row.name, row.reported_ms, row.every_ms, row.findings) for row in connection.execute(query)]
+    return [
+        Source(row.name, row.reported_ms, row.every_ms, row.findings, row.producer, _PARTS.decode(row.scope))
+        for row in connection.execute(query)
+    ]
 
 
 def settle_due(connection: Connection, now_ms: int, *, policy: Policy = DEFAULT_POLICY) -> None:

@@ -37,6 +37,8 @@ finding_source_table = Table(
     Column("reported_ms", BigInteger, nullable=False),
     Column("every_ms", BigInteger),
     Column("findings", Integer, nullable=False),
+    Column("producer", Text, nullable=False),
+    Column("scope", Text, nullable=False),  # JSON: the parts that it looks at, sorted; of none, everything of its kind
 )
 
 finding_table = Table(

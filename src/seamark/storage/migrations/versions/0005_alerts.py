@@ -25,6 +25,8 @@ def _create_finding() -> None:
         sa.Column("reported_ms", sa.BigInteger, nullable=False),
         sa.Column("every_ms", sa.BigInteger),
         sa.Column("findings", sa.Integer, nullable=False),
+        sa.Column("producer", sa.Text, nullable=False),
+        sa.Column("scope", sa.Text, nullable=False),
     )
     op.create_table(
         "finding",

@@ -92,7 +92,8 @@ class Checks:
         )
         names = {str(item.chain.chain_id): item.chain.name for item in self._watched}
         names |= {str(item.chain.selector): item.chain.name for item in self._watched}
-        return judge_failed_sends(notices, names)
+        own = {item.chain.chain_id for item in self._watched}  # others may be another monitor's on this database
+        return judge_failed_sends([item for item in notices if item.chain_id in own], names)
 
     async def _look_at(self, item: _Watched) -> ChainCheck:
         chain, reader = item.chain, item.reader

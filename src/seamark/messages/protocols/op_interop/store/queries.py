@@ -6,9 +6,10 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import ColumnElement, Connection, case, func, select, true
 
 from seamark.messages.protocols.op_interop.model import BAD, Level, Rule, Status
+from seamark.messages.protocols.op_interop.store.heights import read_heights
 from seamark.messages.protocols.op_interop.store.rows import ELSEWHERE, Job, to_job
 from seamark.messages.protocols.op_interop.store.tables import bad_log, job, tally, verdict
 
@@ -82,9 +83,16 @@ class Group(NamedTuple):
 
 
 def read_due(connection: Connection, chains: Collection[int], *, others: bool, limit: int) -> list[Job]:
-    """Jobs to look at that point to one of `chains`, or to none of them; those that waited longest first."""
+    """Jobs to look at that point to one of `chains`; those that waited longest first.
+
+    With `others`: those that were executed on one of them and point elsewhere, where nobody else looks: a chain that
+    another process reads on the same database is that process's.
+    """
     names = [str(chain_id) for chain_id in chains]
-    place = job.c.init_chain.not_in(names) if others else job.c.init_chain.in_(names)
+    place: ColumnElement[bool] = job.c.init_chain.in_(names)
+    if others:
+        read = {*names, *map(str, read_heights(connection))}
+        place = job.c.exec_chain.in_(chains) & job.c.init_chain.not_in(sorted(read))
     query = select(job).where(job.c.due.is_(True), place).order_by(job.c.looked_ms).limit(limit)
     return [to_job(row) for row in connection.execute(query)]
 
@@ -155,25 +163,32 @@ class Undecided(NamedTuple):
 
 
 class OddCounts(NamedTuple):
-    """Open jobs: verdict turned round; executed in the very last second; not in the access list."""
+    """Open jobs by executing chain: verdict turned round; executed in the very last second; not in the access list."""
 
-    flipped: int
-    boundary: int
-    undeclared: int
+    flipped: dict[int, int]
+    boundary: dict[int, int]
+    undeclared: dict[int, int]
 
 
 _EXAMPLES = 3
 
 
-def odd_groups(connection: Connection) -> list[Group]:
+def _of(column: Any, chains: Collection[int] | None) -> ColumnElement[bool]:
+    """Only those of some chains; None: all."""
+    return true() if chains is None else column.in_(chains)
+
+
+def odd_groups(connection: Connection, chains: Collection[int] | None = None) -> list[Group]:
     """What is wrong now: bad jobs, those whose verdict flipped, those executed in the last second, stale ones.
+
+    `chains`: those executed there; None: everywhere.
 
     Group.status and rule say which; UNKNOWN jobs are in `undecided`.
     """
     # Whoever writes a log chooses the chain that it names: chains outside the set are one group.
     initiating = case((job.c.rule == Rule.UNKNOWN_CHAIN.value, ELSEWHERE), else_=job.c.init_chain)
     columns = (job.c.exec_chain, initiating, job.c.status, job.c.rule, job.c.exec_level)
-    odd = _LIVE & job.c.status.in_([status.value for status in BAD])
+    odd = _LIVE & job.c.status.in_([status.value for status in BAD]) & _of(job.c.exec_chain, chains)
     query = select(*columns, func.count(), func.min(job.c.seen_ms)).where(odd).group_by(*columns).order_by(*columns)
     found = []
     for *key, count, since in connection.execute(query).all():
@@ -185,27 +200,31 @@ def odd_groups(connection: Connection) -> list[Group]:
     return found
 
 
-def undecided(connection: Connection, *, before_ms: int) -> list[Undecided]:
+def undecided(connection: Connection, *, before_ms: int, chains: Collection[int] | None = None) -> list[Undecided]:
     """Jobs without a verdict, or with one that nobody could confirm, seen before a time."""
+    here = _of(job.c.exec_chain, chains)
     columns = (job.c.exec_chain, job.c.init_chain, job.c.rule, job.c.stale)
     found: list[Any] = []
     for wanted in (
         job.c.status == Status.UNKNOWN.value,
         job.c.stale.is_(True) & (job.c.status != Status.UNKNOWN.value),
     ):
-        query = select(*columns, func.count(), func.min(job.c.seen_ms)).where(wanted, _LIVE, job.c.seen_ms < before_ms)
+        query = select(*columns, func.count(), func.min(job.c.seen_ms)).where(
+            wanted, _LIVE, here, job.c.seen_ms < before_ms
+        )
         found += connection.execute(query.group_by(*columns).order_by(*columns)).all()
     return [
         Undecided(chain, init, Rule(rule), stale, count, oldest) for chain, init, rule, stale, count, oldest in found
     ]
 
 
-def odd_counts(connection: Connection) -> OddCounts:
+def odd_counts(connection: Connection, chains: Collection[int] | None = None) -> OddCounts:
     """Of jobs that are not valid for good."""
+    here = _of(job.c.exec_chain, chains)
 
-    def count(*where: Any) -> int:
-        found: int = connection.execute(select(func.count()).select_from(job).where(_LIVE, *where)).scalar_one()
-        return found
+    def count(*where: Any) -> dict[int, int]:
+        query = select(job.c.exec_chain, func.count()).where(_LIVE, here, *where).group_by(job.c.exec_chain)
+        return {row[0]: row[1] for row in connection.execute(query)}
 
     return OddCounts(
         flipped=count(job.c.was_valid.is_(True), job.c.was_bad.is_(True), _OPEN),
@@ -214,9 +233,10 @@ def odd_counts(connection: Connection) -> OddCounts:
     )
 
 
-def bad_logs(connection: Connection, *, limit: int = 100) -> list[BadLogView]:
+def bad_logs(connection: Connection, *, chains: Collection[int] | None = None, limit: int = 100) -> list[BadLogView]:
     """Logs of the inbox that are no executing messages, newest first."""
-    query = select(bad_log).where(bad_log.c.retracted.is_(False)).order_by(bad_log.c.seen_ms.desc()).limit(limit)
+    here = _of(bad_log.c.chain_id, chains)
+    query = select(bad_log).where(bad_log.c.retracted.is_(False), here).order_by(bad_log.c.seen_ms.desc()).limit(limit)
     return [
         BadLogView(row.chain_id, row.block_number, row.tx, row.log_index, row.problem)
         for row in connection.execute(query)
