@@ -89,6 +89,7 @@ class MessageMonitor:
 
     trackers: list[ChainTracker]
     judging: Judging
+    metrics: MessageMetrics
 
 
 async def message_monitor(
@@ -166,4 +167,4 @@ async def message_monitor(
         signal=signal,
         clock=clock,
     )
-    return MessageMonitor(trackers, judging)
+    return MessageMonitor(trackers, judging, metrics)

@@ -18,19 +18,19 @@ from sqlalchemy import Connection
 
 from seamark.app.chains import Chains, OpenChain
 from seamark.app.sending import Delivery, send_once, unsigned_transaction
+from seamark.app.verification import indexers
 from seamark.core.errors import RejectedError, SettingsError
 from seamark.core.ids import Address, ChainId, Hash32
 from seamark.evm.metrics import RpcMetrics
 from seamark.evm.ports import Intent, Signer
 from seamark.messages.protocols.ccip.recoverers import ccip_recovery
-from seamark.messages.protocols.ccip.v2_0.proofs import IndexerProofs, ProofSource
+from seamark.messages.protocols.ccip.v2_0.proofs import ProofSource
 from seamark.messages.recovery.model import Case, ExecutionState, Gas
 from seamark.messages.recovery.port import ExecutionChain
 from seamark.messages.recovery.rules import refusal
 from seamark.messages.recovery.service import BUILT, SENT, Examination, Prepared, RecoveryDesk
 from seamark.runtime.clock import Clock
 from seamark.runtime.http import make_session
-from seamark.runtime.http_get import get_bytes
 from seamark.settings import Settings
 from seamark.storage.database import Database
 from seamark.storage.events import read_events
@@ -39,7 +39,6 @@ __all__ = ["Author", "RecoveryOffice", "Result", "open_recovery"]
 
 DAY_MS = 86_400_000
 PAGE = 5_000
-MAX_PROOF_BYTES = 1_000_000  # of an indexer's answer: some results of a few kilobytes, and the message
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +240,7 @@ async def open_recovery(
     *,
     clock: Clock,
     proofs: Sequence[ProofSource] = (),
-    indexers: Sequence[str] = (),
+    asked: Sequence[str] = (),
 ) -> AsyncIterator[RecoveryOffice]:
     """Ready to be asked; chains are opened when a message needs them.
 
@@ -250,15 +249,12 @@ async def open_recovery(
         database: The ledger's.
         clock: For the chains.
         proofs: What is known of verifier results already.
-        indexers: Base addresses to ask for verifier results, after `proofs`.
+        asked: Base addresses of indexers to ask for verifier results, after `proofs` and before those of the settings.
     """
     async with make_session() as session:
-
-        async def get(url: str) -> bytes | None:
-            return await get_bytes(session, url, limit=MAX_PROOF_BYTES)
-
         chains = Chains(settings.chains, session, clock, RpcMetrics(CollectorRegistry()), settings.start_timeout)
-        sources = [*proofs, *(IndexerProofs(url, get) for url in indexers)]
+        urls = dict.fromkeys([*asked, *settings.ccip.verification.indexers])
+        sources = [*proofs, *indexers(list(urls), session)]
         try:
             yield RecoveryOffice(settings, database, chains, clock, sources)
         finally:

@@ -189,7 +189,7 @@ async def _recover(config: Path | None, database: str | None, wish: Wish, end: C
     async with (
         open_ledger(config, database) as ledger,
         open_recovery(
-            ledger.settings, ledger.database, clock=SystemClock(), proofs=wish.proofs, indexers=wish.indexers
+            ledger.settings, ledger.database, clock=SystemClock(), proofs=wish.proofs, asked=wish.indexers
         ) as office,
     ):
         end(await _Session(ledger, office, wish).run())

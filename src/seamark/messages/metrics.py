@@ -90,13 +90,17 @@ class MessageMetrics(Collector):
         self._views = {ChainId(view.chain_id): view for view in views}
 
     def follow(self, changes: Changes, view: ChainView) -> None:
-        """Add what a unit of work did, once it is committed."""
+        """Add what a unit of work of a tracker did, once it is committed."""
+        self.add(changes)
+        self._views[ChainId(view.chain_id)] = view
+
+    def add(self, changes: Changes) -> None:
+        """Add what a unit of work did that read no chain, once it is committed."""
         for total, amount in changes.totals.items():
             self._totals[total] = self._totals.get(total, Decimal(0)) + amount
         for tally, delta in changes.tallies.items():
             self._tallies[tally] = self._tallies.get(tally, 0) + delta
         self._lanes.update(changes.lanes)
-        self._views[ChainId(view.chain_id)] = view
 
     def stored_blocks(self) -> dict[ChainId, int]:
         """The newest stored block of each chain."""

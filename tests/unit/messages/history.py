@@ -61,6 +61,7 @@ class Told:
     body: Body
     message_id: str = ""
     tx: str = ""
+    version: str = "1.6.0"
 
 
 def sent(
@@ -234,7 +235,7 @@ class World:
         self.protocol.facts[block_hash] = tuple(
             Sighting(
                 told.lane,
-                "1.6.0",
+                told.version,
                 Evidence(chain, number, block_hash, hash32(told.tx or f"{block_hash} {index}"), index, ref.timestamp),
                 told.sequence,
                 told.body,

@@ -12,6 +12,7 @@ from seamark.core.units import Seconds, parse_duration
 from seamark.evm.address import AddressError, parse_address
 from seamark.evm.settings import AddressText, ChainSettings, RpcUrl, SelectorText
 from seamark.messages.protocols.ccip.checks.settings import ChecksSettings
+from seamark.messages.protocols.ccip.v2_0.settings import VerificationSettings
 from seamark.runtime.settings import SettingsModel, parse_environment
 
 __all__ = ["CcipChainSettings", "CcipSettings", "ccip_from_environment"]
@@ -38,6 +39,7 @@ class CcipSettings(SettingsModel):
 
     chains: tuple[CcipChainSettings, ...] = ()
     checks: ChecksSettings = ChecksSettings()
+    verification: VerificationSettings = VerificationSettings()
 
     @model_validator(mode="after")
     def _each_chain_once(self) -> Self:

@@ -97,6 +97,7 @@ def sent(log: Log, contract: Contract, own_selector: Selector, scene: Scene) -> 
             fee_juels=str(fee) if record.feeToken == contract.details.get(LINK) else None,
             size=len(message.data),
             details=_details(record, message),
+            by_hand=_executor(record.receipts) == events.NO_EXECUTION,
         ),
         name,
     )
@@ -112,7 +113,7 @@ def _message(encoded: bytes) -> MessageV1:
 def _details(record: Any, message: MessageV1) -> dict[str, Any]:
     finality = Finality.read(message.finality)
     parts = fee_parts(record.receipts, message)
-    executor = parts[-2]["issuer"] if len(parts) >= _BEHIND_CCVS else ""
+    executor = _executor(record.receipts)
     details: dict[str, Any] = {
         "data": "0x" + message.data.hex(),
         # With the data behind it, the message as it was sent: executing it by hand takes these very bytes.
@@ -144,6 +145,10 @@ def _token(record: Any, message: MessageV1) -> dict[str, str]:
         "amount": str(transfer.amount),
         "amount_before_fees": str(record.tokenAmountBeforeTokenPoolFees),
     }
+
+
+def _executor(receipts: Sequence[Any]) -> str:
+    return str(receipts[-_BEHIND_CCVS].issuer) if len(receipts) >= _BEHIND_CCVS else ""
 
 
 def fee_parts(receipts: Sequence[Any], message: MessageV1) -> list[dict[str, str]]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
@@ -28,7 +29,17 @@ from seamark.messages.protocols.ccip.v2_0 import events
 from seamark.messages.protocols.ccip.v2_0.codec import message_id
 from seamark.runtime.logs import redact_url
 
-__all__ = ["Attempt", "GivenProofs", "IndexerProofs", "Proof", "ProofSource", "attempts_in", "read_proofs"]
+__all__ = [
+    "Attempt",
+    "GivenProofs",
+    "IndexerProofs",
+    "Proof",
+    "ProofSource",
+    "Said",
+    "attempts_in",
+    "read_proofs",
+    "read_said",
+]
 
 EXECUTE: Final = events.OFF_RAMP.function("execute")
 _WORD: Final = 32
@@ -103,10 +114,17 @@ class _VerifierResult(msgspec.Struct):
     verifier_dest_address: str
     ccv_data: str
     message_id: str = ""
+    timestamp: datetime | None = None
+
+
+class _Metadata(msgspec.Struct, frozen=True):
+    verifierName: str = ""  # noqa: N815 - the indexer's own name
+    attestationTimestamp: datetime | None = None  # noqa: N815 - as above
 
 
 class _Result(msgspec.Struct):
-    verifierResult: _VerifierResult  # noqa: N815 - the indexer's own name
+    verifierResult: _VerifierResult  # noqa: N815 - as above
+    metadata: _Metadata = _Metadata()
 
 
 class _Answer(msgspec.Struct):
@@ -169,6 +187,43 @@ def _of_answer(answer: _Answer) -> dict[Hash32, Proof]:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """One verifier's word on a message. `time` is the verifier's own, in seconds; None where it is not told."""
+
+    ccv: Address  # at the destination
+    result: bytes
+    time: int | None
+    name: str = ""
+
+
+def read_said(body: bytes, name: Hash32) -> list[Said]:
+    """What verifiers said of one message, by an indexer's answer; each verifier once, its first word.
+
+    Raises:
+        RejectedError: Not the answer of an indexer.
+    """
+    try:
+        answer = _ANSWER.decode(body)
+        found: dict[Address, Said] = {}
+        for item in answer.results:
+            said = item.verifierResult
+            if hash32(said.message_id or answer.messageID) == name:
+                ccv, result = parse_address(said.verifier_dest_address), parse_data(said.ccv_data)
+                at = _seconds(item.metadata.attestationTimestamp) or _seconds(said.timestamp)
+                found.setdefault(ccv, Said(ccv, result, at, item.metadata.verifierName))
+    except (msgspec.MsgspecError, RejectedError) as error:
+        raise RejectedError(f"the answer is not an indexer's: {error}") from error
+    return list(found.values())
+
+
+def _seconds(at: datetime | None) -> int | None:
+    """Go writes the year 1 for "not set"."""
+    if at is None or at.year <= 1970:  # noqa: PLR2004 - the epoch
+        return None
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
+
+
+@dataclass(frozen=True, slots=True)
 class GivenProofs:
     """What a person gave (`ProofSource`)."""
 
@@ -191,9 +246,17 @@ class IndexerProofs:
     get: Get
 
     async def find(self, name: Hash32) -> Sequence[Proof]:
-        try:
-            body = await self.get(f"{self.url.rstrip('/')}/v1/verifierresults/{name}")
-        except TemporaryError as error:
-            raise TemporaryError(f"the indexer at {redact_url(self.url)} does not answer: {error.message}") from error
+        body = await self.ask(name)
         found = {} if body is None else read_proofs(body)
         return [found[name]] if name in found else []
+
+    async def ask(self, name: Hash32) -> bytes | None:
+        """Its answer as it is; None where it does not know the message.
+
+        Raises:
+            TemporaryError: No answer now.
+        """
+        try:
+            return await self.get(f"{self.url.rstrip('/')}/v1/verifierresults/{name}")
+        except TemporaryError as error:
+            raise TemporaryError(f"the indexer at {redact_url(self.url)} does not answer: {error.message}") from error

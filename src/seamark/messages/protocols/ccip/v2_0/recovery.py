@@ -34,7 +34,7 @@ from seamark.messages.recovery.port import ExecutionChain
 from seamark.messages.recovery.rules import MESSAGE_OVERHEAD_GAS
 from seamark.messages.recovery.sends import LogsGone
 
-__all__ = ["Recovery", "TellsCalldata"]
+__all__ = ["Recovery", "TellsCalldata", "refusal_of"]
 
 _TRANSFER = (
     "(uint256 amount, bytes sourcePoolAddress, bytes sourceTokenAddress, bytes destTokenAddress, bytes tokenReceiver,"
@@ -251,14 +251,7 @@ class Recovery:
 
     async def _refusal(self, case: Case, known: _Known, proof: Proof) -> str:
         """Why the contracts do not accept a proof; "" where they do, whatever the receiver then says."""
-        data = _single_call(case.id, known.message, proof, 0)
-        try:
-            await self.destination.simulate(sender=known.off_ramp, to=known.off_ramp, data=data)
-        except CallReverted as error:
-            failure = explain_attempt(error.data)
-            # No data: a verifier stumbled over bytes that are no proof at all.
-            return failure.text if failure.reason == VERIFICATION_FAILED or not error.data else ""
-        return ""
+        return await refusal_of(self.destination, known.off_ramp, case.id, known.message, proof)
 
     async def _obstacle(self, case: Case, known: _Known, config: Any) -> tuple[str, str]:
         if not config.isEnabled:
@@ -296,6 +289,21 @@ class Recovery:
                     return log
             end = first - 1
         return None
+
+
+async def refusal_of(chain: ExecutionChain, off_ramp: Address, name: Hash32, message: MessageV1, proof: Proof) -> str:
+    """Why the destination's contracts do not accept a proof; "" where they do, whatever the receiver then says.
+
+    Raises:
+        TemporaryError: No answer now.
+    """
+    try:
+        await chain.simulate(sender=off_ramp, to=off_ramp, data=_single_call(name, message, proof, 0))
+    except CallReverted as error:
+        failure = explain_attempt(error.data)
+        # No data: a verifier stumbled over bytes that are no proof at all.
+        return failure.text if failure.reason == VERIFICATION_FAILED or not error.data else ""
+    return ""
 
 
 def _kept(case: Case) -> bytes | None:
