@@ -39,11 +39,9 @@ from seamark.app.naming import calling
 from seamark.app.page import build_api
 from seamark.app.patience import patiently
 from seamark.app.verification import verification_watch
-from seamark.app.verification import verification_watch
 from seamark.core.errors import SettingsError
 from seamark.evm.crypto import assert_fast_backends
 from seamark.evm.metrics import RpcMetrics, TransactionMetrics
-from seamark.messages.metrics import MessageMetrics
 from seamark.messages.metrics import MessageMetrics
 from seamark.messages.service import ChainTracker
 from seamark.monitoring.alerts.model import Scope
@@ -245,7 +243,6 @@ async def _add_monitor(app: Application, chains: Chains, name: str) -> None:
     if name == CCIP_MONITOR:
         _add_checks(app, chains)
         _add_verification(app, chains, monitor.metrics)
-        _add_verification(app, chains, monitor.metrics)
 
 
 async def _add_interop(app: Application, chains: Chains) -> dict[str, Any]:
@@ -278,21 +275,6 @@ def _add_checks(app: Application, chains: Chains) -> None:
     )
     app.services.append(checks)
     app.health.register(checks.name, checks.health, required=False)
-
-
-def _add_verification(app: Application, chains: Chains, metrics: MessageMetrics) -> None:
-    watch = verification_watch(
-        app.settings,
-        chains=chains,
-        database=app.database,
-        metrics=metrics,
-        registry=app.registry,
-        signal=app.signal,
-        clock=app.clock,
-    )
-    if watch is not None:
-        app.services.append(watch)
-        app.health.register(watch.name, watch.health, required=False)
 
 
 def _add_verification(app: Application, chains: Chains, metrics: MessageMetrics) -> None:
