@@ -2,7 +2,8 @@
 
 Home is chain 138, without fees; remote is chain 31337. Each feed is published on home by deviation or heartbeat,
 carried to remote over the published CCIP contracts, and shown on both. The same settings as a file are what `seamark
-devnet up` prints, so that the services can be run by hand against the same world.
+devnet up` prints, so that the services can be run by hand against the same world, and what `seamark demo` leaves in its
+folder, with an operator's keys, so that every command beside it knows the chains.
 """
 
 from __future__ import annotations
@@ -11,14 +12,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
+
+from seamark.core.errors import SettingsError
 from seamark.devnet.accounts import Role, account
+from seamark.devnet.deployment import FeedDeployment
 from seamark.devnet.devnet import Devnet
 from seamark.devnet.settings import DevnetSettings, MessageFaultSettings, VenueFaultSettings
 from seamark.evm.address import to_checksum
 from seamark.runtime.settings import validate_settings
 from seamark.settings import Settings
 
-__all__ = ["HOME", "PUBLISHER_KEY", "REMOTE", "demo_devnet", "demo_settings", "demo_values"]
+__all__ = [
+    "HOME",
+    "PUBLISHER_KEY",
+    "REMOTE",
+    "demo_devnet",
+    "demo_settings",
+    "demo_values",
+    "operator_values",
+    "write_values",
+]
 
 HOME: Final = "home"
 REMOTE: Final = "remote"
@@ -104,9 +118,53 @@ def demo_values(devnet: Devnet, *, database: str) -> dict[str, Any]:
                     "start_block": world.remote.first_block,
                     "contracts": [to_checksum(feed.receiver) for feed in world.feeds],
                 },
-            ]
+            ],
+            "checks": {"senders": [_sender(feed) for feed in world.feeds]},
         },
     }
+
+
+def _sender(feed: FeedDeployment) -> dict[str, Any]:
+    """What the checks watch: the purse of a feed, in the currency in which it pays."""
+    watched: dict[str, Any] = {"chain": HOME, "address": to_checksum(feed.aggregator), "name": feed.symbol}
+    if feed.fee_currency == "link":
+        return watched
+    return watched | {"link_warning": 0, "link_critical": 0, "native_warning": 10, "native_critical": 5}
+
+
+def operator_values() -> dict[str, Any]:
+    """What recovery and operations need: the devnet's operator signs, its deployer administers. Everybody knows these
+    keys (see `devnet.accounts`), so they may stand in a file.
+    """
+    signer = {"private_key": account(Role.OPERATOR).private_key}
+    return {
+        "recovery": {"signer": dict(signer), "policy": {"chains": [HOME, REMOTE]}},
+        "operations": {
+            "signer": dict(signer),
+            "admin": {"private_key": account(Role.HOME_DEPLOYER).private_key},
+            "policy": {"chains": [HOME], "kinds": ["refill", "pause", "resume"]},
+        },
+    }
+
+
+def write_values(file: Path, values: Mapping[str, Any], *, head: str, setting: str) -> None:
+    """A settings file.
+
+    Args:
+        file: Where to.
+        values: Its content.
+        head: A line that says what it is.
+        setting: What the user calls the file, for the error.
+
+    Raises:
+        SettingsError: It cannot be written.
+    """
+    text = yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
+    try:
+        file.write_text(f"# {head}\n{text}")
+    except OSError as error:
+        problem = f"cannot write {file}: {error.strerror}"
+        raise SettingsError(setting, problem, remedy="choose another place") from error
 
 
 def demo_settings(devnet: Devnet, *, database: str, ports: Mapping[str, int]) -> Settings:

@@ -114,20 +114,8 @@ def desk(devnet: RunningDevnet, tmp_path: Path) -> Desk:
     return Desk(tmp_path, values, str(devnet.summary["feeds"][2]["aggregator"]))
 
 
-def give_link(devnet: RunningDevnet, amount: int) -> None:
-    """To the operator, who pays refills, from the deployer."""
-    data = "0x" + ERC20.encode_call("transfer", account(Role.OPERATOR).address, amount * 10**18).hex()
-    deployer = account(Role.HOME_DEPLOYER).address
-    endpoint = devnet.home["rpc"]
-    request(endpoint, "anvil_impersonateAccount", deployer)
-    call = {"from": deployer, "to": devnet.home["link"], "data": data, "gasPrice": "0x0", "gas": "0x30000"}
-    request(endpoint, "eth_sendTransaction", call)
-    request(endpoint, "evm_mine")
-
-
 def test_a_shift(devnet: RunningDevnet, desk: Desk) -> None:
     """What an operator does, in one sitting: each command with a confirmation, and all of it in the record."""
-    give_link(devnet, 100)
     before = link_of(devnet.home, desk.sender)
 
     refused = desk.on_sender("refill", "--amount", "5")  # no person, no --yes
@@ -139,7 +127,7 @@ def test_a_shift(devnet: RunningDevnet, desk: Desk) -> None:
 
     sent = desk.on_sender("refill", "--amount", "5", "--why", "ticket 7", "--by", "ada", typed=desk.word)
     assert (sent.code, sent.out.strip()) == (0, "operation 1: refill done"), sent.err
-    assert "To send 5 of 100 LINK" in sent.err
+    assert "To send 5 of 1000 LINK" in sent.err
     assert link_of(devnet.home, desk.sender) - before == 5 * 10**18
     above = desk.on_sender("refill", "--amount", "20", "--yes")
     assert (above.code, "per_day (24)" in above.err) == (2, True)

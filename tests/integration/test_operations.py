@@ -131,16 +131,9 @@ async def bench(folder: Path, **operations: Any) -> AsyncIterator[Bench]:
             await database.close()
 
 
-async def give_link(bench: Bench, amount: int) -> None:
-    """To the operator, who pays refills."""
-    data = ERC20.encode_call("transfer", account(Role.OPERATOR).address, amount * 10**18)
-    await bench.stage.devnet.wallet(Role.HOME_DEPLOYER).run([Tx(bench.home.link, data)], abi=ERC20)
-
-
 class TestRefill:
     async def test_link_is_sent_once_and_recorded(self, tmp_path: Path) -> None:
         async with bench(tmp_path) as desk:
-            await give_link(desk, 100)
             before = await desk.link_of(desk.place.address)
             operation, delivery = await desk.office.refill(desk.place, Decimal("12.5"), WHO, timeout_s=WAIT_S)
             assert delivery.receipt is not None
@@ -151,7 +144,6 @@ class TestRefill:
 
     async def test_ceilings(self, tmp_path: Path) -> None:
         async with bench(tmp_path, refill={"per_refill": 10, "per_day": 15}) as desk:
-            await give_link(desk, 100)
             with pytest.raises(SettingsError, match="per_refill"):
                 await desk.office.refill(desk.place, Decimal(11), WHO, timeout_s=WAIT_S)
             await desk.office.refill(desk.place, Decimal(10), WHO, timeout_s=WAIT_S)
@@ -160,13 +152,12 @@ class TestRefill:
             assert len(await desk.office.history(10)) == 1
 
     async def test_an_empty_purse(self, tmp_path: Path) -> None:
-        async with bench(tmp_path) as desk:
-            with pytest.raises(RejectedError, match=r"has 0.* LINK on home"):
-                await desk.office.refill(desk.place, Decimal(1), WHO, timeout_s=WAIT_S)
+        async with bench(tmp_path, refill={"per_refill": 9_999, "per_day": 9_999}) as desk:
+            with pytest.raises(RejectedError, match=r"has 1000 LINK on home"):
+                await desk.office.refill(desk.place, Decimal(1_001), WHO, timeout_s=WAIT_S)
 
     async def test_what_cannot_be_sent_at_all_has_ended(self, tmp_path: Path) -> None:
         async with bench(tmp_path) as desk:
-            await give_link(desk, 100)
             sends, desk.office._send = desk.office._send, _refused  # type: ignore[method-assign,assignment]
             with pytest.raises(RejectedError, match="no funds"):
                 await desk.office.refill(desk.place, Decimal(5), WHO, timeout_s=WAIT_S)
@@ -177,7 +168,6 @@ class TestRefill:
 
     async def test_a_crash_after_the_record_and_after_the_block(self, tmp_path: Path) -> None:
         async with bench(tmp_path) as desk:
-            await give_link(desk, 100)
             before = await desk.link_of(desk.place.address)
             # The process died between the block and the end of the record.
             ended, desk.office._end = desk.office._end, _dies  # type: ignore[method-assign,assignment]

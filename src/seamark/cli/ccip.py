@@ -19,8 +19,9 @@ from rich.text import Text
 from seamark.app.chains import Chains
 from seamark.app.checks import ccip_checks
 from seamark.cli import ccip_operations
-from seamark.cli.files import ConfigOption, find_file, read_settings
-from seamark.cli.output import EXIT_FAILED, aside, console, print_json
+from seamark.cli.files import ConfigOption, read_settings
+from seamark.cli.messages_database import find_settings
+from seamark.cli.output import EXIT_FAILED, aside, console, page, print_json
 from seamark.core.errors import SeamarkError
 from seamark.core.findings import Finding, Severity
 from seamark.core.units import format_duration
@@ -84,7 +85,7 @@ def check(
 
 async def _look(config: Path | None) -> list[tuple[ChainCheck, list[Finding]]]:
     configure_logs(level="error")
-    found = await read_settings(["ccip-monitor"], find_file(config))
+    found = await read_settings(["ccip-monitor"], find_settings(config))
     settings = found.settings
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(make_session())
@@ -167,11 +168,11 @@ def _show(check: ChainCheck, findings: Sequence[Finding]) -> None:
     if check.problem:
         console.print()
         return
-    console.print(_lanes(check))
+    page().print(_lanes(check))
     if check.senders:
-        console.print(_senders(check))
+        page().print(_senders(check))
     if check.pools:
-        console.print(_pools(check))
+        page().print(_pools(check))
     for finding in findings:
         console.print(Text.assemble((f"  {finding.severity.value}: {finding.title}", STYLES[finding.severity])))
         for line in (finding.text, finding.remedy):

@@ -20,7 +20,8 @@ from rich.table import Table
 from seamark.app.operations import Guarded, OperationsOffice, Place, open_operations
 from seamark.app.recovery import Author
 from seamark.app.sending import Delivery
-from seamark.cli.files import ConfigOption, find_file
+from seamark.cli.files import ConfigOption
+from seamark.cli.messages_database import find_settings
 from seamark.cli.output import EXIT_FAILED, aside, console, print_json
 from seamark.cli.signing import EXIT_NOT_NOW, confirm, operator_name, parse_account, parse_wait
 from seamark.core.errors import SettingsError
@@ -347,7 +348,7 @@ Work = Callable[[OperationsOffice, Place], Awaitable[Operation | None]]
 
 @asynccontextmanager
 async def _office(config: Path | None) -> AsyncIterator[tuple[OperationsOffice, Settings]]:
-    file = find_file(config)
+    file = find_settings(config)
     if file is None:
         raise SettingsError("--config", "operations need a settings file", remedy="name one with chains and operations")
     settings = load(file, _environment())

@@ -15,6 +15,7 @@ from seamark.app import API, CCIP_MONITOR, ORACLE, Application, open_application
 from seamark.app.naming import calling
 from seamark.cli.folders import make_folder
 from seamark.cli.loop import run_until_stopped
+from seamark.cli.messages_database import DEMO_FILE
 from seamark.cli.output import Steps, console
 from seamark.cli.ports import (
     LISTENERS,
@@ -28,7 +29,7 @@ from seamark.cli.ports import (
 )
 from seamark.cli.story import tell
 from seamark.core.units import format_duration
-from seamark.demo import HOME, REMOTE, demo_devnet, demo_settings
+from seamark.demo import HOME, REMOTE, demo_devnet, demo_settings, demo_values, operator_values, write_values
 from seamark.devnet.data_folder import DataFolder
 from seamark.devnet.devnet import Devnet
 from seamark.runtime.logs import configure_logs
@@ -42,6 +43,10 @@ HELP = (
 )
 
 EVENTS_AT_MOST_EVERY_S = 1.0
+FILE_HEAD = (
+    "Settings of the demo that ran last, written at each of its starts, for commands beside it. Its keys are public: "
+    "never use them elsewhere."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ class _Plan:
 
 
 def demo(
-    data: Annotated[Path, typer.Option(help="Folder for everything that is kept.")] = Path(".seamark/demo"),
+    data: Annotated[Path, typer.Option(help="Folder for everything that is kept.")] = DEMO_FILE.parent,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier run left.")] = False,
     faults: Annotated[bool, typer.Option(help="Let venues lie and messages fail now and then.")] = True,
     seed: Annotated[int, typer.Option(help="Of the simulated market; another one starts anew.")] = 1,
@@ -85,10 +90,11 @@ async def _demo(plan: _Plan) -> None:
             if not devnet.resumed:
                 _forget_database(plan.data)
             settings = demo_settings(devnet, database=f"sqlite:///{plan.data / 'seamark.db'}", ports=plan.listeners)
+            file = _write_file(devnet, plan.data)
             labels = {key: chain.label or key for key, chain in settings.chains.items()}
             async with open_application(settings, (ORACLE, CCIP_MONITOR, API), names=LISTENERS) as application:
                 steps.done("publisher, monitor and API")
-                _print_addresses(application, steps)
+                _print_addresses(application, steps, file)
                 await _run(application, labels)
 
 
@@ -109,14 +115,24 @@ def _forget_database(data: Path) -> None:
         file.unlink()
 
 
-def _print_addresses(application: Application, steps: Steps) -> None:
+def _write_file(devnet: Devnet, data: Path) -> Path:
+    """What commands beside it need to know; with whole paths, so that it can be named from anywhere."""
+    file = data / DEMO_FILE.name
+    values = demo_values(devnet, database=f"sqlite:///{(data / 'seamark.db').resolve()}") | operator_values()
+    write_values(file, values, head=FILE_HEAD, setting="--data")
+    return file
+
+
+def _print_addresses(application: Application, steps: Steps, file: Path) -> None:
     assert application.api is not None
     console.print(f"\nReady in {format_duration(steps.elapsed)}. Open [bold]{application.api.url}[/]")
     probes = application.probes
     console.print(
         f"[dim]metrics http://127.0.0.1:{probes.metrics_port}/metrics   "
-        f"health http://127.0.0.1:{probes.health_port}/health   Ctrl-C stops everything[/]\n"
+        f"health http://127.0.0.1:{probes.health_port}/health   Ctrl-C stops everything[/]"
     )
+    elsewhere = "" if file == DEMO_FILE else f" --config {file}"
+    console.print(f"[dim]in another terminal: seamark messages list{elsewhere}   seamark ccip check{elsewhere}[/]\n")
 
 
 async def _run(application: Application, labels: Mapping[str, str]) -> None:

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from seamark.app.naming import calling
 from seamark.cli.folders import make_folder
 from seamark.cli.loop import run_until_stopped
 from seamark.cli.output import Steps, console, print_json
 from seamark.cli.ports import WORLD, HomePort, RemotePort, VenuesPort
-from seamark.core.errors import SettingsError
-from seamark.demo import HOME, PUBLISHER_KEY, REMOTE, demo_devnet, demo_values
+from seamark.demo import HOME, PUBLISHER_KEY, REMOTE, demo_devnet, demo_values, write_values
 from seamark.devnet.accounts import Role, account
 from seamark.devnet.devnet import Devnet
 from seamark.devnet.settings import DevnetSettings
@@ -106,14 +104,8 @@ def _print_world(devnet: Devnet) -> None:
 
 
 def _write_settings(devnet: Devnet, file: Path, database: str) -> None:
-    text = yaml.safe_dump(demo_values(devnet, database=database), sort_keys=False, allow_unicode=True)
-    head = f"# Settings for the devnet that is running; needs {PUBLISHER_KEY} in the environment.\n"
-    try:
-        file.write_text(head + text)
-    except OSError as error:
-        raise SettingsError(
-            "--write", f"cannot write {file}: {error.strerror}", remedy="choose another file"
-        ) from error
+    head = f"Settings for the devnet that is running; needs {PUBLISHER_KEY} in the environment."
+    write_values(file, demo_values(devnet, database=database), head=head, setting="--write")
 
 
 def _print_next(file: Path | None) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from seamark.app.history import choose_chain, open_backfill
-from seamark.cli.files import ConfigOption, find_file, read_settings
+from seamark.cli.files import ConfigOption, read_settings
 from seamark.cli.loop import run_until_stopped
 from seamark.cli.messages_database import DatabaseOption, open_ledger
 from seamark.cli.output import aside, console
@@ -50,7 +50,7 @@ async def _backfill(
     config: Path | None, database: str | None, start: int, chain: str | None, protocol: str | None, *, as_json: bool
 ) -> None:
     async with open_ledger(config, database) as ledger:
-        found = await read_settings(("ccip-monitor",), find_file(config))
+        found = await read_settings(("ccip-monitor",), ledger.file)
         name, wanted = choose_chain(found.settings, chain, protocol)
         async with open_backfill(found.settings, ledger.database, name, wanted) as job:
             span = await job.plan(start)

@@ -29,6 +29,7 @@ __all__ = ["FeedPlan", "deploy_feeds", "feed_id"]
 E18 = 10**18
 RECEIVER_GAS = 200_000  # what a delivery may use; measured need 130,000
 LINK_FUNDS, NATIVE_FUNDS = 100_000 * E18, 1_000 * E18  # for about a million messages
+OPERATOR_LINK = 1_000 * E18  # for refills
 MAX_LINK_FEE, MAX_NATIVE_FEE = 10 * E18, E18 // 20  # some ten times the quoted fee
 PUBLISHER_ROLE, PAUSER_ROLE, OPERATOR_ROLE = (
     keccak256(name.encode()) for name in ("PUBLISHER_ROLE", "PAUSER_ROLE", "OPERATOR_ROLE")
@@ -84,6 +85,9 @@ async def deploy_feeds(
         )
         there.call(artifacts.load("OracleReceiver"), feed.receiver, "setAllowedSender", home.selector, feed.aggregator)
         feeds.append(feed)
+    if any(plan.fee_currency == "link" for plan in plans):
+        token = ccip_artifact("v1_5_1", "factory_burn_mint_erc20")
+        here.call(token, home.link, "transfer", account(Role.OPERATOR).address, OPERATOR_LINK)
     if feeds:
         await asyncio.gather(here.send(), there.send())
     return tuple(feeds)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from seamark.cli.commands import run_command
+from seamark.cli.messages_database import DEMO_FILE, find_settings
 from seamark.messages.model import NoticeKind
 from tests.support.ledger_file import FileWorld
 from tests.unit.messages.history import (
@@ -110,12 +111,25 @@ def test_where_the_database_is_named(monkeypatch: pytest.MonkeyPatch, capsys: Ca
 
 @pytest.mark.usefixtures("world")
 def test_a_demo_in_this_folder_is_found(monkeypatch: pytest.MonkeyPatch, capsys: Captured, path: Path) -> None:
-    there = path.parent / ".seamark" / "demo"
-    there.mkdir(parents=True)
-    for file in path.parent.glob("ledger.db*"):
-        (there / file.name.replace("ledger", "seamark")).write_bytes(file.read_bytes())
+    there = path.parent / DEMO_FILE
+    there.parent.mkdir(parents=True)
+    there.write_text(f"database: sqlite:///{path}\n")
     assert seamark(monkeypatch, "messages", "list") == 0
-    assert message_id(OUT, 1) in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert message_id(OUT, 1) in shown.out
+    assert shown.err == "with the demo's settings, .seamark/demo/demo.yaml\n"
+
+
+@pytest.mark.parametrize("said", ["SEAMARK_DATABASE", "RPC_URL", "./seamark.yaml", ".seamark/seamark.db"])
+def test_the_demo_is_meant_only_where_nothing_else_is(path: Path, said: str) -> None:
+    there = path.parent / DEMO_FILE
+    there.parent.mkdir(parents=True)
+    there.write_text("")
+    assert find_settings(None, {}) == DEMO_FILE
+    environment = {said: "something"} if said.isupper() else {}
+    if not environment:
+        (path.parent / said).write_text("")
+    assert find_settings(None, environment) != DEMO_FILE
 
 
 # ---- list -----------------------------------------------------------------------------------------------------------
