@@ -8,21 +8,20 @@ from functools import partial
 from typing import Final
 
 import aiohttp
-import msgspec
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 
 from seamark.app.alerts import Alerts
 from seamark.app.chains import Chains
-from seamark.core.errors import TemporaryError
+from seamark.app.interop_endpoints import AdminEndpoint, FilterClient, ReplicaClient, read_token_secret
 from seamark.core.findings import Finding
-from seamark.evm.rpc.endpoint import Endpoint
-from seamark.evm.rpc.observer import SilentObserver
 from seamark.messages.protocols.op_interop import Network, interop_chains, interop_network
 from seamark.messages.protocols.op_interop.checker import Checker, log_verdicts
 from seamark.messages.protocols.op_interop.failsafe import Failsafe
+from seamark.messages.protocols.op_interop.filters import FilterWatch
 from seamark.messages.protocols.op_interop.metrics import InteropMetrics
 from seamark.messages.protocols.op_interop.recording import JobStream
+from seamark.messages.protocols.op_interop.replicas import ReplicaWatch
 from seamark.messages.protocols.op_interop.safety import SafetyWatch
 from seamark.messages.protocols.op_interop.store import JobChanges, read_tallies
 from seamark.messages.protocols.op_interop.watch import LOOK_EVERY_S, Watch
@@ -33,29 +32,9 @@ from seamark.settings import Settings
 from seamark.storage.database import Database
 from seamark.storage.totals import read_totals
 
-__all__ = ["INTEROP_MONITOR", "AdminEndpoint", "InteropServices", "open_interop"]
+__all__ = ["AdminEndpoint", "InteropServices", "open_interop"]
 
-INTEROP_MONITOR: Final = "interop-monitor"
 LATE_REPORTS: Final = 4  # so many reports may be left out before the findings count as unknown
-_BOOL: Final = msgspec.json.Decoder(bool)
-
-
-class AdminEndpoint:
-    """A supervisor's or filter's admin interface over JSON-RPC (`FailsafeEndpoint`)."""
-
-    def __init__(self, url: str, *, session: aiohttp.ClientSession, clock: Clock) -> None:
-        self._endpoint = Endpoint(url, session=session, clock=clock, observer=SilentObserver())
-        self.label = self._endpoint.label
-
-    async def set_failsafe(self, *, enabled: bool) -> None:
-        await self._endpoint.ask("admin_setFailsafeEnabled", enabled)
-
-    async def get_failsafe(self) -> bool:
-        raw = await self._endpoint.ask("admin_getFailsafeEnabled")
-        try:
-            return _BOOL.decode(raw)
-        except msgspec.MsgspecError as error:
-            raise TemporaryError(f"{self.label}: admin_getFailsafeEnabled did not answer yes or no") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +46,15 @@ class InteropServices:
     checkers: tuple[Checker, ...]
     safety: tuple[SafetyWatch, ...]
     failsafe: Failsafe | None
+    filters: FilterWatch | None
+    replicas: ReplicaWatch | None
     watch: Watch
     clock: Clock
 
     @property
-    def services(self) -> Sequence[Checker | SafetyWatch | Failsafe | Watch]:
-        failsafe = () if self.failsafe is None else (self.failsafe,)
-        return (*self.checkers, *self.safety, *failsafe, self.watch)
+    def services(self) -> Sequence[Checker | SafetyWatch | Failsafe | FilterWatch | ReplicaWatch | Watch]:
+        wanted = [item for item in (self.failsafe, self.filters, self.replicas) if item is not None]
+        return (*self.checkers, *self.safety, *wanted, self.watch)
 
     def wrap(self, stream: MessageStream) -> MessageStream:
         """A log stream that stores executing messages with its batches."""
@@ -106,7 +87,7 @@ async def open_interop(
     """Ready to run.
 
     Raises:
-        SettingsError: The dependency set cannot be read, or does not fit the chains.
+        SettingsError: The dependency set cannot be read, or does not fit the chains; or a secret cannot be read.
     """
     own = settings.interop
     followed = interop_chains(own, settings.chains)
@@ -126,6 +107,24 @@ async def open_interop(
 
     scope = Scope.of({str(item.chain_id): item.name for item in followed})
     failsafe = _failsafe(settings, database=database, metrics=metrics, session=session, clock=clock)
+    filters = None
+    if own.filter.endpoints:
+        filters = FilterWatch(
+            [
+                FilterClient(url, session=session, method=own.filter.method, min_safety=own.filter.min_safety)
+                for url in own.filter.endpoints
+            ],
+            network=network,
+            chains=sorted(readers),
+            database=database,
+            metrics=metrics,
+            clock=clock,
+            interval_s=own.filter.poll_interval,
+        )
+    replicas = None
+    if own.replicas:
+        clients = [ReplicaClient(url, session=session) for url in own.replicas]
+        replicas = ReplicaWatch(clients, metrics=metrics, clock=clock)
     watch = Watch(
         network=network,
         settings=own,
@@ -134,6 +133,8 @@ async def open_interop(
         metrics=metrics,
         report=None if alerts is None else partial(_report, alerts, scope),
         failsafe=failsafe,
+        filters=filters,
+        replicas=replicas,
         clock=clock,
     )
     checker = partial(
@@ -158,7 +159,7 @@ async def open_interop(
     )
     checkers += [*(checker(chain_id) for chain_id in readers), checker(None)]
     safeties = tuple(map(safety, readers.values()))
-    return InteropServices(network, metrics, tuple(checkers), safeties, failsafe, watch, clock)
+    return InteropServices(network, metrics, tuple(checkers), safeties, failsafe, filters, replicas, watch, clock)
 
 
 def _failsafe(
@@ -167,8 +168,9 @@ def _failsafe(
     own = settings.interop.failsafe
     if not own.endpoints:
         return None
+    secret = read_token_secret(own.token, "interop.failsafe.token")
     return Failsafe(
-        [AdminEndpoint(url, session=session, clock=clock) for url in own.endpoints],
+        [AdminEndpoint(url, session=session, clock=clock, secret=secret) for url in own.endpoints],
         trigger=own.trigger,
         database=database,
         metrics=metrics,

@@ -8,6 +8,7 @@ from seamark.api.app import create_app
 from seamark.api.names import ChainName, ChainNames
 from seamark.api.page import find_web_root
 from seamark.api.readers import Observed, StoredAlerts, StoredChains, StoredFeeds, StoredJoin, StoredMessages
+from seamark.api.readers.interop import StoredIncidents
 from seamark.api.service import ApiService
 from seamark.core.ids import ChainId, Selector
 from seamark.evm.settings import ChainSettings
@@ -52,6 +53,7 @@ def build_api(
         web_root=find_web_root(),
         chains=StoredChains(database, names),
         alerts=StoredAlerts(database, clock.now),
+        incidents=StoredIncidents(database, clock.now) if settings.interop.chains else None,
         join=StoredJoin(database, names, clock=clock),
         host_names=settings.api.allowed_hosts,
     )

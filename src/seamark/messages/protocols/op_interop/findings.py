@@ -15,16 +15,20 @@ from seamark.core.findings import Finding, Severity
 from seamark.core.units import format_duration
 from seamark.messages.protocols.op_interop.model import Level, Rule
 from seamark.messages.protocols.op_interop.network import Network
+from seamark.messages.protocols.op_interop.replicas import Compared
 from seamark.messages.protocols.op_interop.store import BadLogView, Group, Job
 from seamark.messages.protocols.op_interop.store.queries import OddCounts, Undecided
+from seamark.messages.protocols.op_interop.store.replays import Divergence
 from seamark.messages.protocols.op_interop.store.rows import ELSEWHERE
 from seamark.messages.protocols.op_interop.views import LaneUnrelayed, Unrelayed
 
 __all__ = [
     "about_bad_logs",
     "about_failsafe",
+    "about_filters",
     "about_groups",
     "about_odd_jobs",
+    "about_replicas",
     "about_undecided",
     "about_unrelayed",
 ]
@@ -230,6 +234,62 @@ def about_failsafe(states: Mapping[str, bool | None], errors: Mapping[str, str])
         for label, text in sorted(errors.items())
     ]
     return [*on, *silent]
+
+
+def about_filters(differing: Sequence[Divergence], errors: Mapping[str, str], network: Network) -> list[Finding]:
+    """Interop filters that think otherwise of a message, and those that cannot be asked.
+
+    A filter that lets pass what is not valid is worse than one that holds back what is.
+    """
+    found = [
+        Finding(
+            kind="interop_filter_divergence",
+            subject=f"{item.endpoint}:{item.exec_chain}:{item.init_chain}:{item.status}:{item.said}",
+            severity=Severity.CRITICAL if item.said == "valid" else Severity.WARNING,
+            group=f"interop into {network.name(item.exec_chain)}",
+            title=f"{item.endpoint} calls {item.said} what is {item.status}: {item.jobs} executing messages on "
+            f"{network.name(item.exec_chain)}",
+            text=item.text,
+            remedy="look at one with seamark interop list and show; then at the filter's own chains: one of the two "
+            "reads a wrong node",
+            since=item.since_ms // _MS,
+            count=item.jobs,
+            labels=_labels(item.exec_chain, item.init_chain, network) | {"endpoint": item.endpoint},
+        )
+        for item in differing
+    ]
+    return found + [
+        Finding(
+            kind="interop_filter_unreachable",
+            subject=label,
+            severity=Severity.WARNING,
+            group="interop",
+            title=f"The interop filter {label} cannot be asked",
+            text=text,
+            remedy="messages are judged all the same; check the address under interop.filter.endpoints",
+            labels={"endpoint": label},
+        )
+        for label, text in sorted(errors.items())
+    ]
+
+
+def about_replicas(compared: Compared | None) -> list[Finding]:
+    """Replicas that compute other super roots for one time."""
+    if compared is None or not compared.differing:
+        return []
+    roots = "; ".join(f"{root}: {', '.join(labels)}" for root, labels in compared.roots.items())
+    return [
+        Finding(
+            kind="interop_replicas_differ",
+            subject="super root",
+            severity=Severity.CRITICAL,
+            group="interop",
+            title=f"{sum(map(len, compared.roots.values()))} replicas compute {len(compared.roots)} super roots",
+            text=f"for the time {compared.timestamp}: {roots}",
+            remedy="one of them has derived a chain wrongly: stop proposals from them, compare their chains' blocks",
+            since=compared.timestamp,
+        )
+    ]
 
 
 def _initiating(chain: str, network: Network) -> str:

@@ -29,6 +29,16 @@ _COUNTERS: Final = (
     ("verdicts", (*PAIR, "status"), "Verdicts told; one message may have several in its life."),
     ("initiating_reorgs", PAIR, "Messages whose initiating block was replaced by another."),
     ("retracted", PAIR, "Messages whose executing block left the chain."),
+    (
+        "filter_divergence",
+        (*PAIR, "monitor_status", "filter_status"),
+        "Verdicts of which an interop filter thinks otherwise, each once.",
+    ),
+)
+_REPLICAS: Final = (
+    ("replica_superroot_divergence", "1 while replicas compute other super roots for one time."),
+    ("replica_compared_replicas", "Replicas that answered for the last comparison."),
+    ("replica_compared_timestamp", "The time that was compared, in seconds since the epoch."),
 )
 
 
@@ -41,6 +51,7 @@ class InteropMetrics(Collector):
         self._totals: dict[TotalKey, Decimal] = defaultdict(Decimal)
         self._ranges = BlockRanges({}, {})
         self._failsafe: dict[str, bool | None] = {}
+        self._replicas: tuple[float, float, float] | None = None
         registry.register(self)
 
     def load(self, tallies: Iterable[TallyRow], totals: Iterable[Total]) -> None:
@@ -56,6 +67,14 @@ class InteropMetrics(Collector):
             self._tallies[key] += amount
         for total, amount in changes.totals.items():
             self._totals[total] += amount
+
+    def add_total(self, key: TotalKey, amount: int = 1) -> None:
+        """One more, once it is stored."""
+        self._totals[key] += amount
+
+    def saw_replicas(self, differing: bool, compared: int, timestamp: int) -> None:
+        """The last comparison of replicas."""
+        self._replicas = (float(differing), float(compared), float(timestamp))
 
     def saw_ranges(self, ranges: BlockRanges) -> None:
         self._ranges = ranges
@@ -82,6 +101,9 @@ class InteropMetrics(Collector):
                 counter.add_metric([found[label] for label in labels], float(value))
             yield counter
         yield self._failsafes()
+        if self._replicas is not None:
+            for (name, text), number in zip(_REPLICAS, self._replicas, strict=True):
+                yield GaugeMetricFamily(f"interop_{name}", text, number)
 
     def _pairs(self) -> list[tuple[int, str]]:
         known = {(one, str(other)) for one in self._chains for other in self._chains}

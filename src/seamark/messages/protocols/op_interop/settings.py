@@ -6,13 +6,15 @@ interop:
     - {chain: base, activation_time: 1767225600}
   dependency_set: {dependencies: {"10": {}, "8453": {}}}     # or the path of such a JSON file
   message_expiry_window: 7d
-  failsafe: {trigger: true, endpoints: [http://127.0.0.1:8545]}
+  failsafe: {trigger: true, endpoints: [http://127.0.0.1:8545], token: {file: /run/secrets/jwt.hex}}
+  filter: {endpoints: [http://127.0.0.1:8560]}
+  replicas: [http://127.0.0.1:8561, http://127.0.0.1:8562]
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -20,7 +22,15 @@ from seamark.core.units import Seconds
 from seamark.evm.settings import RpcUrl
 from seamark.runtime.settings import Duration, SettingsModel
 
-__all__ = ["DEFAULT_WINDOW_S", "DependencySetSettings", "FailsafeSettings", "InteropChainSettings", "InteropSettings"]
+__all__ = [
+    "DEFAULT_WINDOW_S",
+    "DependencySetSettings",
+    "FailsafeSettings",
+    "FilterSettings",
+    "InteropChainSettings",
+    "InteropSettings",
+    "TokenSettings",
+]
 
 DEFAULT_WINDOW_S = 604_800.0
 """Seven days, the protocol's own (specs, `interop/messaging.md`)."""
@@ -57,6 +67,36 @@ class DependencySetSettings(SettingsModel):
         return value
 
 
+class TokenSettings(SettingsModel):
+    """A secret of 32 bytes in hex, shared with a server, that signs a token (HS256) for each call to it."""
+
+    file: str | None = None
+    """File that holds it, readable by its owner alone."""
+
+    env: str | None = None
+    """Name of the environment variable that holds it."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.file is None) == (self.env is None):
+            raise ValueError("name the secret in exactly one way; file or env")
+        return self
+
+
+class FilterSettings(SettingsModel):
+    """Interop filters that are asked what they think of each message that was executed."""
+
+    endpoints: tuple[RpcUrl, ...] = Field((), repr=False)
+
+    min_safety: Literal["unsafe", "cross-unsafe"] = "cross-unsafe"
+    """The least safety that a filter is asked for; it knows no higher ones."""
+
+    method: Literal["interop_checkAccessList", "supervisor_checkAccessList"] = "interop_checkAccessList"
+    """The second is what supervisors, which are going out of use, call it."""
+
+    poll_interval: Duration = Seconds(5.0)
+
+
 class FailsafeSettings(SettingsModel):
     """What stops interop when an invalid message is found. Off unless asked for."""
 
@@ -68,6 +108,9 @@ class FailsafeSettings(SettingsModel):
 
     poll_interval: Duration = Seconds(15.0)
     """How often to ask them."""
+
+    token: TokenSettings | None = None
+    """For endpoints that want a JSON web token."""
 
     @model_validator(mode="after")
     def _has_somebody_to_call(self) -> Self:
@@ -107,6 +150,17 @@ class InteropSettings(SettingsModel):
     of what is read."""
 
     failsafe: FailsafeSettings = FailsafeSettings()
+
+    filter: FilterSettings = FilterSettings()
+
+    replicas: tuple[RpcUrl, ...] = Field((), repr=False)
+    """Supernodes whose super roots must be the same; two or more."""
+
+    @model_validator(mode="after")
+    def _replicas_to_compare(self) -> Self:
+        if len(self.replicas) == 1:
+            raise ValueError("replicas has one address, and one cannot differ from itself; name another")
+        return self
 
     @model_validator(mode="after")
     def _each_chain_once(self) -> Self:

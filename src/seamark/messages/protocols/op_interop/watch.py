@@ -12,8 +12,10 @@ from seamark.core.findings import Finding
 from seamark.messages.protocols.op_interop import findings
 from seamark.messages.protocols.op_interop.bell import Bell
 from seamark.messages.protocols.op_interop.failsafe import Failsafe
+from seamark.messages.protocols.op_interop.filters import FilterWatch
 from seamark.messages.protocols.op_interop.metrics import InteropMetrics
 from seamark.messages.protocols.op_interop.network import Network
+from seamark.messages.protocols.op_interop.replicas import ReplicaWatch
 from seamark.messages.protocols.op_interop.settings import InteropSettings
 from seamark.messages.protocols.op_interop.store import (
     BlockRanges,
@@ -23,6 +25,7 @@ from seamark.messages.protocols.op_interop.store import (
     ranges,
     undecided,
 )
+from seamark.messages.protocols.op_interop.store.replays import Divergence, divergences
 from seamark.messages.protocols.op_interop.views import expiring, unrelayed_by_lane
 from seamark.runtime.clock import Clock
 from seamark.storage.database import Database
@@ -44,6 +47,7 @@ class Report(Protocol):
 class Looked:
     findings: list[Finding]
     ranges: BlockRanges
+    differing: list[Divergence]
 
 
 def present_findings(
@@ -84,6 +88,8 @@ class Watch:
         report: Report | None,
         failsafe: Failsafe | None,
         clock: Clock,
+        filters: FilterWatch | None = None,
+        replicas: ReplicaWatch | None = None,
     ) -> None:
         self._network = network
         self._settings = settings
@@ -92,6 +98,8 @@ class Watch:
         self._metrics = metrics
         self._report = report
         self._failsafe = failsafe
+        self._filters = filters
+        self._replicas = replicas
         self.bell = Bell()
         self._clock = clock
 
@@ -109,6 +117,7 @@ class Watch:
             return Looked(
                 present_findings(connection, self._network, self._settings, now=now, chains=self._chains),
                 ranges(connection, self._chains),
+                [] if self._filters is None else divergences(connection, sorted(self._chains)),
             )
 
         looked = await self._database.read(work)
@@ -116,6 +125,10 @@ class Watch:
         found = looked.findings
         if self._failsafe is not None:
             found = [*found, *findings.about_failsafe(self._failsafe.states, self._failsafe.errors)]
+        if self._filters is not None:
+            found = [*found, *findings.about_filters(looked.differing, self._filters.errors, self._network)]
+        if self._replicas is not None:
+            found = [*found, *findings.about_replicas(self._replicas.last)]
         report = self._report
         if report is not None:
             await self._database.write(lambda connection: report(connection, SOURCE, found))

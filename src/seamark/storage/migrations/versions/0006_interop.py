@@ -122,6 +122,21 @@ def _beside() -> None:
         sa.Column("jobs", sa.BigInteger, nullable=False),
     )
     op.create_table(
+        "interop_replay",
+        sa.Column("endpoint", sa.Text, primary_key=True),
+        sa.Column("job", sa.Text, primary_key=True),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("said", sa.Text, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+    )
+    op.create_index("ix_interop_replay_job", "interop_replay", ["job"])
+    op.create_table(
+        "interop_replay_place",
+        sa.Column("endpoint", sa.Text, primary_key=True),
+        sa.Column("upto", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
         "interop_incident",
         sa.Column("id", AUTO_ID, primary_key=True, autoincrement=True),
         sa.Column("opened_ms", sa.BigInteger, nullable=False),

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from seamark.storage.schema import AUTO_ID, metadata
 
-__all__ = ["bad_log", "height", "incident", "job", "tally", "verdict"]
+__all__ = ["bad_log", "height", "incident", "job", "replay", "replay_place", "tally", "verdict"]
 
 job: Final = Table(
     "interop_job",
@@ -128,6 +128,25 @@ tally: Final = Table(
     Column("init_chain", Text, primary_key=True),  # a member's chain id, or "unknown"
     Column("kind", Text, primary_key=True),
     Column("jobs", BigInteger, nullable=False),
+)
+
+replay: Final = Table(
+    "interop_replay",
+    metadata,
+    Column("endpoint", Text, primary_key=True),
+    Column("job", Text, primary_key=True),
+    Column("status", Text, nullable=False),  # our verdict, that is compared
+    Column("said", Text, nullable=False),  # "": not asked yet, or no verdict yet
+    Column("text", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Index("ix_interop_replay_job", "job"),
+)
+
+replay_place: Final = Table(
+    "interop_replay_place",
+    metadata,
+    Column("endpoint", Text, primary_key=True),
+    Column("upto", BigInteger, nullable=False),  # verdicts that were taken up
 )
 
 incident: Final = Table(
