@@ -23,7 +23,7 @@ import { setClock } from "./clock.js";
  *   sender: string | null, receiver: string | null, sent_at: string | null, updated_at: string,
  *   total_seconds: number | null, stages: Stage[], fee: Fee | null,
  *   failure: { kind: string, text: string, raw: string | null } | null,
- *   attempts: number, manual: boolean | null, callback: boolean | null, destination_watched: boolean, commits: boolean, late: boolean,
+ *   attempts: number, manual: boolean | null, callback: boolean | null, destination_watched: boolean, commits: boolean, verified: boolean, by_hand: boolean, late: boolean,
  *   feed: string | null, round: string | null }} Message
  * @typedef {{ kind: string, chain: Chain, block: string, block_hash: string,
  *   block_at: string | null, tx: string, log_index: number, retracted: boolean, details: Record<string, unknown> }} Sighting

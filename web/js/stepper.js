@@ -29,6 +29,7 @@ const WAITS = { sent: "waits for finality", finalized: "waits for commit", commi
 export function doing(message) {
   if (message.stage === "recovered") return message.manual ? "Recovered by hand" : "Recovered";
   if (message.state !== "in_flight") return STATES[message.state].word;
+  if (message.by_hand && message.stage !== "sent") return "Waits for a hand";
   if (message.stage === "finalized" && !message.commits) return "Waits for execution";
   return format.capital(WAITS[/** @type {keyof typeof WAITS} */ (message.stage)] ?? "in flight");
 }
@@ -66,6 +67,7 @@ export function stepsOf(message) {
  */
 export function wordOf(message, stage) {
   if (stage.state === "failed") return "Failed";
+  if (stage.name === "committed" && message.verified) return "Verified";
   return stage.name === "executed" && message.stage === "recovered" ? "Recovered" : WORDS[stage.name];
 }
 

@@ -281,6 +281,8 @@ class Message(View):
     callback: bool | None = Field(description="Whether the receiver's code ran; null where that is not known.")
     destination_watched: bool = Field(description="False: later stages stay unknown.")
     commits: bool = Field(True, description="False: it is executed without a commit; that step has nothing to say.")
+    verified: bool = Field(False, description="Its stage committed was reached by what verifiers said off chain.")
+    by_hand: bool = Field(False, description="Its sender wants nobody to execute it by himself: it waits for a hand.")
     late: bool = Field(False, description="It should have got further by now, as its lane is judged.")
     feed: str | None = Field(description="The oracle feed it carries, where it is one of ours.")
     round: Uint | None = Field(description="The feed's round it carries.")

@@ -18,12 +18,12 @@ from rich.text import Text
 
 from seamark.cli.messages_amounts import LINK_DECIMALS, account, amount_text
 from seamark.cli.messages_find import Carried, Found
-from seamark.cli.messages_table import stage_text
+from seamark.cli.messages_table import shown_stage, stage_text
 from seamark.core.units import format_duration
 from seamark.messages.judgement import explain
 from seamark.messages.model import Stage
 from seamark.messages.reports.rules import percentile
-from seamark.messages.store import MessageView, NoticeView, SightingView, TransitionView
+from seamark.messages.store import MessageView, NoticeView, SightingView, TransitionView, VerificationView
 
 __all__ = ["tell_message"]
 
@@ -57,6 +57,8 @@ def tell_message(found: Found, now: int, *, evidence: bool = True, payload: bool
         yield from _failure(found)
     if found.notices:
         yield from _section("What its contracts told meanwhile", _notices(found.notices, found.chains))
+    if found.detail.verification is not None:
+        yield from _section("Verified off chain", _verified(found.detail.verification))
     if evidence:
         yield from _section("Evidence", _evidence(found.detail.sightings, found.chains))
         yield from _section("Steps, as they were seen", _steps(found.detail.transitions))
@@ -74,7 +76,7 @@ def _headline(message: MessageView, now: int) -> str:
     lane = f"{escape(message.source_name)} → {escape(message.destination_name)}"
     kind, age = f"{message.protocol} {message.version}", format_duration(max(now - message.time, 0))
     number = f"number {message.sequence} [dim]({kind}), {age} old[/]"
-    return f"{stage_text(message.stage)}  [bold]{message.id}[/]\n  {lane}, {number}"
+    return f"{stage_text(shown_stage(message))}  [bold]{message.id}[/]\n  {lane}, {number}"
 
 
 def _section(title: str, body: RenderableType) -> Iterator[RenderableType]:
@@ -96,19 +98,21 @@ def _time_line(found: Found, now: int) -> Table:
     table = _table("", "stage", "at (UTC)", "after", "usual here", right=("after",))
     start, last = message.sent_time, message.seconds
     reached = _reached(message)
-    rows: list[tuple[str, int | None, int | None, str]] = [
-        ("sent", message.sent_time, None, ""),
-        ("finalized", message.finalized_time, last.finality, "finality"),
-        ("committed", message.committed_time, last.commit, "commit"),
+    rows: list[tuple[int, str, int | None, int | None, str]] = [
+        (0, "sent", message.sent_time, None, ""),
+        (1, "finalized", message.finalized_time, last.finality, "finality"),
     ]
+    if between := _between(found):
+        rows.append((_BETWEEN, between, message.committed_time, last.commit, "commit"))
     end = message.stage if message.stage in ("failed", "recovered") else "executed"
     total = last.total
     if total is None and start is not None and message.executed_time is not None:
         total = max(message.executed_time - start, 0)
-    rows.append((end, message.executed_time, total, "total"))
-    for index, (name, at, after, span) in enumerate(rows):
+    rows.append((3, end, message.executed_time, total, "total"))
+    following = next((index for index, *_ in rows if index > reached), None)
+    for index, name, at, after, span in rows:
         mark, time = _mark(message, index, reached, at)
-        if index == reached + 1 and message.stage not in (*_DONE, Stage.FAILED, Stage.RETRACTED):
+        if index == following and message.stage not in (*_DONE, Stage.FAILED, Stage.RETRACTED):
             waited = format_duration(max(now - (start or message.time), 0))
             table.add_row("[cyan]…[/]", f"[cyan]{name}[/]", "[cyan]waiting[/]", waited, _usual(found, span))
         else:
@@ -117,12 +121,23 @@ def _time_line(found: Found, now: int) -> Table:
     return table
 
 
+_BETWEEN: Final = 2  # the place of what comes between finality and execution
+
+
+def _between(found: Found) -> str:
+    """What a message of this lane needs before it is executed, in a word; "" for nothing."""
+    message, profile = found.detail.message, found.profile
+    if message.verified or (profile is not None and profile.verifiers):
+        return "verified"
+    return "committed" if profile is None or profile.commits or message.committed_time is not None else ""
+
+
 def _reached(message: MessageView) -> int:
     """The last of sent, finalized, committed, executed that is known; -1 for none."""
     if message.stage in (*_DONE, Stage.FAILED):
         return 3
     if message.committed_time is not None:
-        return 2
+        return _BETWEEN
     if message.stage == Stage.RETRACTED:
         return -1
     return 1 if message.finalized else 0
@@ -246,6 +261,17 @@ def _failure(found: Found) -> Iterator[RenderableType]:
     if data := details.get("return_data"):
         table.add_row("[dim]returned[/]", f"[dim]{data}[/]")
     yield from _section("Why it failed", table)
+
+
+def _verified(told: VerificationView) -> Table:
+    table = _table("verifier", "said so (UTC)")
+    for item in told.details.get("verifiers", ()):
+        name, at = str(item.get("name", "")), item.get("time")
+        who = f"{name} {account(str(item.get('ccv', '')))}".strip()
+        table.add_row(escape(who), clock(at) if isinstance(at, int) else "[dim]not told[/]")
+    needed = told.details.get("needed")
+    table.add_row(f"[dim]{needed} needed, and the destination's contracts accept them[/]", "")
+    return table
 
 
 def _notices(notices: Sequence[NoticeView], chains: dict[int, str]) -> Table:

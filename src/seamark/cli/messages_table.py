@@ -20,7 +20,7 @@ from seamark.core.units import format_duration
 from seamark.messages.model import Stage
 from seamark.messages.store import MessageView
 
-__all__ = ["STYLES", "iso", "messages_table", "note_of", "plain_rows", "short", "stage_text"]
+__all__ = ["STYLES", "iso", "messages_table", "note_of", "plain_rows", "short", "shown_stage", "stage_text"]
 
 SHORT_ID: Final = 10
 GUTTER: Final = 2
@@ -45,6 +45,11 @@ def short(text: str, length: int = SHORT_ID) -> str:
 
 def stage_text(stage: str) -> str:
     return f"[{STYLES.get(stage, _ON_ITS_WAY)}]{stage}[/]"
+
+
+def shown_stage(message: MessageView) -> str:
+    """The stage in the word of its protocol: where nothing is committed, "committed" means verified."""
+    return "verified" if message.verified and message.stage == Stage.COMMITTED else message.stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,8 @@ def note_of(message: MessageView) -> str:
             notes.append("receiver's code did not run")
         if message.retracted:
             notes.append("its send left the chain")
+    if message.by_hand and message.stage in (Stage.SENT, Stage.FINALIZED, Stage.COMMITTED):
+        notes.append("waits for a hand")
     if message.conflicting:
         notes.append("conflicting facts")
     if not message.destination_watched:
@@ -118,7 +125,7 @@ _COLUMNS: Final = (
         lambda m, *_: f"{m.source_name}->{m.destination_name}",
     ),
     _Column("number", lambda m, *_: str(m.sequence), lambda m, *_: str(m.sequence), right=True),
-    _Column("stage", lambda m, *_: stage_text(m.stage), lambda m, *_: m.stage),
+    _Column("stage", lambda m, *_: stage_text(shown_stage(m)), lambda m, *_: m.stage),
     _Column("took", _took, _plain_took, right=True),
     _Column("fee", _fee, _fee, right=True, wide=True),
     _Column("note", lambda m, *_: f"[dim]{escape(note_of(m))}[/]", lambda m, *_: note_of(m), elastic=True),

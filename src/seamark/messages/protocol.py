@@ -83,13 +83,14 @@ class Profile:
     `finality_s` is how long its source chain takes to be final, in seconds (None: not known); `instant`: so fast that
     thresholds need not wait for it. `manual_after_s`: so many seconds after its commit anybody may execute a message,
     as the destination's contract says (None: not known). `commits`: false where messages are executed without a commit
-    before, so that none is to be waited for.
+    before, so that none is to be waited for; `verifiers`: verifiers say off chain what a commit would.
     """
 
     finality_s: float | None = None
     instant: bool = False
     manual_after_s: float | None = None
     commits: bool = True
+    verifiers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

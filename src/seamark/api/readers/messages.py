@@ -138,6 +138,8 @@ class StoredMessages:
             "callback": view.callback,
             "destination_watched": view.destination_watched,
             "commits": _has_commits(view, profile),
+            "verified": view.verified,
+            "by_hand": view.by_hand,
             "late": is_late(view, profile, self._now()),
             "feed": feed,
             "round": None if round_ is None else str(round_),

@@ -65,7 +65,7 @@ def next_step(stage: Stage, *, commits: bool = True) -> str:
 
 def is_late(message: MessageView, profile: LaneProfile | None, now: float) -> bool:
     """Whether it should have got further by now, as far as the ends of its lane are watched."""
-    limit = limit_of(profile, Stage(message.stage)) if profile else None
+    limit = limit_of(profile, Stage(message.stage)) if profile and not message.by_hand else None
     return limit is not None and _is_followed(message) and now - message.time > limit.warn
 
 
@@ -83,6 +83,10 @@ def _place(message: MessageView, profile: LaneProfile | None, now: float) -> Ite
     verb = "sent" if message.sent_time is not None else "first seen"
     yield f"number {message.sequence} on {lane} ({message.protocol} {message.version}), {verb} {age} ago"
     yield _where(message, commits=profile is None or profile.commits)
+    if message.by_hand and message.stage in WAITING:
+        yield "its sender paid no executor: nobody executes it by himself, it waits for a hand"
+    if profile is not None and profile.verifiers and message.stage == Stage.FINALIZED:
+        yield "its verifiers speak off chain: that they all have is not known (ccip.verification asks an indexer)"
     if not message.source_watched:
         yield f"{message.source_name} is not watched: its send and finality are not known"
     if not message.destination_watched:
@@ -103,7 +107,15 @@ def _where(message: MessageView, *, commits: bool) -> str:
         case Stage.FINALIZED:
             return f"final at {source}, not {next_step(Stage.FINALIZED, commits=commits)} at {destination} yet"
         case Stage.COMMITTED:
-            return f"committed at {destination}, not executed there yet"
+            done, where = (
+                ("verified off chain", f"at {destination}")
+                if message.verified
+                else (
+                    f"committed at {destination}",
+                    "there",
+                )
+            )
+            return f"{done}, not executed {where} yet"
         case Stage.FAILED:
             return f"its execution at {destination} failed"
         case Stage.RETRACTED:
@@ -116,8 +128,8 @@ def _spans(message: MessageView) -> Iterator[str]:
     seconds = message.seconds
     parts = (
         ("final", seconds.finality, ""),
-        ("committed", seconds.commit, ""),
-        ("executed", seconds.execution, " of the commit"),
+        ("verified" if message.verified else "committed", seconds.commit, ""),
+        ("executed", seconds.execution, " of the last word" if message.verified else " of the commit"),
         ("delivered", seconds.total, ""),
     )
     told = [f"{name} {_span(span)}{since}" for name, span, since in parts if span is not None]
@@ -136,7 +148,7 @@ def _normal(message: MessageView, profile: LaneProfile | None) -> Iterator[str]:
     learned = profile.learned
     spans: list[tuple[str, Percentiles | None]] = [
         ("final", learned.finality),
-        ("committed", learned.commit),
+        ("committed", learned.commit if profile.commits else None),
         ("delivered", learned.total),
     ]
     told = [
@@ -153,7 +165,7 @@ def _normal(message: MessageView, profile: LaneProfile | None) -> Iterator[str]:
 def _lateness(message: MessageView, profile: LaneProfile | None, now: float) -> Iterator[str]:
     stage = Stage(message.stage)
     limit = limit_of(profile, stage) if profile else None
-    if limit is None or not _is_followed(message):
+    if limit is None or message.by_hand or not _is_followed(message):
         return
     over = now - message.time - limit.warn
     step = next_step(stage, commits=profile is None or profile.commits)
@@ -204,6 +216,8 @@ def _next(message: MessageView, profile: LaneProfile | None, now: float) -> Iter
     stage = Stage(message.stage)
     if stage is Stage.FAILED:
         yield from _after_failure(message, profile, now)
+    elif message.by_hand and stage in (Stage.FINALIZED, Stage.COMMITTED):
+        yield f"next: execute it when it suits you: seamark messages recover {message.id}"
     elif stage is Stage.COMMITTED and message.committed_time is not None:
         yield from _by_hand(message, profile, now, message.committed_time)
     elif stage is Stage.RETRACTED:

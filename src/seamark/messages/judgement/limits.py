@@ -141,6 +141,7 @@ def lane_profile(
         instant=default.instant,
         manual_after_s=None if default.manual_after_s is None else round(default.manual_after_s),
         commits=default.commits,
+        verifiers=default.verifiers,
         silence_s=_silence(learned, rule, settings),
         learned=learned,
         at=at,

@@ -113,7 +113,7 @@ def study(
     since = now - round(settings.rate_window)
     rates = None
     if lane.names.destination_watched:
-        rates = store.rates(connection, lane.id, since, read_to - profile.executed.warn)
+        rates = store.rates(connection, lane, since, read_to - profile.executed.warn)
     sequences = store.check_sequences(connection, numbered, memory.sequences) if numbered else None
     odd = store.odd_ones(connection, lane.id, since, news_since=now - MANUAL_TOLD_S)
     return Memory(lane, profile, rates, odd, sequences, now)

@@ -88,7 +88,7 @@ class LaneProfile(msgspec.Struct, frozen=True, kw_only=True):
 
     `final`, `committed` and `executed` are limits since the send. `latency_s`: a 95th percentile above it is slow.
     `manual_after_s`: seconds after its commit a message may be executed by hand, where the contract tells.
-    `commits`: false where messages are executed without a commit before.
+    `commits`: false where messages are executed without a commit before; `verifiers`: they speak off chain instead.
     `silence_s`: without a send for so long a busy lane is silent; None: it is not busy enough to tell.
     """
 
@@ -100,6 +100,7 @@ class LaneProfile(msgspec.Struct, frozen=True, kw_only=True):
     instant: bool = False
     manual_after_s: int | None = None
     commits: bool = True
+    verifiers: bool = False
     silence_s: int | None = None
     learned: Learned = Learned()
     at: int = 0  # when it was learned
@@ -156,6 +157,7 @@ class Waiting:
     newest: int
     late: int = 0
     exact: bool = True
+    by_hand: int = 0  # not among them: others in this stage, which nobody executes by himself
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,34 @@ def test_a_bad_attempt_where_anybody_may_try() -> None:
     assert "next: remove the cause" in text(view(Stage.FAILED, reason="verification_failed"))
 
 
+def test_verified_off_chain() -> None:
+    known = profile(commits=False, verifiers=True)
+    waits = text(view(Stage.FINALIZED, version="2.0.0"), known)
+    assert "its verifiers speak off chain: that they all have is not known" in waits
+    told = text(view(Stage.COMMITTED, verified=True, seconds=Seconds(commit=60)), known, after=40 * MINUTE)
+    assert "verified off chain, not executed at beta yet" in told
+    assert "verified within 1m" in told
+    assert "late by 10m: it should be executed within 30m" in told
+    assert "speak off chain" not in told
+    assert "committed at" not in told
+    assert "committed within" not in told
+    spans = Seconds(commit=60, execution=30, total=90)
+    done = text(view(Stage.EXECUTED, verified=True, seconds=spans), known)
+    assert "verified within 1m, executed within 30s of the last word, delivered within 1m30s" in done
+
+
+@pytest.mark.parametrize("stage", [Stage.SENT, Stage.FINALIZED, Stage.COMMITTED])
+def test_what_waits_for_a_hand_is_never_late(stage: Stage) -> None:
+    message = view(stage, by_hand=True)
+    assert not is_late(message, profile(commits=False), SENT + 99 * 3600)
+    told = text(message, profile(commits=False), after=99 * 3600)
+    assert "its sender paid no executor: nobody executes it by himself" in told
+    assert "late" not in told
+    assert "on time" not in told
+    recover = f"next: execute it when it suits you: seamark messages recover {ID}"
+    assert (recover in told) is (stage is not Stage.SENT)
+
+
 def test_recovered() -> None:
     assert "delivered at beta by hand, 2 attempts" in text(view(Stage.RECOVERED, manual=True, attempts=2))
     assert "delivered at beta after a failed attempt" in text(view(Stage.RECOVERED, manual=False, attempts=2))

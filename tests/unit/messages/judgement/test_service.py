@@ -326,6 +326,36 @@ class TestFailures:
         assert slow.count == 30
 
 
+class TestWaitingForAHand:
+    """Messages that nobody executes by himself."""
+
+    @staticmethod
+    def by_hand(number: int) -> Told:
+        told = sent(number)
+        return replace(told, body=msgspec.structs.replace(told.body, by_hand=True))
+
+    async def test_they_are_never_late_and_lower_no_rate(self, scene: Scene) -> None:
+        block = scene.block(A, 0, *(self.by_hand(number) for number in range(1, 11)))
+        await scene.tell(A, block, final(block))
+        assert await scene.look(99 * HOUR) == {}
+        assert scene.value("ccip_messages_late") == 0
+        assert scene.value("ccip_oldest_in_flight_seconds") == 0
+
+    async def test_the_others_beside_them_are(self, scene: Scene) -> None:
+        first = scene.block(A, 0, self.by_hand(1), self.by_hand(2))
+        second = scene.block(A, 600, sent(3), self.by_hand(4))
+        await scene.tell(A, first, second, final(second))
+        (stuck,) = (await scene.look(10 * HOUR))["message_stuck"]
+        assert (stuck.count, stuck.since) == (1, GENESIS_TIME + 600 + COMMITTED)
+        assert scene.value("ccip_messages_late") == 1
+
+    async def test_an_attempt_that_failed_is_told(self, scene: Scene) -> None:
+        block = scene.block(A, 0, self.by_hand(1))
+        await scene.tell(A, block, final(block))
+        await scene.tell(B, scene.block(B, 60, executed(1, good=False)))
+        assert "message_failed" in await scene.look(2 * MINUTE)
+
+
 class TestOddities:
     async def test_delivered_without_a_callback(self, scene: Scene) -> None:
         block = scene.block(A, 0, sent(1), sent(2), sent(3, size=0))

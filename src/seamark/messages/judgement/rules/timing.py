@@ -29,6 +29,7 @@ def _stuck(now: LaneNow, _: JudgeSettings) -> Iterator[Finding]:
             continue
         age = _as_of(now, stage) - waiting.oldest
         stuck = f"not {next_step(stage, commits=now.profile.commits)}"
+        stuck += " though verified" if stage is Stage.COMMITTED and now.profile.verifiers else ""
         severity = Severity.CRITICAL if age > limit.critical else Severity.WARNING
         yield about_lane(
             now,
@@ -67,7 +68,7 @@ def _stopped(now: LaneNow, _: JudgeSettings) -> Iterator[Finding]:
         return
     final, committed = now.waiting.get(Stage.FINALIZED), now.waiting.get(Stage.COMMITTED)
     if not now.profile.commits:
-        yield from _nothing_executed(now, Stage.FINALIZED, final)
+        yield from _nothing_executed(now, Stage.FINALIZED, _together(final, committed))
         return
     if final and final.late >= STOPPED_MESSAGES and (now.last_commit or 0) <= final.oldest:
         yield about_lane(
@@ -81,6 +82,19 @@ def _stopped(now: LaneNow, _: JudgeSettings) -> Iterator[Finding]:
             count=final.count,
         )
     yield from _nothing_executed(now, Stage.COMMITTED, committed)
+
+
+def _together(final: Waiting | None, verified: Waiting | None) -> Waiting | None:
+    """Those that wait for their execution where nothing is committed: verified, or not as far as is known."""
+    if final is None or verified is None:
+        return final or verified
+    return Waiting(
+        final.count + verified.count,
+        min(final.oldest, verified.oldest),
+        max(final.newest, verified.newest),
+        final.late + verified.late,
+        final.exact and verified.exact,
+    )
 
 
 def _nothing_executed(now: LaneNow, stage: Stage, waiting: Waiting | None) -> Iterator[Finding]:

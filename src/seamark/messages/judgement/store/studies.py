@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select, text
 
+from seamark.messages.judgement.attempts import anybody_executes, is_of_the_attempt
 from seamark.messages.judgement.limits import Sample, Slice, percentiles
 from seamark.messages.judgement.model import BlockedSender, Few, JudgedLane, Odd, Rates, SequenceCheck
 from seamark.messages.judgement.sequences import advanced, refilled
@@ -76,6 +77,7 @@ _TIMES = (
     _message.c.time,
     _message.c.stage,
     _message.c.manual,
+    _message.c.by_hand,
     _message.c.sent_time,
     _message.c.finalized_time,
     _message.c.committed_time,
@@ -89,8 +91,8 @@ def _slice(connection: Connection, lane_id: int, stages: Sequence[str], span: tu
         query = select(*_TIMES).where(_of(lane_id, stage, *span)).order_by(_message.c.time).limit(PER_SLICE)
         good = stage == Stage.EXECUTED
         samples += [
-            Sample(time, good and not manual, sent, final, committed, executed)
-            for time, _, manual, sent, final, committed, executed in connection.execute(query)
+            Sample(time, good and not manual and not by_hand, sent, final, committed, executed)
+            for time, _, manual, by_hand, sent, final, committed, executed in connection.execute(query)
         ]
     samples.sort(key=lambda sample: sample.time)
     return Slice(samples[:PER_SLICE], len(samples) < PER_SLICE)
@@ -113,30 +115,42 @@ def longest_pause(connection: Connection, lane_id: int, since: int, until: int, 
     return longest
 
 
-def rates(connection: Connection, lane_id: int, since: int, until: int) -> Rates | None:
-    """How the newest messages sent in a span of time fared; None if there are none. Retracted ones do not count."""
-    columns = (_message.c.time, _message.c.facts, _message.c.sent_time, _message.c.executed_time)
+def rates(connection: Connection, lane: JudgedLane, since: int, until: int) -> Rates | None:
+    """How the newest messages sent in a span of time fared; None if there are none. Retracted ones do not count, nor
+    those that still wait for a hand because nobody was to execute them.
+    """
+    columns = [_message.c[name] for name in ("time", "facts", "sent_time", "executed_time", "by_hand", "reason")]
     rows: list[Any] = []
-    for stage in _stages(connection, lane_id):
+    for stage in _stages(connection, lane.id):
         if stage != Stage.RETRACTED:
-            query = select(*columns).where(_of(lane_id, stage, since, until)).order_by(_message.c.time.desc())
+            query = select(*columns).where(_of(lane.id, stage, since, until)).order_by(_message.c.time.desc())
             rows += connection.execute(query.limit(EXAMINED))
     rows.sort(key=itemgetter(0), reverse=True)
     del rows[EXAMINED:]
+    rows = [row for row in rows if row.facts & Fact.EXECUTED or not row.by_hand]
     spans = [
         max(executed - sent, 0)
-        for _, facts, sent, executed in rows
-        if facts & Fact.EXECUTED and sent is not None and executed is not None
+        for _, facts, sent, executed, by_hand, _ in rows
+        if not by_hand and facts & Fact.EXECUTED and sent is not None and executed is not None
     ]
     if not rows:
         return None
     return Rates(
         matured=len(rows),
         delivered=sum(bool(row[1] & Fact.EXECUTED) for row in rows),
-        failed=sum(bool(row[1] & Fact.FAILED) for row in rows),
+        failed=sum(_counts_as_failed(lane.version, row.facts, row.reason) for row in rows),
         since=rows[-1][0],
         total=percentiles(spans),
     )
+
+
+def _counts_as_failed(version: str, facts: int, reason: str) -> bool:
+    """A failure, repaired or not. Where a stranger may cause one, only one that stands and is the message's own: of one
+    that was followed by a success no class is kept.
+    """
+    if not anybody_executes(version):
+        return bool(facts & Fact.FAILED)
+    return bool(facts & Fact.FAILED) and not facts & Fact.EXECUTED and not is_of_the_attempt(version, reason)
 
 
 def odd_ones(connection: Connection, lane_id: int, since: int, *, news_since: int) -> Odd:

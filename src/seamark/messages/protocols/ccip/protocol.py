@@ -188,10 +188,12 @@ class CcipProtocol:
         source = self._table.of_selector(lane.source)
         ramps = [item for item in self._found.values() if self._serves(item, lane)]
         waits = [int(item.details[MANUAL_AFTER]) for item in ramps if MANUAL_AFTER in item.details]
+        verified = any(item.version.startswith(WITHOUT_COMMITS) for item in ramps)
         return replace(
             finality_profile(source.chain_id if source else None),
             manual_after_s=max(waits, default=None),
-            commits=not any(item.version.startswith(WITHOUT_COMMITS) for item in ramps),
+            commits=not verified,
+            verifiers=verified,
         )
 
     def _serves(self, contract: Contract, lane: LaneKey) -> bool:
