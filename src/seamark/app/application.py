@@ -33,8 +33,9 @@ from seamark.app.alerts import Alerts, open_alerting
 from seamark.app.chains import Chains, make_sender, open_settings_signer
 from seamark.app.checks import ccip_check_service
 from seamark.app.drift import DriftMeter
-from seamark.app.interop import INTEROP_MONITOR, open_interop
+from seamark.app.interop import open_interop
 from seamark.app.monitors import MONITORS, message_monitor
+from seamark.app.names import API, CCIP_MONITOR, INTEROP_MONITOR, ORACLE
 from seamark.app.naming import calling
 from seamark.app.page import build_api
 from seamark.app.patience import patiently
@@ -57,12 +58,8 @@ from seamark.settings import Settings
 from seamark.storage.database import Database, open_database
 from seamark.storage.events import trim_events
 
-__all__ = ["API", "CCIP_MONITOR", "ORACLE", "SERVICES", "Application", "open_application"]
+__all__ = ["Application", "open_application"]
 
-ORACLE: Final = "oracle"
-CCIP_MONITOR: Final = "ccip-monitor"
-API: Final = "api"
-SERVICES: Final = (ORACLE, *MONITORS, API)
 
 TRIM_EVERY_S: Final = 600.0
 KEPT_TOPICS: Final = ("recovery.built", "recovery.sent", "resend.begun", "resend.sent")

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 import seamark
-from seamark.cli import alerts, ccip, config, demo, devnet, interop, messages, oracle, run
+from seamark.cli.lazy import Lazy, lazy_group
 from seamark.cli.output import console, print_error
 from seamark.core.errors import SeamarkError
 
-__all__ = ["app", "run_command"]
+__all__ = ["COMMANDS", "app", "run_command"]
+
+COMMANDS: Final = (
+    Lazy(
+        "demo",
+        "seamark.cli.demo",
+        "Run the main job on this machine: chains, CCIP, venues, publisher, monitor, API and page.",
+    ),
+    Lazy(
+        "run",
+        "seamark.cli.run",
+        "Run services until stopped: oracle, ccip-monitor, interop-monitor, hyperlane-monitor, api, or several in one "
+        "process.",
+    ),
+    Lazy("devnet", "seamark.cli.devnet", "Two local chains with the published CCIP contracts, and price venues."),
+    Lazy(
+        "messages",
+        "seamark.cli.messages",
+        "Look at cross-chain messages: where they are, how long that took, and why one failed.",
+    ),
+    Lazy("alerts", "seamark.cli.alerts", "What is wrong now, who has it, who was told."),
+    Lazy("interop", "seamark.cli.interop", "OP Stack interop: executing messages, what expires, incidents."),
+    Lazy("oracle", "seamark.cli.oracle", "Look at feeds across chains."),
+    Lazy("ccip", "seamark.cli.ccip", "CCIP on the configured chains."),
+    Lazy("config", "seamark.cli.config", "Check and show settings."),
+)
 
 app = typer.Typer(
     name="seamark",
+    cls=lazy_group(COMMANDS),
     help="Publish prices on chain, carry them across chains, and see every message land.",
     no_args_is_help=True,
     add_completion=False,
@@ -37,17 +63,6 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-app.command("demo", help=demo.HELP)(demo.demo)
-app.command("run", help=run.HELP)(run.run)
-app.add_typer(devnet.app, name="devnet")
-app.add_typer(messages.app, name="messages")
-app.add_typer(alerts.app, name="alerts")
-app.add_typer(interop.app, name="interop")
-app.add_typer(oracle.app, name="oracle")
-app.add_typer(ccip.app, name="ccip")
-app.add_typer(config.app, name="config")
 
 
 def run_command() -> int:

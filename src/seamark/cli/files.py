@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seamark.app import SERVICES, FoundSettings, settings_from_environment
+from seamark.app import SERVICES
 from seamark.core.errors import SettingsError
 from seamark.settings import DEFAULT_FILE, load
+
+if TYPE_CHECKING:
+    from seamark.app import FoundSettings
 
 __all__ = ["ConfigOption", "check_services", "find_file", "read_settings"]
 
@@ -55,6 +58,8 @@ async def read_settings(
     Raises:
         SettingsError: They are wrong.
     """
+    from seamark.app.environment import FoundSettings, settings_from_environment  # noqa: PLC0415 - asks nodes: not for all
+
     if file is not None:
         return FoundSettings(load(file, environment))
     return await settings_from_environment(services, environment)

@@ -6,28 +6,54 @@ failed), 2 wrong settings or arguments, 3 `--timeout` passed.
 
 from __future__ import annotations
 
+from typing import Final
+
 import typer
 
-from seamark.cli import (
-    messages_backfill,
-    messages_list,
-    messages_report,
-    messages_show,
-    messages_watch,
-    recover,
-    resend,
+from seamark.cli.lazy import Lazy, lazy_group
+
+__all__ = ["COMMANDS", "app"]
+
+_CLI: Final = "seamark.cli"
+COMMANDS: Final = (
+    Lazy("list", f"{_CLI}.messages_list", "List messages, newest first.", "list_"),
+    Lazy(
+        "show",
+        f"{_CLI}.messages_show",
+        "Show one message: stages with times, what is normal on its lane, fees, tokens, why it failed, the evidence on "
+        "chain, and what to do next.",
+    ),
+    Lazy("watch", f"{_CLI}.messages_watch", "Follow messages live: one ID to its end, or all that match."),
+    Lazy(
+        "report",
+        f"{_CLI}.messages_report",
+        "Report on a period: volume, success, latency, outliers, fees, errors and causes, access, formats, replays, "
+        "savings, against the period before.",
+    ),
+    Lazy(
+        "backfill",
+        f"{_CLI}.messages_backfill",
+        "Read the blocks from --from up to where the monitor of a chain began, beside it or while none runs.",
+    ),
+    Lazy(
+        "recover",
+        f"{_CLI}.recover",
+        "Execute a message by hand: explain whether that is possible and would help, build the transaction, send it.",
+    ),
+    Lazy(
+        "resend",
+        f"{_CLI}.resend",
+        "Send a round of one of our feeds to another chain again, when its message never left or came to nothing.",
+    ),
 )
 
-__all__ = ["app"]
-
 app = typer.Typer(
+    cls=lazy_group(COMMANDS),
     help="Look at cross-chain messages: where they are, how long that took, and why one failed.",
     no_args_is_help=True,
 )
-app.command("list", help=messages_list.HELP)(messages_list.list_)
-app.command("show", help=messages_show.HELP)(messages_show.show)
-app.command("watch", help=messages_watch.HELP)(messages_watch.watch)
-app.command("report", help=messages_report.HELP)(messages_report.report)
-app.command("backfill", help=messages_backfill.HELP)(messages_backfill.backfill)
-app.command("recover", help=recover.RECOVER_HELP)(recover.recover)
-app.command("resend", help=resend.RESEND_HELP)(resend.resend)
+
+
+@app.callback()
+def _group() -> None:
+    pass

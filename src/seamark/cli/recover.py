@@ -46,14 +46,14 @@ from seamark.messages.store import find_message
 from seamark.runtime.clock import SystemClock
 from seamark.runtime.logs import configure_logs
 
-__all__ = ["RECOVER_HELP", "recover"]
+__all__ = ["HELP", "recover"]
 
 LEDGER_WAIT_S: Final = 15.0  # for the monitor to see what was sent; it looks every second or so
 LEDGER_POLL_S: Final = 0.25
 _LANE = re.compile(r"\s*(.+?)\s*(?:->|→|:)\s*(.+?)\s*")
 _DELIVERED = (Stage.EXECUTED.value, Stage.RECOVERED.value)
 
-RECOVER_HELP = (
+HELP = (
     "Execute a message by hand: explain whether that is possible and would help, build the transaction, send it.\n\n"
     "Without --send nothing is signed. --out writes the unsigned transaction, --calldata prints its data alone. "
     "--send signs with recovery.signer of the settings after you have typed the first digits of the message id; --yes "

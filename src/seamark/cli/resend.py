@@ -30,9 +30,9 @@ from seamark.evm.address import ZERO_ADDRESS
 from seamark.runtime.clock import SystemClock
 from seamark.runtime.logs import configure_logs
 
-__all__ = ["RESEND_HELP", "resend"]
+__all__ = ["HELP", "resend"]
 
-RESEND_HELP = (
+HELP = (
     "Send a round of one of our feeds to another chain again, when its message never left or came to nothing.\n\n"
     "Without --send nothing is signed. --send signs with recovery.signer of the settings, which needs the operator's "
     "role on the feed's contract, after you have typed the number of the round.\n\n"

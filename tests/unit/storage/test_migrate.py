@@ -16,7 +16,7 @@ from sqlalchemy import Connection, inspect, text
 import seamark
 from seamark.core.errors import StopError
 from seamark.storage.database import Database, open_database
-from seamark.storage.migrate import _MIGRATIONS, upgrade
+from seamark.storage.migrate import _MIGRATIONS, _known, upgrade
 from seamark.storage.schema import metadata
 
 
@@ -50,6 +50,7 @@ def test_the_migrations_are_one_line_of_numbers() -> None:
     revisions = [revision.revision for revision in script.walk_revisions()][::-1]
     assert revisions == [f"{number:04}" for number in range(1, len(revisions) + 1)]
     assert len(script.get_heads()) == 1
+    assert revisions == _known(), "files are called by their revision"
 
 
 @pytest.mark.parametrize("start", ["0001", "0002", "0003"])
