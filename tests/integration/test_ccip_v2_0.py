@@ -10,19 +10,38 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from aiohttp import web
 
+from seamark.app.verification import indexers
 from seamark.core.ids import Address
 from seamark.devnet.accounts import Role, account
 from seamark.devnet.artifacts import ccip_artifact
 from seamark.devnet.ccip.model import ExecutionState
 from seamark.devnet.node_client import CallFailed, Tx, Wallet
 from seamark.evm.signers import RawKeySigner
+from seamark.messages.judgement import LaneProfile, is_late
+from seamark.messages.judgement.limits import lane_profile
+from seamark.messages.judgement.model import Learned
+from seamark.messages.judgement.settings import JudgeSettings, LaneRule
 from seamark.messages.model import LaneKey, NoticeKind
 from seamark.messages.protocol import Counter
-from seamark.messages.store import list_lanes, list_notices, open_curses, read_contracts
+from seamark.messages.protocols.ccip.v2_0.watching import VerificationWatch
+from seamark.messages.store import MessageView, list_lanes, list_notices, open_curses, read_contracts
+from seamark.runtime.events import Signal
 from seamark.runtime.health import Status
-from tests.support.ccip_v2_0 import NO_EXECUTION, Bed, Side, bed, extra_args_v3, open_bed  # noqa: F401 - a fixture
+from seamark.runtime.http import make_session
+from tests.support.ccip_v2_0 import (  # noqa: F401 - bed is a fixture
+    NO_EXECUTION,
+    Bed,
+    SentMessage,
+    Side,
+    bed,
+    extra_args_v3,
+    open_bed,
+)
+from tests.support.clock import FakeClock
 from tests.support.monitor import RunningMonitor, Watched, start_monitor
 from tests.support.world import World, world  # noqa: F401 - a fixture
 
@@ -186,8 +205,89 @@ async def test_nobody_executes_a_message_for_the_no_execution_address(bed: Bed, 
         await running.stages({message.message_id: "finalized"})
         body = await told(running, message.message_id)
         assert body["details"]["automatic"] is False
+        (view,) = await running.messages()
+        assert view.by_hand
+        assert not is_late(view, await profile_of_lane(running, view), view.time + 10**9)
         await bed.execute(message, wallet=bed.stranger["remote"])
         await running.stages({message.message_id: "executed"})
+
+
+async def profile_of_lane(running: RunningMonitor, view: MessageView) -> LaneProfile:
+    lane = LaneKey(view.protocol, view.source, view.channel, view.destination)
+    settings = JudgeSettings()
+    return lane_profile(lane, running.protocol.profile(lane), Learned(), LaneRule(), settings)
+
+
+@asynccontextmanager
+async def indexer(answers: dict[str, bytes]) -> AsyncIterator[str]:
+    """The indexer's `GET /v1/verifierresults/{message id}`: 200 with results, 404 for what it does not know."""
+
+    async def answer(request: web.Request) -> web.Response:
+        body = answers.get(request.match_info["name"])
+        if body is None:
+            return web.json_response({"status": 404, "message": "MessageID not found"}, status=404)
+        return web.Response(body=body, content_type="application/json")
+
+    application = web.Application()
+    application.router.add_get("/v1/verifierresults/{name}", answer)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def indexed(bed: Bed, message: SentMessage, *, signatures: int) -> bytes:
+    (ccv,), (result,) = await bed.verify(message, signatures=signatures)
+    said = {"message_id": message.message_id, "verifier_dest_address": ccv, "ccv_data": "0x" + result.hex()}
+    stamps = {"verifierName": "committee", "attestationTimestamp": "2026-01-01T00:00:00Z"}
+    results = [{"verifierResult": said, "metadata": stamps}]
+    return msgspec.json.encode({"success": True, "results": results, "messageID": message.message_id})
+
+
+async def test_verified_off_chain_is_what_the_destinations_contracts_accept(bed: Bed, tmp_path: Path) -> None:
+    answers: dict[str, bytes] = {}
+    async with monitor(bed, tmp_path) as running, indexer(answers) as url, make_session() as session:
+        (message,) = await bed.send(bed.home, bed.remote)
+        name = message.message_id
+        await bed.finalize(bed.home)
+        await running.stages({name: "finalized"})
+        clock = FakeClock()
+        watch = VerificationWatch(
+            running.protocol.names,
+            chains=running.readers,
+            indexers=indexers([url], session),
+            every_s=10,
+            follow=lambda _: None,
+            database=running.database,
+            registry=running.registry,
+            signal=Signal(),
+            clock=clock,
+        )
+
+        async def look() -> int:
+            clock.advance(10**6)
+            return len(await watch.look())
+
+        assert await look() == 0, "the indexer does not know it"
+        answers[name] = await indexed(bed, message, signatures=1)
+        assert await look() == 0, "one signature where two are needed"
+        answers[name] = await indexed(bed, message, signatures=2)
+        assert await look() == 1
+        detail = await running.message(name)
+        assert (detail.message.stage, detail.message.verified) == ("committed", True)
+        assert detail.message.committed_time == 1767225600
+        assert detail.verification is not None
+        assert detail.verification.details["needed"] == 1
+        assert detail.verification.details["verifiers"][0]["ccv"] == bed.remote.resolver
+
+        assert await bed.execute(message) is ExecutionState.SUCCESS
+        await running.stages({name: "executed"})
+        steps = ["message.sent", "message.finalized", "message.verified", "message.executed"]
+        assert await running.topics(name) == steps
+        assert running.value("ccip_indexer_requests_total", outcome="found") == 2
 
 
 async def test_everything_is_found_from_the_router_and_new_verifiers_are_followed(bed: Bed, tmp_path: Path) -> None:

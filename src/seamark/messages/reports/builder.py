@@ -5,10 +5,11 @@ consistent snapshot. Whoever waits hears how far it is.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Connection
 
 from seamark.messages.reports import access, rules, store
@@ -41,6 +42,7 @@ TWICE: Final = 20
 SIZES: Final = 12
 PARTY_AT: Final = COLUMNS.index("sender") - 1  # where the two sides are among the columns
 HABITS: Final = 5
+CHARGED_APART: Final = "2."  # how the versions begin whose fees come in components
 PASS: Final = 0.4  # of the whole, for whoever waits
 LAST: Final = 0.85  # where payloads are read
 TIME: Final = COLUMNS.index("time")
@@ -443,7 +445,40 @@ def _costs(work: _Work, before: Tally | None) -> tuple[Cost, ...]:
                 change=rules.change_of(average, known[1] / known[0]) if known else None,
             )
         )
-    return tuple(sorted(found, key=lambda item: (-int(item.juels), -item.messages)))
+    found.sort(key=lambda item: (-int(item.juels), -item.messages))
+    parts = _parts(work)
+    return tuple(cost for whole in found for cost in (whole, *_parts_of(whole, parts)))
+
+
+_PartSums = dict[tuple[str, str], dict[str, tuple[int, int]]]
+
+
+def _parts(work: _Work) -> _PartSums:
+    """What fees are made of, by chain and token, where the protocol charges apart."""
+    split = {lane for lane, _, _ in work.tally.fees if work.lanes[lane].version.startswith(CHARGED_APART)}
+    sums: _PartSums = defaultdict(dict)
+    for (lane, token, part), (more, paid) in store.fee_parts(work.connection, work.scope, split).items():
+        parts = sums[work.lanes[lane].names.source, token]
+        messages, amount = parts.get(part, (0, 0))
+        parts[part] = messages + more, amount + paid
+    return sums
+
+
+def _parts_of(whole: Cost, parts: _PartSums) -> Iterator[Cost]:
+    """The components of a sum, the dearest first. Their worth in LINK is their share of the whole's."""
+    found = parts.get((whole.chain, whole.token), {})
+    for part, (messages, amount) in sorted(found.items(), key=lambda item: (-item[1][1], item[0])):
+        juels = int(whole.juels) * amount // max(int(whole.total), 1)
+        yield msgspec.structs.replace(
+            whole,
+            part=part,
+            messages=messages,
+            total=str(amount),
+            average=str(amount // messages),
+            juels=str(juels),
+            average_juels=str(juels // messages),
+            change=None,
+        )
 
 
 def _by_token(work: _Work, tally: Tally) -> dict[tuple[int, str, str], tuple[int, int, int]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
@@ -258,8 +258,14 @@ def delivered_twice(connection: Connection, scope: Scope, limit: int) -> tuple[s
     return tuple(found[:limit])
 
 
+class _FeePart(msgspec.Struct):
+    part: str = "unknown"
+    amount: str = "0"
+
+
 class _Details(msgspec.Struct):
     data: str = ""
+    fees: list[_FeePart] = []
 
 
 class _Sent(msgspec.Struct):
@@ -275,7 +281,7 @@ def _sends(connection: Connection, scope: Scope, limit: int) -> Iterator[Any]:
         select(
             _message.c.no, _message.c.id, _message.c.stage, _message.c.sender, _message.c.receiver, _message.c.lane_id
         )
-        .add_columns(_message.c.sent_tx)
+        .add_columns(_message.c.sent_tx, _message.c.fee_token)
         .where(scope.where(), _message.c.sent_tx.is_not(None))
         .order_by(_message.c.time.desc(), _message.c.no.desc())
         .limit(limit)
@@ -288,6 +294,25 @@ def _sends(connection: Connection, scope: Scope, limit: int) -> Iterator[Any]:
         .execution_options(yield_per=_FETCH)
     )
     return iter(connection.execute(query))
+
+
+def fee_parts(
+    connection: Connection, scope: Scope, lanes: Collection[int], newest: int = PAYLOADS_AT_MOST
+) -> dict[tuple[int, str, str], tuple[int, int]]:
+    """What fees are made of: messages and base units by lane, token and part ("ccv", "executor", …), over the newest
+    sends of these lanes in the period.
+    """
+    found: dict[tuple[int, str, str], tuple[int, int]] = {}
+    if not lanes:
+        return found
+    for row in _sends(connection, replace(scope, lanes=tuple(lanes)), newest):
+        sums: Counter[str] = Counter()
+        for part in _read_sent(row.body).details.fees:
+            sums[part.part] += int(part.amount) if part.amount.isdecimal() else 0
+        for name, amount in sums.items():
+            messages, paid = found.get((row.lane_id, row.fee_token, name), (0, 0))
+            found[row.lane_id, row.fee_token, name] = messages + 1, paid + amount
+    return found
 
 
 def payloads(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+import msgspec
 import pytest
 
 from seamark.core.ids import Address
 from seamark.messages.model import Contract, NoticeKind
 from seamark.messages.reports.builder import Question, build_report
 from seamark.messages.reports.model import Period, Report
+from seamark.messages.reports.render.document import document_of
+from seamark.messages.reports.render.markdown import to_markdown
 from seamark.messages.store import save_contracts
 from tests.unit.messages.history import (
     BACK,
@@ -19,6 +23,7 @@ from tests.unit.messages.history import (
     A,
     B,
     Noticed,
+    Told,
     World,
     block_time,
     committed,
@@ -235,3 +240,42 @@ def test_a_payload_that_was_retracted_is_not_compared(world: World) -> None:
     block = world.block(A, FIRST, [sent(1), sent(2)])
     world.tell(A, block, final(world.block(A, FIRST - 1)))
     assert report(world, payloads=1).replays.payloads_known == 1
+
+
+class TestFeesInParts:
+    """Of CCIP 2.0, which charges its components apart."""
+
+    LANE = OUT._replace(channel="0x" + "d4" * 20)
+
+    def pay(self, number: int, **parts: int) -> Told:
+        told = sent(number, self.LANE, fee=sum(parts.values()))
+        fees = [{"part": name, "issuer": "0x1", "amount": str(amount)} for name, amount in parts.items()]
+        body = msgspec.structs.replace(told.body, details={"data": "0x", "fees": fees})
+        return replace(told, body=body, version="2.0.0")
+
+    def test_parts_stand_behind_their_sum(self, world: World) -> None:
+        first, second = self.pay(1, ccv=3, executor=10, network=2), self.pay(2, ccv=3, pool=4, executor=20, network=2)
+        world.tell(A, world.block(A, FIRST, [first, second, self.pay(3)]))
+        deliver(world, 50, 1, at=FIRST + 1, fee=6)  # a generation that does not tell
+        whole, *parts = report(world).costs
+        assert (whole.part, whole.messages, whole.total) == ("", 4, "50")
+        told = [(cost.part, cost.messages, cost.total, cost.average) for cost in parts]
+        assert told == [
+            ("executor", 2, "30", "15"),
+            ("ccv", 2, "6", "3"),
+            ("network", 2, "4", "2"),
+            ("pool", 1, "4", "4"),
+        ]
+        assert [cost.juels for cost in parts] == ["60", "12", "8", "8"], "twice the fee, in the histories"
+        assert report(world).fees_juels == "100", "parts are not counted again"
+
+    def test_other_generations_have_none(self, world: World) -> None:
+        deliver(world, 1, 3, at=FIRST)
+        assert [cost.part for cost in report(world).costs] == [""]
+
+    def test_a_report_shows_them(self, world: World) -> None:
+        world.tell(A, world.block(A, FIRST, [self.pay(1, ccv=3, executor=10)]))
+        text = to_markdown(document_of(report(world)))
+        assert "· verifiers" in text
+        assert "· executor" in text
+        assert "parts of the sum above them" in text

@@ -304,6 +304,9 @@ def _errors(report: Report) -> Section:
 # ---- money ----------------------------------------------------------------------------------------------------------
 
 
+PARTS: Final = {"ccv": "verifiers", "pool": "token pool", "executor": "executor", "network": "network"}
+
+
 def _fees(report: Report) -> Section:
     if not report.costs:
         return Section("fees", "Fees", ("No message of this period tells of a fee.",))
@@ -323,7 +326,7 @@ def _fees(report: Report) -> Section:
         rows.append(
             (
                 cost.chain,
-                f"{symbol}" if known else account(cost.token),
+                f"· {PARTS.get(cost.part, cost.part)}" if cost.part else f"{symbol}" if known else account(cost.token),
                 number(cost.messages),
                 amount_text(int(cost.total), decimals, symbol) if known else number(int(cost.total)),  # type: ignore[arg-type]
                 amount_text(int(cost.average), decimals, symbol) if known else number(int(cost.average)),  # type: ignore[arg-type]
@@ -332,6 +335,8 @@ def _fees(report: Report) -> Section:
             )
         )
     sentences = [f"In all {link(report.fees_juels)}, normalised by the protocol."]
+    if any(cost.part for cost in report.costs):
+        sentences.append("Lines with a dot are parts of the sum above them, of CCIP 2.0's messages.")
     if any(cost.symbol is None for cost in report.costs):
         sentences.append("Tokens shown by their address are told in base units: nobody has told their decimals.")
     return Section("fees", "Fees", tuple(sentences), (Sheet(columns, tuple(rows)),))
