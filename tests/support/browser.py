@@ -13,6 +13,7 @@ from typing import Any
 from seamark.api.app import create_app
 from seamark.api.page import find_web_root
 from seamark.api.ports import AlertDesk
+from seamark.api.routes.interop import IncidentDesk
 from seamark.api.service import ApiService
 from seamark.api.settings import ApiSettings
 from seamark.api.sse import StreamLimits
@@ -73,6 +74,7 @@ async def serving(
     limits: StreamLimits | None = None,
     settings: dict[str, Any] | None = None,
     alerts: AlertDesk | None = None,
+    incidents: IncidentDesk | None = None,
 ) -> AsyncIterator[ServedApi]:
     """The API on 127.0.0.1 until the block ends."""
     health = HealthRegistry()
@@ -93,6 +95,7 @@ async def serving(
         web_root=find_web_root(),
         chains=story.chains,
         alerts=alerts,
+        incidents=incidents,
         limits=limits or StreamLimits(),
     )
     service = ApiService(ApiSettings.model_validate({"port": port, **(settings or {})}), app)

@@ -50,7 +50,7 @@ def shown() -> dict[str, set[str]]:
     for name in ("ccip", "hyperlane"):
         MessageMetrics(_Protocol(name), registry)  # type: ignore[arg-type]
         JudgeMetrics(name, registry).show((), (), at=0.0, took=0.0)
-    InteropMetrics((), registry)
+    InteropMetrics((), registry).saw_replicas(differing=False, compared=0, timestamp=0)
     CheckMetrics(registry)
     AlertMetrics(registry).show((), (), (), (), {}, now=0.0, leads=True)
     return {**OF_PROMETHEUS, **OF_THE_APPLICATION, **_samples(registry)}

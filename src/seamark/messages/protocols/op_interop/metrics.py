@@ -72,7 +72,7 @@ class InteropMetrics(Collector):
         """One more, once it is stored."""
         self._totals[key] += amount
 
-    def saw_replicas(self, differing: bool, compared: int, timestamp: int) -> None:
+    def saw_replicas(self, *, differing: bool, compared: int, timestamp: int) -> None:
         """The last comparison of replicas."""
         self._replicas = (float(differing), float(compared), float(timestamp))
 

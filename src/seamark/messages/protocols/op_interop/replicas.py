@@ -107,7 +107,8 @@ class ReplicaWatch:
         found = compare(timestamp, await self._ask(timestamp))
         if found is not None:
             self.last = found
-            self._metrics.saw_replicas(found.differing, sum(map(len, found.roots.values())), timestamp)
+            compared = sum(map(len, found.roots.values()))
+            self._metrics.saw_replicas(differing=found.differing, compared=compared, timestamp=timestamp)
         return found
 
     async def _ask(self, timestamp: int) -> dict[str, SuperRoot]:
