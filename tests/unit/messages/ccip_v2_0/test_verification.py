@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from eth_abi import encode
+from eth_abi.abi import encode
 from prometheus_client import CollectorRegistry
 
 from seamark.core.errors import RejectedError, TemporaryError
