@@ -32,6 +32,7 @@ from seamark.oracle.administration.wanted import WantedSender
 from seamark.runtime.clock import Clock
 from seamark.settings import Settings
 from seamark.storage.database import Database
+from seamark.storage.events import take_turn
 
 __all__ = ["NO_ROLE", "OperationsDesk", "Place", "Tell"]
 
@@ -183,6 +184,7 @@ class OperationsDesk:
             timeout_s=timeout_s,
             still_wanted=still_wanted,
             once=True,
+            tell=self._tell,
         )
 
     async def _begin(
@@ -209,6 +211,7 @@ class OperationsDesk:
         now_ms = round(self._clock.now() * 1000)
 
         def work(connection: Connection) -> Operation:
+            take_turn(connection)  # two that check a ceiling at once must see each other's record
             open_ = store.unended_operation(connection, place.chain_id, place.address)
             if open_ is None:
                 check(connection)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from seamark.app.chains import OpenChain, make_sender, open_settings_signer
+from seamark.app.turns import signing_turn
 from seamark.core.errors import SettingsError, TemporaryError
 from seamark.core.ids import Address, Hash32
 from seamark.evm.metrics import TransactionMetrics
@@ -79,23 +80,46 @@ async def send_once(
     timeout_s: float,
     still_wanted: Callable[[], Awaitable[bool]],
     once: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Delivery:
-    """Send, and wait for the block.
+    """Send, and wait for the block. Commands that sign with one key take turns.
 
     Args:
         item: The chain.
-        signer: Who pays. Nobody else may be sending with it.
+        signer: Who pays.
         intent: What to send; its key names the attempt's first try.
         database: Holds the journal.
         clock: Time.
         timeout_s: How long to wait for a block; the transaction stays in the journal and at the nodes.
         still_wanted: Asked once the journal is up to date, right before anything is sent.
         once: The key stands for one transaction for ever: what came of it is told, and nothing is sent again.
+        tell: Where to say that another command has the turn.
 
     Raises:
         RejectedError: It would fail, or cannot be paid for; nothing was sent.
-        TemporaryError: No node answers.
+        TemporaryError: No node answers, or another process keeps the signer to itself.
     """
+    turn = signing_turn(
+        item.chain.chain_id, signer.address, database=database, clock=clock, timeout_s=timeout_s, tell=tell
+    )
+    async with turn:
+        return await _send_in_turn(
+            item, signer, intent, database=database, clock=clock, timeout_s=timeout_s, still_wanted=still_wanted,
+            once=once,
+        )  # fmt: skip
+
+
+async def _send_in_turn(
+    item: OpenChain,
+    signer: Signer,
+    intent: Intent,
+    *,
+    database: Database,
+    clock: Clock,
+    timeout_s: float,
+    still_wanted: Callable[[], Awaitable[bool]],
+    once: bool,
+) -> Delivery:
     metrics = TransactionMetrics(CollectorRegistry())
     sender = make_sender(item, signer, database=database, clock=clock, metrics=metrics)
     try:

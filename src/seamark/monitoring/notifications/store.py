@@ -32,7 +32,7 @@ from seamark.core.findings import Severity
 from seamark.monitoring.notifications.model import Delivery, Notice, State, read_notice, write_notice
 from seamark.monitoring.notifications.rules import Send, Sent
 from seamark.storage.bulk import chunks, upsert
-from seamark.storage.events import take_turn
+from seamark.storage.leases import take_lease
 from seamark.storage.schema import AUTO_ID, metadata
 from seamark.storage.totals import add_totals, total_key
 
@@ -86,33 +86,6 @@ _notified = Table(
     Column("opened_ms", BigInteger, nullable=False),
     Column("last_ms", BigInteger, nullable=False),
 )
-
-_lease = Table(
-    "notifier_lease",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("holder", Text, nullable=False),
-    Column("until_ms", BigInteger, nullable=False),
-)
-
-
-# ---- the one who sends --------------------------------------------------------------------------------------------
-
-
-def take_lease(connection: Connection, name: str, holder: str, now_ms: int, *, for_ms: int) -> bool:
-    """Take it, or keep it; False while somebody else has it. `for_ms` 0 gives it back.
-
-    It is renewed when half of it is over, so that a look that changes nothing writes nothing.
-    """
-    take_turn(connection)
-    row = connection.execute(select(_lease).where(_lease.c.name == name).with_for_update()).first()
-    if row is not None and row.holder != holder and row.until_ms > now_ms:
-        return False
-    is_fresh = row is not None and row.holder == holder and row.until_ms - now_ms > for_ms // 2
-    if not is_fresh or for_ms == 0:
-        upsert(connection, _lease, [{"name": name, "holder": holder, "until_ms": now_ms + for_ms}])
-    return True
-
 
 # ---- what receivers know ------------------------------------------------------------------------------------------
 

@@ -144,7 +144,7 @@ def _create_notification() -> None:
         sa.Column("last_ms", sa.BigInteger, nullable=False),
     )
     op.create_table(
-        "notifier_lease",
+        "lease",
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("holder", sa.Text, nullable=False),
         sa.Column("until_ms", sa.BigInteger, nullable=False),
