@@ -16,7 +16,7 @@ made wrong in every way. The real contracts come from supersim (`tests/integrati
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,8 +190,9 @@ async def watching(folder: Path, chains: Iterable[InteropChain], **changes: Any)
 
 
 @asynccontextmanager
-async def watched(settings: Settings) -> AsyncIterator[Watching]:
-    async with open_application(settings, ["interop-monitor"]) as app:
+async def watched(settings: Settings, monitors: Collection[str] = ("interop-monitor",)) -> AsyncIterator[Watching]:
+    """`seamark run` with these monitors in this process, until the block ends."""
+    async with open_application(settings, monitors) as app:
         run = asyncio.create_task(app.run())
         try:
             yield Watching(app, run)
