@@ -202,13 +202,14 @@ def checks(
 
 
 def _late(late: Sequence[LateRange], lane: Any, stage: Any) -> ColumnElement[bool]:
+    """In any of the ranges; what waits for a hand is never late."""
     groups: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
     for part in late:
         groups[part.stage.value, part.before].add(part.lane_id)
     parts = [
         and_(stage == name, _message.c.time + 0 < before, lane.in_(some)) for (name, before), some in groups.items()
     ]
-    return or_(false(), *parts)
+    return and_(or_(false(), *parts), _message.c.by_hand.is_(None))
 
 
 def one_of(connection: Connection, column: Any, values: Collection[Any]) -> ColumnElement[bool]:

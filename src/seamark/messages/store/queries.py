@@ -152,9 +152,14 @@ def count_by_stage(connection: Connection, protocol: str | None = None) -> dict[
 
 
 def late(connection: Connection, lane_id: int, stage: Stage, before: int) -> Late:
-    """Messages of a lane that are in a stage and whose time (of the send) is before `before`: a range of one index."""
+    """Messages of a lane that are in a stage and whose time (of the send) is before `before`: a range of one index.
+    Those that wait for a hand are left out.
+    """
     query = select(func.count(), func.min(_message.c.time)).where(
-        _message.c.lane_id == lane_id, _message.c.stage == stage.value, _message.c.time < before
+        _message.c.lane_id == lane_id,
+        _message.c.stage == stage.value,
+        _message.c.time < before,
+        _message.c.by_hand.is_(None),
     )
     count, oldest = connection.execute(query).one()
     return Late(count, oldest)
