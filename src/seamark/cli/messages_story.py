@@ -283,7 +283,7 @@ def _notices(notices: Sequence[NoticeView], chains: dict[int, str]) -> Table:
 
 
 def _evidence(sightings: Sequence[SightingView], chains: dict[int, str]) -> RenderableType:
-    """Two lines each, so that a hash fits any terminal."""
+    """Two lines each; a terminal that is narrower than a hash shows it in two parts, never a part of it alone."""
     lines: list[str] = []
     for item in sightings:
         gone = "" if item.live else " [yellow](orphaned)[/]"
@@ -291,7 +291,9 @@ def _evidence(sightings: Sequence[SightingView], chains: dict[int, str]) -> Rend
         chain = escape(chains.get(item.chain_id, f"chain {item.chain_id}"))
         where = f"{chain}, block {item.block_number}, log {item.log_index}"
         lines += [f"{what:<10} {where}  {clock(item.time)}{gone}", f"{'':<10} [dim]{item.tx}[/]"]
-    return Text.from_markup("\n".join(lines), overflow="fold")
+    text = Text.from_markup("\n".join(lines), overflow="fold")
+    text.no_wrap = False  # the console's own rule is to let the terminal wrap, but inside a margin that would cut
+    return text
 
 
 def _steps(transitions: Sequence[TransitionView]) -> Table:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from seamark.cli import messages_show
 from seamark.cli.commands import run_command
 from seamark.cli.messages_database import DEMO_FILE, find_settings
 from seamark.messages.model import NoticeKind
@@ -229,6 +233,18 @@ def test_a_failed_message_tells_why_and_what_to_do(monkeypatch: pytest.MonkeyPat
         f"seamark messages recover {message_id(OUT, 2)}",
     ):
         assert words in told
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("width", [44, 60, 80])
+def test_a_narrow_terminal_shows_whole_transactions(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    screen = StringIO()
+    terminal = Console(file=screen, width=width, highlight=False, soft_wrap=True, color_system=None)
+    monkeypatch.setattr(messages_show, "page", lambda: terminal)
+    assert seamark(monkeypatch, "messages", "show", message_id(OUT, 2), "--database", "ledger.db") == 0
+    evidence = screen.getvalue().partition("Evidence")[2].partition("Steps")[0]
+    hashes = re.findall("0x[0-9a-f]{64}", re.sub(r"\s", "", evidence))
+    assert len(hashes) == 3, evidence
 
 
 @pytest.mark.usefixtures("world")
