@@ -6,6 +6,7 @@ final, nodes that fail, lose logs or are behind, restarts, levels of safety in a
 
 from __future__ import annotations
 
+import os
 import random
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.support.interop import BLOCK_TIME_S, Bed, Draft, Placed, executing, i
 
 CHAINS = (901, 902, 903)
 STEPS = 60
-SEEDS = range(25)
+SEEDS = range(int(os.environ.get("SEAMARK_SEEDS", "25")))
 
 
 class History:

@@ -8,6 +8,7 @@ chains in one go.
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,7 +35,7 @@ from tests.support.fake_chain import Event, FakeChain, FakeReader, View, address
 from tests.support.script_clock import Idle, ScriptClock
 from tests.unit.messages.history import BACK, OUT, A, B, FakeProtocol, Told, committed, executed, revoked, sent
 
-SEEDS = 8
+SEEDS = int(os.environ.get("SEAMARK_SEEDS", "8"))
 STEPS = 30
 BEHIND = 20  # blocks that a lagging node lacks
 WANTED = LogFilter((address(1),), (topic(1),))
