@@ -1,6 +1,9 @@
-"""One look at one chain: a handful of batches of view calls at its newest block.
+"""One look at one chain: a handful of batches of view calls at its newest block, whatever the number of its lanes.
 
     router -> lanes, sources, risk proxy -> curses, fee quotes, ages of fee data -> balances, allowances, rate limits
+
+Each lane, pool and sender asks what it needs in its own order, all of them side by side; what they ask at the same
+time goes out as one batch (`checks.together`).
 
 What a contract refuses to tell is left out or told in its own words; a router that does not answer is the finding
 itself. Only a node that is away ends the look.
@@ -33,6 +36,7 @@ from seamark.messages.protocols.ccip.checks.model import (
     SourceCheck,
 )
 from seamark.messages.protocols.ccip.checks.settings import SenderSettings
+from seamark.messages.protocols.ccip.checks.together import Together, side_by_side
 from seamark.messages.protocols.ccip.errors import describe_revert
 from seamark.messages.protocols.ccip.generation import FEE_QUOTER
 from seamark.messages.protocols.ccip.risk import GLOBAL_SUBJECT
@@ -102,6 +106,7 @@ class _Look:
 
     def __init__(self, reader: ChainReader, chain: Chain, at: int) -> None:
         self._reader = reader
+        self._calls = Together(reader)
         self._chain = chain
         self._at = at
         self._details = {item.address: item.details for item in chain.contracts}
@@ -118,16 +123,22 @@ class _Look:
                 raise answer
         offs = [(Selector(item.sourceChainSelector), Address(item.offRamp)) for item in off_ramps]
         peers = sorted({*self._chain.peers, *(source for source, _ in offs)})
-        ramps = await self._ramps(peers)
-        curses = await self._curses(Address(proxy), peers)
-        versions = await self._versions([address for _, address in offs])
+        ramps, curses, versions, pools = await side_by_side(
+            self._ramps(peers),
+            self._curses(Address(proxy), peers),
+            self._versions([address for _, address in offs]),
+            self._pools(peers),
+        )
+        lanes, prices, senders = await side_by_side(
+            self._lanes(ramps, curses), self._prices(ramps), self._senders(ramps)
+        )
         return ChainCheck(
             chain=self._chain.name,
             chain_id=self._chain.chain_id,
             router=router,
             at=self._at,
             cursed=curses[None],
-            lanes=await self._lanes(ramps, curses),
+            lanes=lanes,
             sources=tuple(
                 SourceCheck(
                     selector=str(source),
@@ -138,9 +149,9 @@ class _Look:
                 )
                 for (source, address), version in zip(offs, versions, strict=True)
             ),
-            prices=await self._prices(ramps),
-            senders=await self._senders(ramps),
-            pools=await self._pools(peers),
+            prices=prices,
+            senders=senders,
+            pools=pools,
         )
 
     # ---- lanes ------------------------------------------------------------------------------------------------------
@@ -150,13 +161,15 @@ class _Look:
         answers = await self._ask([(self._chain.router, get, (peer,)) for peer in peers])
         addresses = [ZERO_ADDRESS if isinstance(answer, RejectedError) else Address(answer) for answer in answers]
         versions = await self._versions([address for address in addresses if address != ZERO_ADDRESS])
-        found, rest = [], iter(versions)
-        for peer, address in zip(peers, addresses, strict=True):
-            version = next(rest) if address != ZERO_ADDRESS else ""
-            quoter = self._details.get(address, {}).get(FEE_QUOTER)
-            link = await self._link(address, version, quoter) if version else None
-            found.append(_Ramp(peer, address, version, Address(quoter) if quoter else None, link))
-        return found
+        rest = iter(versions)
+        named = [next(rest) if address != ZERO_ADDRESS else "" for address in addresses]
+        ramps = zip(peers, addresses, named, strict=True)
+        return list(await side_by_side(*(self._ramp(peer, address, version) for peer, address, version in ramps)))
+
+    async def _ramp(self, peer: Selector, address: Address, version: str) -> _Ramp:
+        quoter = self._details.get(address, {}).get(FEE_QUOTER)
+        link = await self._link(address, version, quoter) if version else None
+        return _Ramp(peer, address, version, Address(quoter) if quoter else None, link)
 
     async def _link(self, ramp: Address, version: str, quoter: str | None) -> Address | None:
         """The token that fees are counted in."""
@@ -169,23 +182,21 @@ class _Look:
         return None if isinstance(answer, RejectedError) else Address(answer.linkToken)
 
     async def _lanes(self, ramps: Sequence[_Ramp], curses: Mapping[Selector | None, bool]) -> tuple[LaneCheck, ...]:
-        lanes = []
-        for ramp in ramps:
-            age, limit = await self._gas_price(ramp)
-            lanes.append(
-                LaneCheck(
-                    selector=str(ramp.peer),
-                    name=self._name(ramp.peer),
-                    on_ramp="" if ramp.address == ZERO_ADDRESS else ramp.address,
-                    version=ramp.version,
-                    cursed=curses[ramp.peer],
-                    quotes=await self._quotes(ramp),
-                    gas_price_age=age,
-                    gas_price_limit=limit,
-                    last_sent=self._sent.get((str(ramp.peer), ramp.address)),
-                )
-            )
-        return tuple(lanes)
+        return tuple(await side_by_side(*(self._lane(ramp, cursed=curses[ramp.peer]) for ramp in ramps)))
+
+    async def _lane(self, ramp: _Ramp, *, cursed: bool) -> LaneCheck:
+        (age, limit), quotes = await side_by_side(self._gas_price(ramp), self._quotes(ramp))
+        return LaneCheck(
+            selector=str(ramp.peer),
+            name=self._name(ramp.peer),
+            on_ramp="" if ramp.address == ZERO_ADDRESS else ramp.address,
+            version=ramp.version,
+            cursed=cursed,
+            quotes=quotes,
+            gas_price_age=age,
+            gas_price_limit=limit,
+            last_sent=self._sent.get((str(ramp.peer), ramp.address)),
+        )
 
     async def _quotes(self, ramp: _Ramp) -> tuple[Quote, ...]:
         if not ramp.version:
@@ -237,16 +248,18 @@ class _Look:
 
     async def _prices(self, ramps: Sequence[_Ramp]) -> tuple[PriceCheck, ...]:
         """Of LINK, which every fee is computed with; each quoter once."""
-        found = []
-        get = calls.FEE_QUOTER.function("getTokenPrice")
-        for quoter, (link, version) in {ramp.quoter: (ramp.link, ramp.version) for ramp in ramps}.items():
-            if quoter is None or link is None:
-                continue
-            (answer,) = await self._ask([(quoter, get, (link,))])
-            if not isinstance(answer, RejectedError) and answer.timestamp:
-                age = max(self._at - answer.timestamp, 0)
-                found.append(PriceCheck(LINK, age, await self._token_limit(quoter, version)))
-        return tuple(found)
+        quoters = {ramp.quoter: ramp for ramp in ramps}
+        found = await side_by_side(*(self._price(ramp) for ramp in quoters.values()))
+        return tuple(price for price in found if price is not None)
+
+    async def _price(self, ramp: _Ramp) -> PriceCheck | None:
+        if ramp.quoter is None or ramp.link is None:
+            return None
+        (answer,) = await self._ask([(ramp.quoter, calls.FEE_QUOTER.function("getTokenPrice"), (ramp.link,))])
+        if isinstance(answer, RejectedError) or not answer.timestamp:
+            return None
+        age = max(self._at - answer.timestamp, 0)
+        return PriceCheck(LINK, age, await self._token_limit(ramp.quoter, ramp.version))
 
     async def _token_limit(self, quoter: Address, version: str) -> int | None:
         if _is_old(version):
@@ -260,50 +273,46 @@ class _Look:
 
     async def _senders(self, ramps: Sequence[_Ramp]) -> tuple[SenderCheck, ...]:
         link = next((ramp.link for ramp in ramps if ramp.link), None)
-        found = []
-        for sender in self._chain.senders:
-            asks: list[Ask] = []
-            if link is not None:
-                asks = [
-                    (link, calls.ERC20.function("balanceOf"), (sender.address,)),
-                    (link, calls.ERC20.function("allowance"), (sender.address, self._chain.router)),
-                ]
-            balance, allowance = [_or_unknown(answer) for answer in await self._ask(asks)] or [None, None]
-            sending, feed = await self._ask(
-                [(sender.address, calls.PAUSES.function(name), ()) for name in ("sendingPaused", "paused")]
-            )
-            found.append(
-                SenderCheck(
-                    address=sender.address,
-                    name=sender.name or sender.address,
-                    link=balance,
-                    native=await self._reader.balance(sender.address),
-                    allowance=allowance,
-                    burn=self._chain.burns.get((sender.address, link or "")),
-                    paused="feed" if feed is True else "sending" if sending is True else "",
-                )
-            )
-        return tuple(found)
+        return tuple(await side_by_side(*(self._sender(sender, link) for sender in self._chain.senders)))
+
+    async def _sender(self, sender: SenderSettings, link: Address | None) -> SenderCheck:
+        asks: list[Ask] = [(sender.address, calls.PAUSES.function(name), ()) for name in ("sendingPaused", "paused")]
+        if link is not None:
+            asks += [
+                (link, calls.ERC20.function("balanceOf"), (sender.address,)),
+                (link, calls.ERC20.function("allowance"), (sender.address, self._chain.router)),
+            ]
+        (sending, feed, *money), native = await side_by_side(self._ask(asks), self._reader.balance(sender.address))
+        balance, allowance = [_or_unknown(answer) for answer in money] or [None, None]
+        return SenderCheck(
+            address=sender.address,
+            name=sender.name or sender.address,
+            link=balance,
+            native=native,
+            allowance=allowance,
+            burn=self._chain.burns.get((sender.address, link or "")),
+            paused="feed" if feed is True else "sending" if sending is True else "",
+        )
 
     async def _pools(self, peers: Sequence[Selector]) -> tuple[PoolCheck, ...]:
-        found: list[PoolCheck] = []
-        for pool in self._chain.pools:
-            (token,) = await self._ask([(pool, calls.POOL.function("getToken"), ())])
-            symbol = "?" if isinstance(token, RejectedError) else await self._symbol(Address(token))
-            for peer in peers:
-                outbound, inbound = await self._buckets(pool, peer)
-                if outbound or inbound:
-                    found.append(
-                        PoolCheck(
-                            pool=pool,
-                            token=symbol,
-                            selector=str(peer),
-                            name=self._name(peer),
-                            outbound=outbound,
-                            inbound=inbound,
-                        )
-                    )
-        return tuple(found)
+        found = await side_by_side(*(self._pool(pool, peers) for pool in self._chain.pools))
+        return tuple(check for checks in found for check in checks)
+
+    async def _pool(self, pool: Address, peers: Sequence[Selector]) -> list[PoolCheck]:
+        symbol, buckets = await side_by_side(
+            self._symbol_of(pool), side_by_side(*(self._buckets(pool, peer) for peer in peers))
+        )
+        return [
+            PoolCheck(
+                pool=pool, token=symbol, selector=str(peer), name=self._name(peer), outbound=outbound, inbound=inbound
+            )
+            for peer, (outbound, inbound) in zip(peers, buckets, strict=True)
+            if outbound or inbound
+        ]
+
+    async def _symbol_of(self, pool: Address) -> str:
+        (token,) = await self._ask([(pool, calls.POOL.function("getToken"), ())])
+        return "?" if isinstance(token, RejectedError) else await self._symbol(Address(token))
 
     async def _buckets(self, pool: Address, peer: Selector) -> tuple[Bucket | None, Bucket | None]:
         names = ("getCurrentOutboundRateLimiterState", "getCurrentInboundRateLimiterState")
@@ -329,7 +338,7 @@ class _Look:
         wanted = list(asks)
         if not wanted:
             return []
-        answers = await self._reader.calls([Call(to, function.encode(*args)) for to, function, args in wanted])
+        answers = await self._calls.ask([Call(to, function.encode(*args)) for to, function, args in wanted])
         return [_decoded(function, answer) for (_, function, _), answer in zip(wanted, answers, strict=True)]
 
     def _name(self, selector: Selector) -> str:
