@@ -72,6 +72,8 @@ class Stage(StrEnum):
     RECOVERED = "recovered"  # executed by hand, or after an attempt that failed
     RETRACTED = "retracted"
 
+    __hash__ = str.__hash__  # Enum's own is Python code; stages and steps are looked up for every log
+
 
 class Step(StrEnum):
     """What can happen to a message, as told by transitions and events ("message.<step>").
@@ -90,6 +92,8 @@ class Step(StrEnum):
     RETRACTED = "retracted"
     REORGED = "reorged"
     REVOKED = "revoked"
+
+    __hash__ = str.__hash__
 
 
 class Fact:
@@ -360,7 +364,7 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
     time: int | None
 
 
-class Increment(NamedTuple):
+class Increment(msgspec.Struct, frozen=True, gc=False):
     """One addition to a counter or histogram of a lane; `label` is the state, stage or reason."""
 
     metric: str

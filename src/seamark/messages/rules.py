@@ -320,7 +320,7 @@ def count(state: MessageState, already: int) -> tuple[int, list[Increment]]:
     facts, told, counted = state.facts, state.told, already
     if facts & Fact.SENT and not counted & Counted.SENT:
         counted |= Counted.SENT
-        added.append(Increment("messages_sent_total", "", 1))
+        added.append(_ONE_SENT)
         if told is not None and told.fee_token:
             added.append(Increment("fees_total", told.fee_token, int(told.fee_amount)))
         if told is not None and told.fee_juels is not None:
@@ -343,7 +343,7 @@ def _count_deliveries(state: MessageState, counted: int) -> tuple[int, list[Incr
     facts, added = state.facts, list[Increment]()
     if facts & Fact.EXECUTED and not counted & Counted.SUCCESS:
         counted |= Counted.SUCCESS
-        added.append(Increment("messages_received_total", "success", 1))
+        added.append(_ONE_SUCCESS)
     # That nobody but a person delivered follows from a log that is not there, and a node may show it later: so only the
     # repair of a failure, which is seen, is counted for good.
     if facts & Fact.RECOVERED and facts & Fact.FAILED and not counted & Counted.RECOVERED:
@@ -357,6 +357,8 @@ def _count_deliveries(state: MessageState, counted: int) -> tuple[int, list[Incr
 
 
 _DELIVERY = Fact.EXECUTED | Fact.FAILED
+_ONE_SENT = Increment("messages_sent_total", "", 1)
+_ONE_SUCCESS = Increment("messages_received_total", "success", 1)
 
 _SPANS = (
     (Counted.FINALITY_TIME, FINALITY),

@@ -258,8 +258,8 @@ class TestCount:
         state = fold([sent(), ran(time=990)], [], [], {})
         assert latencies(state).total == -10
         added = count(state, Counted.NONE)[1]
-        assert ("message_latency_seconds", "total", 0) in [tuple(item) for item in added]
-        assert ("errors_total", "clock_skew", 1) in [tuple(item) for item in added]
+        assert ("message_latency_seconds", "total", 0) in [(item.metric, item.label, item.amount) for item in added]
+        assert ("errors_total", "clock_skew", 1) in [(item.metric, item.label, item.amount) for item in added]
 
     def test_a_failure_has_no_delivery_time(self) -> None:
         state = fold([sent(), ran(good=False)], [], [COMMIT], {})

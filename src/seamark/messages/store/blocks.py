@@ -8,15 +8,16 @@ protocols may read something in the same log.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import Connection, func, select
 
 from seamark.core.errors import TemporaryError
 from seamark.core.ids import ChainId, Hash32
 from seamark.messages.model import Evidence
 from seamark.messages.store import tables
-from seamark.messages.store.bulk import insert_tuples
+from seamark.messages.store.bulk import find_rows, insert_tuples, plain_rows
 from seamark.storage.bulk import chunks
 
 __all__ = ["PLACE_BITS", "Blocks", "StoredBlock", "block_no_of", "log_index_of", "place_of", "places_in"]
@@ -77,8 +78,7 @@ class Blocks:
     def fetch(self, numbers: Collection[int]) -> None:
         """Make blocks known by their own numbers."""
         missing = [number for number in numbers if number not in self._by_no]
-        for chunk in chunks(missing):
-            self._take(select(*_FIELDS).where(_block.c.no.in_(chunk)))
+        self._take(find_rows(self._connection, _FIELDS, _block.c.no, missing))
 
     def find(self, chain_id: ChainId, blocks: Sequence[tuple[int, str]]) -> list[StoredBlock]:
         """Those of (number, hash) that hold facts."""
@@ -95,13 +95,16 @@ class Blocks:
         return self._by_no[place >> PLACE_BITS], log_index_of(place), place & (1 << PART_BITS) - 1
 
     def _load(self, chain_id: int, blocks: Sequence[tuple[int, str]]) -> None:
-        own = (_block.c.protocol == self._protocol) & (_block.c.chain_id == chain_id)
-        for chunk in chunks(blocks):
-            self._take(select(*_FIELDS).where(own, tuple_(_block.c.number, _block.c.hash).in_(chunk)))
+        """By ranges of their numbers: one short statement, whatever their count. Few blocks between them hold facts
+        that are not asked for, and in a range that is read for the first time none does.
+        """
+        text = _of_numbers(self._connection.dialect.name)
+        for chunk in chunks(sorted(number for number, _ in blocks)):
+            self._take(plain_rows(self._connection, text, (self._protocol, chain_id, chunk[0], chunk[-1])))
 
-    def _take(self, query: object) -> None:
-        for row in self._connection.execute(query):  # type: ignore[call-overload]
-            self._keep(StoredBlock(*row))
+    def _take(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        for no, chain_id, number, block_hash, time in rows:
+            self._keep(StoredBlock(no, ChainId(chain_id), number, Hash32(block_hash), time))
 
     def _keep(self, block: StoredBlock) -> None:
         self._by_hash[block.chain_id, block.hash] = block
@@ -109,6 +112,14 @@ class Blocks:
 
 
 _FIELDS = (_block.c.no, _block.c.chain_id, _block.c.number, _block.c.hash, _block.c.time)
+
+
+@cache
+def _of_numbers(dialect: str) -> str:
+    marks = ("$1", "$2", "$3", "$4") if dialect == "postgresql" else "????"
+    names = ", ".join(column.name for column in _FIELDS)
+    where = "protocol = {} AND chain_id = {} AND number BETWEEN {} AND {}".format(*marks)
+    return f"SELECT {names} FROM {_block.name} WHERE {where}"  # noqa: S608 - names of our own columns
 
 
 def block_no_of(place: int) -> int:

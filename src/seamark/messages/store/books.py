@@ -74,7 +74,8 @@ class Books:
 
     def count(self, lane: Lane, increments: Iterable[Increment]) -> None:
         added, lane_id = self._added, lane.id
-        for metric, label, amount in increments:
+        for item in increments:
+            metric, label, amount = item.metric, item.label, item.amount
             if metric == "message_latency_seconds":
                 added[lane_id, "message_latency_seconds_bucket", _bucket(label, amount)] += 1
                 added[lane_id, "message_latency_seconds_sum", label] += amount

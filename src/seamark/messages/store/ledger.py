@@ -192,9 +192,10 @@ class Ledger:
         self._lanes.ensure({item.lane: item.version for item in sightings if type(item.body) is not Revoked})
         self._blocks.ensure(item.evidence for facts in told.values() for item in facts)
         items = {message_id: _Item(message_id) for message_id in told}
-        self._find(items, _message.c.id, list(items))
         self._find_covered(items, self._commits.store(commits))
         self._find_covered(items, self._commits.revoke(revocations))
+        # Most deliveries come with their commit, which has just found their messages.
+        self._find(items, _message.c.id, [message_id for message_id in told if items[message_id].known is None])
         self._load_facts(items.values())
         place = self._blocks.place
         for message_id, facts in told.items():

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from seamark.core.errors import SettingsError
@@ -226,6 +227,7 @@ def check_selector(selector: int, reader: ChainReader, found: Found, place: Plac
         )
 
 
+@lru_cache(maxsize=4096)
 def lane_key(source: int, on_ramp: str, destination: int | Selector) -> LaneKey:
     return LaneKey(PROTOCOL, str(source), on_ramp, str(destination))
 
