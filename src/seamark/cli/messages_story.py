@@ -21,7 +21,7 @@ from seamark.cli.messages_find import Carried, Found
 from seamark.cli.messages_table import shown_stage, stage_text
 from seamark.core.units import format_duration
 from seamark.messages.judgement import explain
-from seamark.messages.model import Stage
+from seamark.messages.model import Stage, Step
 from seamark.messages.reports.rules import percentile
 from seamark.messages.store import MessageView, NoticeView, SightingView, TransitionView, VerificationView
 
@@ -300,6 +300,7 @@ def _steps(transitions: Sequence[TransitionView]) -> Table:
     table = _table("step", "block time", "seen")
     for item in transitions:
         at = "" if item.time is None else clock(item.time)
-        back = "" if item.step == item.after else f" [dim]to[/] {stage_text(item.after)}"
+        forward = item.step in (item.after, Step.VERIFIED)
+        back = "" if forward else f" [dim]to[/] {stage_text(item.after)}"
         table.add_row(f"{stage_text(item.step)}{back}", at, f"[dim]{clock(item.seen_ms / 1000)}[/]")
     return table

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from seamark.cli.messages_amounts import Tokens
 from seamark.cli.messages_filters import find_chain, parse_moment, parse_stages
-from seamark.cli.messages_table import messages_table, note_of, plain_rows
+from seamark.cli.messages_table import messages_table, note_of, plain_rows, shown_stage
 from seamark.cli.messages_watch import matches
 from seamark.core.errors import SettingsError
 from seamark.evm.settings import ChainSettings
@@ -110,6 +110,13 @@ def test_a_chain_that_nobody_named_is_its_number() -> None:
         find_chain("--source", "home", ENDS, {})
 
 
+def test_verified_is_a_word_for_people_and_a_stage_for_scripts() -> None:
+    view = changed(stage="committed", verified=True)
+    assert shown_stage(view) == "verified"
+    assert " committed " in plain_rows([view], NOW, Tokens())[1]
+    assert shown_stage(changed(stage="executed", verified=True)) == "executed"
+
+
 @pytest.mark.parametrize("width", [80, 100, 110, 160])
 @pytest.mark.parametrize("error", ["", "x" * 300])
 def test_the_table_fits_the_terminal(width: int, error: str) -> None:
@@ -150,6 +157,8 @@ def test_fees_in_units_as_far_as_they_are_known() -> None:
         (changed(callback=False, size=0), ""),
         (changed(retracted=True, conflicting=True), "its send left the chain, conflicting facts"),
         (changed(stage="finalized", destination_watched=False), "destination not watched"),
+        (changed(stage="finalized", by_hand=True), "waits for a hand"),
+        (changed(stage="executed", by_hand=True), ""),
     ],
 )
 def test_notes(view: MessageView, note: str) -> None:
