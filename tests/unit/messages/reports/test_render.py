@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from seamark.messages.reports.builder import Question, build_report
-from seamark.messages.reports.model import ErrorKind, Outlier, Report, Suggestion
+from seamark.messages.reports.model import AccessChange, ErrorKind, Outlier, Report, Suggestion
 from seamark.messages.reports.render import charts
 from seamark.messages.reports.render.amounts import amount_text
 from seamark.messages.reports.render.document import document_of, percent
@@ -150,6 +150,41 @@ def test_the_terminal_shows_every_section(calm: Report, width: int) -> None:
     for section in document_of(calm).sections:
         assert section.title in text
     assert all(len(line.rstrip()) <= width for line in text.splitlines())
+
+
+@pytest.mark.parametrize("width", [50, 80])
+def test_no_sentence_is_cut_at_the_edge_of_the_terminal(calm: Report, width: int) -> None:
+    screen = StringIO()
+    console = Console(file=screen, width=width, highlight=False, soft_wrap=True, color_system=None)  # as the CLI's
+    for part in to_terminal(document_of(calm), calm):
+        console.print(part)
+    words = " ".join(screen.getvalue().split())
+    sentences = [sentence for section in document_of(calm).sections for sentence in section.sentences]
+    assert any(len(sentence) > width for sentence in sentences)
+    for sentence in sentences:
+        assert sentence in words
+
+
+def test_a_change_is_told_as_its_event_tells_it(calm: Report) -> None:
+    said: dict[str, object] = {
+        "event": "RateLimitConfigured",
+        "values": {"limits": [{"on": True, "rate": "7"}], "remoteToken": "0x" + "0a" * 20, "nobody": []},
+        "role": "OPERATOR_ROLE",
+    }
+    change = AccessChange(
+        time=FIRST,
+        chain_id=A,
+        contract="0x" + "0c" * 20,
+        kind="role_changed",
+        subject="",
+        details=said,
+        tx="0x" + "01" * 32,
+    )
+    page = html(msgspec.structs.replace(calm, access=(change,)))
+    told = f"RateLimitConfigured: role OPERATOR_ROLE, limits (on True, rate 7), remoteToken 0x{'0a' * 20}, nobody none"
+    assert f'<td class="prose">{told}</td>' in page
+    bare = msgspec.structs.replace(change, details={"event": "Paused"})
+    assert '<td class="prose">Paused</td>' in html(msgspec.structs.replace(calm, access=(bare,)))
 
 
 def test_an_empty_period_is_said_plainly() -> None:

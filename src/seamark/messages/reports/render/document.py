@@ -20,7 +20,7 @@ from seamark.messages.reports.rules import change_of
 
 __all__ = ["Column", "Document", "Section", "Sheet", "Tile", "clock", "day", "document_of", "percent"]
 
-Kind = Literal["text", "number", "id"]
+Kind = Literal["text", "number", "id", "time", "prose"]  # prose may break anywhere, a time nowhere
 Tone = Literal["good", "bad", "plain"]
 
 ADDRESS_LENGTH: Final = 42
@@ -271,7 +271,7 @@ def _outliers(report: Report) -> Section:
         Column("stage"),
         Column("took", "number"),
         Column("usual up to", "number"),
-        Column("sent (UTC)"),
+        Column("sent (UTC)", "time"),
     )
     rows = tuple(
         (
@@ -387,11 +387,11 @@ def _access(report: Report) -> Section:
 
 def _changes(changes: Sequence[AccessChange], more: int) -> Sheet:
     columns = (
-        Column("at (UTC)"),
+        Column("at (UTC)", "time"),
         Column("chain", "number"),
         Column("what"),
         Column("about", "id"),
-        Column("details"),
+        Column("details", "prose"),
         Column("contract", "id"),
     )
     rows = tuple(
@@ -400,12 +400,29 @@ def _changes(changes: Sequence[AccessChange], more: int) -> Sheet:
             str(item.chain_id),
             item.kind.replace("_", " "),
             account(item.subject) or "-",
-            ", ".join(f"{name} {value}" for name, value in item.details.items()) or "-",
+            _told(item.details) or "-",
             account(item.contract),
         )
         for item in changes
     )
     return Sheet(columns, rows, f"Changes, newest first{f'; {number(more)} more' if more else ''}")
+
+
+def _told(details: dict[str, object]) -> str:
+    """`RoleGranted: account 0x…, role 0x…`: the event, then what it said; nothing of how it is kept."""
+    values = details.get("values", {})
+    said = {name: value for name, value in details.items() if name not in ("event", "values")}
+    said |= values if isinstance(values, dict) else {"values": values}
+    words = ", ".join(f"{name} {_plain(value)}" for name, value in said.items())
+    return ": ".join(part for part in (str(details.get("event", "")), words) if part)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{name} {_plain(item)}" for name, item in value.items()) + ")"
+    if isinstance(value, list | tuple):
+        return " ".join(_plain(item) for item in value) or "none"
+    return str(value)
 
 
 def _rights(rights: Sequence[Right]) -> Sheet:
@@ -414,7 +431,7 @@ def _rights(rights: Sequence[Right]) -> Sheet:
         Column("contract", "id"),
         Column("right"),
         Column("who", "id"),
-        Column("since (UTC)"),
+        Column("since (UTC)", "time"),
     )
     rows = tuple(
         (str(item.chain_id), account(item.contract), item.right, account(item.account) or "-", clock(item.since))

@@ -39,9 +39,8 @@ def _lines(document: Document) -> Iterator[str]:
 
 
 def _table(sheet: Sheet) -> Iterator[str]:
-    rule = {"number": "---:", "text": "---", "id": "---"}
     yield f"| {' | '.join(_text(column.title) for column in sheet.columns)} |"
-    yield f"| {' | '.join(rule[column.kind] for column in sheet.columns)} |"
+    yield f"| {' | '.join('---:' if column.kind == 'number' else '---' for column in sheet.columns)} |"
     for row in sheet.rows:
         cells = (_cell(text, column) for text, column in zip(row, sheet.columns, strict=True))
         yield f"| {' | '.join(cells)} |"

@@ -63,6 +63,8 @@ thead th{border-top:0;font-size:12.5px;font-weight:600;color:var(--soft);white-s
 td:last-child,th:last-child{padding-right:0}
 code{font:12.5px/1.45 ui-monospace,SFMono-Regular,Menlo,"Liberation Mono",monospace;overflow-wrap:anywhere}
 td.id{min-width:190px}
+.time{white-space:nowrap}
+td.prose{min-width:260px;overflow-wrap:anywhere}
 summary{cursor:pointer;color:var(--link);font-size:14px;margin-bottom:8px}
 footer{color:var(--soft);font-size:13px;padding-bottom:36px}
 @media (max-width:760px){.tiles{grid-template-columns:repeat(2,1fr)}

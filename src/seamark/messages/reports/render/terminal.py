@@ -32,7 +32,8 @@ def to_terminal(document: Document, report: Report) -> Iterator[RenderableType]:
     for section in document.sections:
         yield f"\n[bold]{escape(section.title)}[/]"
         for sentence in section.sentences:
-            yield Padding(Text(sentence), _INDENT, expand=False)
+            # A console that leaves wrapping to the terminal cuts what stands in a margin.
+            yield Padding(Text(sentence, overflow="fold", no_wrap=False), _INDENT, expand=False)
         for sheet in section.sheets:
             if section.key == "throughput":
                 continue  # the bars show it
