@@ -32,7 +32,7 @@ from seamark.messages.store import count_by_stage
 from seamark.runtime.clock import SystemClock
 from seamark.runtime.events import Signal
 from seamark.runtime.http import make_session
-from seamark.runtime.process import calm_collector
+from seamark.runtime.process import calm_collector, tune_for_latency
 from seamark.storage.database import Database, open_database
 
 TURNS = 3
@@ -71,7 +71,8 @@ def make_protocol() -> CcipProtocol:
 
 
 async def run() -> list[Row]:
-    calm_collector()  # as the application does
+    tune_for_latency()  # as the application does
+    calm_collector()
     async with AsyncExitStack() as stack:
         nodes = {}
         for chain_id, blocks in (
