@@ -38,6 +38,7 @@ from seamark.monitoring.settings import AlertSettings
 from seamark.oracle.administration.settings import OperationsSettings
 from seamark.oracle.settings import OracleSettings
 from seamark.runtime.settings import Duration, Host, Port, SettingsModel, load_settings
+from seamark.storage.settings import RetentionSettings
 
 __all__ = ["DEFAULT_FILE", "HealthSettings", "LogSettings", "MetricsSettings", "Settings", "load"]
 
@@ -86,6 +87,7 @@ class Settings(SettingsModel):
     messages: MessagesSettings = MessagesSettings()
     alerts: AlertSettings = AlertSettings()
     recovery: RecoverySettings = RecoverySettings()
+    retention: RetentionSettings = RetentionSettings()
     api: ApiSettings = ApiSettings()
     metrics: MetricsSettings = MetricsSettings()
     health: HealthSettings = HealthSettings()

@@ -39,6 +39,7 @@ from seamark.app.names import API, CCIP_MONITOR, INTEROP_MONITOR, ORACLE
 from seamark.app.naming import calling
 from seamark.app.page import build_api
 from seamark.app.patience import patiently
+from seamark.app.retention import RetentionService
 from seamark.app.verification import verification_watch
 from seamark.core.errors import SettingsError
 from seamark.evm.crypto import assert_fast_backends
@@ -164,6 +165,8 @@ async def _open(stack: AsyncExitStack, settings: Settings, wanted: Collection[st
     if API in wanted:
         _add_api(app)
     app.services.append(EventTrimmer(database, clock))
+    if settings.retention.anything:
+        app.services.append(RetentionService(settings.retention, database=database, clock=clock))
     await stack.enter_async_context(probes)
     return app
 

@@ -18,7 +18,7 @@ async def test_an_incident_is_shown_and_closed_once_by_a_person(tmp_path: Path) 
     bed = Bed(901, 902)
     bed[902].mine(executing(bed[901].mine(initiating()), log_index=4))
     await bed.follow()
-    desk = StoredIncidents(bed.database, bed.clock.now)  # type: ignore[arg-type]
+    desk = StoredIncidents(bed.database, bed.clock.now)
     async with (
         opened_story(tmp_path) as story,
         serving(story, incidents=desk) as api,
