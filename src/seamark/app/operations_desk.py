@@ -16,12 +16,14 @@ from seamark.app.chains import Chains, OpenChain, open_settings_signer
 from seamark.app.recovery import Author
 from seamark.app.sending import Delivery, send_once
 from seamark.core.errors import RejectedError, SettingsError
-from seamark.core.ids import Address, ChainId, Selector
+from seamark.core.ids import Address, ChainId, Hash32, Selector
 from seamark.evm import artifacts
 from seamark.evm.address import to_checksum
 from seamark.evm.ports import Intent, Signer
 from seamark.evm.rpc.errors import CallReverted
 from seamark.evm.settings import SignerSettings
+from seamark.evm.transactions.model import Entry
+from seamark.evm.transactions.store import find_entries
 from seamark.messages.protocols.ccip.selectors import SelectorTable
 from seamark.oracle.administration import store
 from seamark.oracle.administration.model import Change, SenderState
@@ -34,7 +36,7 @@ from seamark.settings import Settings
 from seamark.storage.database import Database
 from seamark.storage.events import take_turn
 
-__all__ = ["NO_ROLE", "OperationsDesk", "Place", "Tell"]
+__all__ = ["NO_ROLE", "OperationsDesk", "Place", "Sent", "Tell"]
 
 NO_ROLE: Final = "Unauthorized"
 """In the name of the error by which a contract refuses an account without the role."""
@@ -56,6 +58,15 @@ class Place:
     @property
     def title(self) -> str:
         return f"{to_checksum(self.address)} on {self.item.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A transaction of an operation. `state` is the journal's word."""
+
+    what: str
+    transaction: Hash32
+    state: str
 
 
 class OperationsDesk:
@@ -88,6 +99,17 @@ class OperationsDesk:
 
     async def history(self, limit: int) -> list[Operation]:
         return await self._database.read(lambda c: store.list_operations(c, limit=limit))
+
+    async def transactions(self, operation: Operation) -> list[Sent]:
+        """What an operation has sent, by the journal, in order; what took a step back comes last."""
+        number = f"operation:{operation.id}"
+        steps = list(enumerate(operation.steps))
+        wanted = {number: operation.kind} if not steps else {f"{number}:{at}": step.what for at, step in steps}
+        back = store.steps_back(operation)
+        wanted |= {f"{number}:back:{at}": f"taking back: {step.what}" for at, step in enumerate(back)}
+        chain_id = ChainId(operation.chain_id)
+        entries = await self._database.read(lambda c: find_entries(c, chain_id, list(wanted)))
+        return [_sent(what, entries[key]) for key, what in wanted.items() if key in entries]
 
     def plan(self, present: SenderState, wanted: WantedSender) -> list[Change]:
         """The changes between; raises `SettingsError` for a destination that nobody knows."""
@@ -256,3 +278,8 @@ class OperationsDesk:
         return await self._database.write(lambda c: store.end_operation(c, operation, outcome, now_ms=now_ms))
 
     send = _send
+
+
+def _sent(what: str, entry: Entry) -> Sent:
+    hash_ = entry.receipt.transaction_hash if entry.receipt else entry.last.hash
+    return Sent(what, hash_, entry.state.value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -58,11 +58,20 @@ class Round:
 class ResendOffice:
     """What the command asks."""
 
-    def __init__(self, settings: Settings, database: Database, chains: Chains, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        chains: Chains,
+        clock: Clock,
+        *,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._settings = settings
         self._database = database
         self._chains = chains
         self._clock = clock
+        self._tell = tell
 
     async def look(self, feed: str, destination: str, round_id: int | None, sender: Address | None) -> Round:
         """Gather the facts and judge. With `sender`, the call is also tried as that account.
@@ -121,6 +130,7 @@ class ResendOffice:
             clock=self._clock,
             timeout_s=timeout_s,
             still_wanted=still_wanted,
+            tell=self._tell,
         )
         payload = {**about, "tx": delivery.transaction, "mined": delivery.receipt is not None}
         await self._database.write(lambda c: append_events(c, [Event(SENT, found.feed, payload)]))
@@ -178,11 +188,13 @@ def _carriers(connection: Connection, sender: Address, selector: str) -> list[tu
 
 
 @asynccontextmanager
-async def open_resend(settings: Settings, database: Database, *, clock: Clock) -> AsyncIterator[ResendOffice]:
-    """Ready to be asked; chains are opened when they are needed."""
+async def open_resend(
+    settings: Settings, database: Database, *, clock: Clock, tell: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[ResendOffice]:
+    """Ready to be asked; chains are opened when they are needed. `tell` hears that another command has the turn."""
     async with make_session() as session:
         chains = Chains(settings.chains, session, clock, RpcMetrics(CollectorRegistry()), settings.start_timeout)
         try:
-            yield ResendOffice(settings, database, chains, clock)
+            yield ResendOffice(settings, database, chains, clock, tell=tell)
         finally:
             await chains.close()

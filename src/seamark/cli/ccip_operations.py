@@ -18,11 +18,12 @@ import typer
 from rich.table import Table
 
 from seamark.app.operations import Guarded, OperationsOffice, Place, open_operations
+from seamark.app.operations_desk import Sent
 from seamark.app.recovery import Author
 from seamark.app.sending import Delivery
 from seamark.cli.files import ConfigOption
 from seamark.cli.messages_database import find_settings
-from seamark.cli.output import EXIT_FAILED, aside, console, print_json
+from seamark.cli.output import EXIT_FAILED, aside, console, page, print_json
 from seamark.cli.signing import EXIT_NOT_NOW, confirm, operator_name, parse_account, parse_wait
 from seamark.core.errors import SettingsError
 from seamark.core.ids import Address
@@ -308,15 +309,16 @@ def history(
 ) -> None:
     """What was done to sender contracts, by whom and why; the newest first."""
 
-    async def look() -> tuple[list[Operation], dict[int, str]]:
+    async def look() -> tuple[list[tuple[Operation, list[Sent]]], dict[int, str]]:
         async with _office(config) as (office, settings):
             names = {chain.chain_id: key for key, chain in settings.chains.items()}
-            return await office.history(limit), names
+            return [(item, await office.transactions(item)) for item in await office.history(limit)], names
 
-    found, names = asyncio.run(look())
+    entries, names = asyncio.run(look())
     if as_json:
-        print_json([_plain(item) for item in found])
+        print_json([_plain(item) | {"transactions": [_transaction(one) for one in sent]} for item, sent in entries])
         return
+    found = [item for item, _ in entries]
     if not found:
         aside("nothing was done yet")
         return
@@ -330,7 +332,11 @@ def history(
         where = f"{contract[:8]}…{contract[-4:]} on {names.get(item.chain_id, item.chain_id)}"
         what = _what(item)
         table.add_row(str(item.id), f"{begun:%Y-%m-%d %H:%M:%S}", what, where, item.operator, item.why, outcome)
-    console.print(table)
+    page().print(table)
+
+
+def _transaction(sent: Sent) -> dict[str, str]:
+    return {"what": sent.what, "tx": sent.transaction, "state": sent.state}
 
 
 def _what(item: Operation) -> str:

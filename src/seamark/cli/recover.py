@@ -36,6 +36,7 @@ from seamark.cli.signing import (
 )
 from seamark.core.errors import RejectedError, SettingsError
 from seamark.core.ids import Address
+from seamark.evm.hexdata import HexError, parse_data
 from seamark.messages.model import Stage
 from seamark.messages.protocols.ccip.v2_0.proofs import GivenProofs, ProofSource, read_proofs
 from seamark.messages.recovery.model import Gas
@@ -87,6 +88,7 @@ class Wish:
     as_json: bool
     proofs: Sequence[ProofSource] = ()
     indexers: Sequence[str] = ()
+    token_data: tuple[bytes, ...] = ()
 
 
 def recover(
@@ -115,6 +117,15 @@ def recover(
     indexer: Annotated[
         list[str] | None,
         typer.Option("--indexer", metavar="URL", help="CCIP 2.0: ask it for verifier results.", rich_help_panel=HOW),
+    ] = None,
+    attestation: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attestation",
+            metavar="FILE|HEX",
+            help="What an issuer attests (USDC, LBTC), as its pool takes it; one for each token.",
+            rich_help_panel=HOW,
+        ),
     ] = None,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Build it although a trial failed.", rich_help_panel=HOW)
@@ -162,6 +173,7 @@ def recover(
         as_json=as_json,
         proofs=() if results is None else (_read_results(results),),
         indexers=indexer or (),
+        token_data=tuple(_read_attestation(text) for text in attestation or ()),
     )
     _check(wish)
     configure_logs(level="error")
@@ -175,6 +187,8 @@ def _check(wish: Wish) -> None:
     bulk = wish.all_of is not None or wish.sender is not None
     if (wish.id is None) != bulk:
         raise SettingsError("ID", "name one message, or several with --all-of or --sender", remedy="one of the two")
+    if wish.token_data and wish.id is None:
+        raise SettingsError("--attestation", "is of one message", remedy="name it by its id")
     if wish.send and (wish.out or wish.calldata):
         raise SettingsError("--send", "does not go with --out or --calldata", remedy="send it here or elsewhere")
     if wish.calldata and wish.as_json:
@@ -189,7 +203,12 @@ async def _recover(config: Path | None, database: str | None, wish: Wish, end: C
     async with (
         open_ledger(config, database) as ledger,
         open_recovery(
-            ledger.settings, ledger.database, clock=SystemClock(), proofs=wish.proofs, asked=wish.indexers
+            ledger.settings,
+            ledger.database,
+            clock=SystemClock(),
+            proofs=wish.proofs,
+            asked=wish.indexers,
+            tell=aside,
         ) as office,
     ):
         end(await _Session(ledger, office, wish).run())
@@ -230,7 +249,7 @@ class _Session:
             if found is None:
                 remedy = "check the id; what was sent before the monitor's first block must be backfilled first"
                 raise RejectedError(f"the ledger knows no message {text}", remedy=remedy)
-            return [await self._office.examine(found, wish.gas)]
+            return [await self._office.examine(found, wish.gas, wish.token_data)]
         source, destination = await self._ledger.database.read(self._lane)
         return await self._office.examine_all(
             wish.gas, source=source, destination=destination, sender=wish.sender, anyway=wish.anyway
@@ -304,7 +323,7 @@ class _Session:
         author = Author(wish.operator, wish.why)
         results = []
         for item in prepared:
-            result = await self._office.send(item, going, signer, author, timeout_s=wish.timeout_s)
+            result = await self._office.send(item, going, signer, author, timeout_s=wish.timeout_s, by_policy=wish.yes)
             results.append(result)
             if not self._quiet:
                 tell_result(result)
@@ -364,6 +383,27 @@ def _result_view(result: Result) -> dict[str, Any]:
         "states": {message: state.name.lower() for message, state in result.states.items()},
         "succeeded": result.succeeded,
     }
+
+
+def _read_attestation(text: str) -> bytes:
+    """Hex, or a file with it.
+
+    Raises:
+        SettingsError: It is neither.
+    """
+    wanted = text.strip()
+    if not wanted.startswith("0x"):
+        try:
+            wanted = Path(wanted).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            problem = f"{text[:80]} is neither hex nor a file that can be read"
+            raise SettingsError("--attestation", problem, remedy="begin hex with 0x") from error
+    try:
+        return parse_data(wanted)
+    except HexError as error:
+        raise SettingsError(
+            "--attestation", f"it is no hex: {error}", remedy="0x and an even number of digits"
+        ) from error
 
 
 def _read_results(path: Path) -> ProofSource:

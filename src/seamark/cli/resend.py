@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -20,13 +20,13 @@ from seamark.app.resend import ResendOffice, Round, open_resend
 from seamark.app.sending import Delivery, open_operator
 from seamark.cli.files import ConfigOption
 from seamark.cli.loop import run_until_stopped
+from seamark.cli.messages_amounts import Tokens
 from seamark.cli.messages_database import DatabaseOption, Ledger, open_ledger
-from seamark.cli.output import EXIT_FAILED, console, print_json
+from seamark.cli.output import EXIT_FAILED, aside, console, print_json
 from seamark.cli.signing import EXIT_NOT_NOW, confirm, operator_name, parse_account, parse_wait, write_unsigned
 from seamark.core.errors import SettingsError
 from seamark.core.ids import Address
-from seamark.core.units import from_base_units
-from seamark.evm.address import ZERO_ADDRESS
+from seamark.messages.reports.store import token_names
 from seamark.runtime.clock import SystemClock
 from seamark.runtime.logs import configure_logs
 
@@ -38,7 +38,6 @@ HELP = (
     "role on the feed's contract, after you have typed the number of the round.\n\n"
     "Exit codes: 0 possible, built or sent; 1 failed; 2 wrong settings or arguments; 3 not now, or of no use."
 )
-FEE_DECIMALS: Final = 18  # of LINK and of native currencies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +101,7 @@ def resend(
 async def _resend(config: Path | None, database: str | None, wish: _Wish, end: Callable[[int], None]) -> None:
     async with (
         open_ledger(config, database) as ledger,
-        open_resend(ledger.settings, ledger.database, clock=SystemClock()) as office,
+        open_resend(ledger.settings, ledger.database, clock=SystemClock(), tell=aside) as office,
     ):
         end(await _run(ledger, office, wish))
 
@@ -112,7 +111,7 @@ async def _run(ledger: Ledger, office: ResendOffice, wish: _Wish) -> int:
     found = await office.look(wish.feed, wish.to, wish.round, signer.address if signer else wish.from_)
     quiet = wish.as_json or wish.calldata or str(wish.out) == "-"
     if not quiet:
-        _tell(found)
+        _tell(found, Tokens(await ledger.database.read(token_names)))
     if not found.answer.possible or not (found.answer.useful or wish.anyway):
         if wish.as_json:
             print_json(_view(found))
@@ -144,7 +143,7 @@ async def _give(office: ResendOffice, found: Round, wish: _Wish, *, quiet: bool)
         console.print("[dim]next: the same command with --send --why …; nothing was signed or sent[/]")
 
 
-def _tell(found: Round) -> None:
+def _tell(found: Round, tokens: Tokens) -> None:
     facts, answer = found.facts, found.answer
     far = "" if facts.far_round is None else f", which is at round {facts.far_round}"
     console.print(f"[bold]{escape(found.feed)}[/] round {facts.round} to {escape(found.destination)}{far}")
@@ -153,10 +152,8 @@ def _tell(found: Round) -> None:
     if answer.remedy:
         console.print(f"  [dim]what to do[/]  {escape(answer.remedy)}")
     if facts.fee is not None:
-        token = "native" if facts.fee_token == ZERO_ADDRESS else f"of {facts.fee_token}"
-        console.print(
-            f"  [dim]fee[/]  {from_base_units(facts.fee, FEE_DECIMALS).normalize():f} {token}, paid by the contract"
-        )
+        fee = tokens.text(found.item.chain.chain_id, facts.fee_token, str(facts.fee))
+        console.print(f"  [dim]fee[/]  {fee}, paid by the contract")
 
 
 def _tell_delivery(delivery: Delivery) -> None:

@@ -42,7 +42,7 @@ from seamark.evm.types import Receipt
 from seamark.storage.bulk import chunks
 from seamark.storage.schema import AUTO_ID, metadata
 
-__all__ = ["Change", "Draft", "Journal", "JournalConflict"]
+__all__ = ["Change", "Draft", "Journal", "JournalConflict", "find_entries"]
 
 _OPEN = (TxState.SIGNED, TxState.BROADCAST, TxState.MINED)
 
@@ -302,6 +302,15 @@ class Journal:
                 "receipt": _receipt_text(change.receipt) if change.receipt else None,
             }
             connection.execute(update(_transaction).where(_transaction.c.id == change.entry.id).values(values))
+
+
+def find_entries(connection: Connection, chain_id: ChainId, keys: Sequence[str]) -> dict[str, Entry]:
+    """The entries of a chain with these keys, whoever signed them."""
+    signers = connection.execute(select(_signer.c.signer).where(_signer.c.chain_id == chain_id)).scalars().all()
+    found: dict[str, Entry] = {}
+    for signer in signers:
+        found |= Journal(chain_id, Address(signer)).known(connection, keys)
+    return found
 
 
 def _stored(identity: int, draft: Draft) -> Entry:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from seamark.core.ids import ChainId
+from seamark.core.ids import Address, ChainId
 from seamark.core.units import format_duration
+from seamark.evm.address import to_checksum
 from seamark.messages.judgement.attempts import is_of_the_attempt
 from seamark.messages.judgement.model import Curse, LaneProfile, Limit, Origin, Percentiles
 from seamark.messages.model import LaneKey, Stage
@@ -21,6 +22,7 @@ __all__ = ["WAITING", "explain", "is_late", "limit_of", "list_command", "next_st
 WAITING = (Stage.SENT, Stage.FINALIZED, Stage.COMMITTED)
 """The stages that time alone should end."""
 
+_ADDRESS_LENGTH = 42  # of 0x and 20 bytes
 _WHOSE = {
     Origin.DEFAULT: "by the source chain's finality",
     Origin.LEARNED: "learned from this lane",
@@ -226,7 +228,7 @@ def _next(message: MessageView, profile: LaneProfile | None, now: float) -> Iter
         if message.retracted:
             yield "next: compare the balances of both chains; what was delivered has no send any more"
         elif message.callback is False and message.size:
-            yield f"next: look at the receiver's code: {message.receiver}"
+            yield f"next: look at the receiver's code: {_account(message.receiver)}"
     elif is_late(message, profile, now):
         yield f"next: see whether the whole lane is held up: {list_command(message)}"
 
@@ -254,6 +256,11 @@ def _by_hand(message: MessageView, profile: LaneProfile | None, now: float, comm
         yield f"it may be executed by hand from {format_duration(left)} from now on"
     else:
         yield f"next: it may be executed by hand: seamark messages recover {message.id}"
+
+
+def _account(text: str) -> str:
+    """With its checksum, where it is an EVM address."""
+    return to_checksum(Address(text)) if text.startswith("0x") and len(text) == _ADDRESS_LENGTH else text
 
 
 def list_command(message: MessageView) -> str:

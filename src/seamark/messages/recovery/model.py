@@ -202,7 +202,8 @@ class ManualCall:
 
     `least_gas` is what it must be given whatever an estimate says: an OffRamp catches what the receiver does, so a node
     finds that a transaction which records a failure "succeeds" with less. `estimate_as` is the sender for whom the
-    OffRamp does not do that. `roots` are the merkle roots that the proofs lead to.
+    OffRamp does not do that. `roots` are the merkle roots that the proofs lead to. `measured` is what all of it
+    needs, where the protocol can tell better than a node's estimate.
     """
 
     chain_id: ChainId
@@ -212,3 +213,4 @@ class ManualCall:
     least_gas: int
     estimate_as: Address
     roots: tuple[str, ...] = ()
+    measured: int | None = None

@@ -211,7 +211,8 @@ def _raised(trial: Trial) -> bool:
 _REMEDIES = {
     "receiver_reverted": "Repair the receiver, or bring about what it asks for; then run the same command.",
     "token_rate_limited": "The pool's rate limit is used up: wait until it has refilled, or have it raised.",
-    "token_failed": "The token's pool refuses: look at its liquidity, its roles, its lane and, for USDC, attestations.",
+    "token_failed": "The token's pool refuses: look at its liquidity, its roles and its lane. USDC and LBTC need what"
+    " their issuer attests of the send: give it with --attestation (see docs/how-to/recover-a-message.md).",
     "not_enough_gas": "Give the whole transaction more gas.",
     "verification_failed": "The verifiers' results are not enough or not right: fetch them again.",
 }

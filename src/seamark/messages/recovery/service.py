@@ -37,9 +37,9 @@ from seamark.messages.recovery.store import find_cases, find_head, load_case, lo
 from seamark.storage.database import Database
 from seamark.storage.events import Event, append_events
 
-__all__ = ["BUILT", "SENT", "Examination", "Prepared", "RecoveryDesk"]
+__all__ = ["BEGUN", "BUILT", "SENT", "Examination", "Prepared", "RecoveryDesk", "record"]
 
-BUILT, SENT = "recovery.built", "recovery.sent"
+BUILT, BEGUN, SENT = "recovery.built", "recovery.begun", "recovery.sent"
 """Topics of the event log."""
 
 _NO_GAS = Error.parse("error InsufficientGasToCompleteTx(bytes4 err)")
@@ -178,24 +178,7 @@ class RecoveryDesk:
 
     async def audit(self, topic: str, prepared: Sequence[Prepared], *, operator: str, why: str, **more: Any) -> None:
         """Write down who built or sent what, and why: one event for each message."""
-        events = [
-            Event(
-                topic,
-                message,
-                {
-                    "operator": operator,
-                    "why": why,
-                    "chain_id": item.call.chain_id,
-                    "to": item.call.to,
-                    "gas": item.gas,
-                    "key": item.key,
-                    "batch": len(item.call.messages),
-                    **more,
-                },
-            )
-            for item in prepared
-            for message in item.call.messages
-        ]
+        events = record(topic, prepared, operator=operator, why=why, **more)
 
         def work(connection: Connection) -> None:
             append_events(connection, events)
@@ -250,6 +233,7 @@ class RecoveryDesk:
             raise _explained(call, error) from error
         except RequestRefused as error:
             return Prepared(call, gas_limit(None, call.least_gas), None, f"the node does not estimate: {error.message}")
+        estimate = call.measured or estimate
         gas = gas_limit(estimate, call.least_gas)
         return Prepared(call, gas, estimate, await self._check(chain, call, gas))
 
@@ -262,6 +246,28 @@ class RecoveryDesk:
         except RequestRefused as error:
             return f"the node does not run it: {error.message}"
         return ""
+
+
+def record(topic: str, prepared: Sequence[Prepared], *, operator: str, why: str, **more: Any) -> list[Event]:
+    """What the event log keeps of transactions: one event for each message."""
+    return [
+        Event(
+            topic,
+            message,
+            {
+                "operator": operator,
+                "why": why,
+                "chain_id": item.call.chain_id,
+                "to": item.call.to,
+                "gas": item.gas,
+                "key": item.key,
+                "batch": len(item.call.messages),
+                **more,
+            },
+        )
+        for item in prepared
+        for message in item.call.messages
+    ]
 
 
 def _held_up(examined: Sequence[Examination]) -> list[Examination]:

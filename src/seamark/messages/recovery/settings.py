@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from seamark.evm.settings import SignerSettings
+from seamark.evm.settings import RpcUrl, SignerSettings
 from seamark.runtime.settings import SettingsModel
 
 __all__ = ["RecoveryPolicy", "RecoverySettings"]
@@ -31,3 +31,7 @@ class RecoverySettings(SettingsModel):
     publisher's key: two processes must never sign with the same one."""
 
     policy: RecoveryPolicy | None = None
+
+    usdc_attestations: RpcUrl | None = Field(None, repr=False)
+    """Base address of Circle's API (https://iris-api.circle.com): asked for the attestation of a USDC transfer whose
+    execution fails without one. Nobody is asked where it is missing."""

@@ -271,6 +271,15 @@ async def test_a_commit_found_on_chain_is_as_good_as_the_ledgers() -> None:
     assert await build(desk, [unknown]) == ["[[2]]"]
 
 
+async def test_attestations_must_be_as_many_as_tokens() -> None:
+    root = root_over(1, 2)
+    desk = recoverer()
+    desk.token_data = {message_id(1): (b"attested",)}
+    with pytest.raises(RejectedError, match="carries 0 tokens, and 1 attestations"):
+        await build(desk, [one(1, root)])
+    await build(desk, [one(2, root)])  # those of another message are not meant
+
+
 async def test_gas_may_only_be_raised() -> None:
     root = root_over(1, 2)
     with pytest.raises(RejectedError, match="below the sender's 200000"):

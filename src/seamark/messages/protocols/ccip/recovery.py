@@ -15,7 +15,7 @@ Source: `OffRamp.sol`, `EVM2EVMOffRamp.sol`, `Internal.sol` of @chainlink/contra
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 import structlog
@@ -64,7 +64,8 @@ class RampMessage:
     """A message as its source sent it.
 
     `struct` is what its OffRamp takes, `gas_limit` what the receiver gets, `token_gas` what the pool of each token gets
-    (None where a generation has no such limits), `leaf` its hash in the tree of a commit.
+    (None where a generation has no such limits), `leaf` its hash in the tree of a commit. `token_data` is what the
+    pool of each token wants beside the message (an attestation of its issuer); none where nobody gave it.
     """
 
     id: Hash32
@@ -75,6 +76,12 @@ class RampMessage:
     token_gas: tuple[int | None, ...]
     struct: tuple[Any, ...]
     leaf: bytes
+    token_data: tuple[bytes, ...] = ()
+
+    @property
+    def offchain_data(self) -> list[bytes]:
+        """`offchainTokenData`: one blob for each token."""
+        return list(self.token_data) or [b""] * len(self.token_gas)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +170,14 @@ class CcipRecovery:
 
 @dataclass(slots=True)
 class RampRecoverer:
-    """`Recoverer` of one lane of a generation that commits roots."""
+    """`Recoverer` of one lane of a generation that commits roots. `token_data` is by message, for its tokens in their
+    order; who made the recoverer may add to it.
+    """
 
     generation: RampGeneration
     source: ExecutionChain | None
     destination: ExecutionChain
+    token_data: Mapping[Hash32, tuple[bytes, ...]] = field(default_factory=dict)
     _off_ramps: dict[LaneKey, list[Contract]] = field(default_factory=dict)
     _found_roots: dict[Hash32, CommittedRoot | None] = field(default_factory=dict)
     _roots: dict[tuple[LaneKey, str], tuple[RampMessage, ...]] = field(default_factory=dict)
@@ -269,7 +279,14 @@ class RampRecoverer:
                 f" {case.id}",
                 remedy="its send was reorganised away; look at the other message",
             )
-        return message
+        token_data = self.token_data.get(case.id, ())
+        if token_data and len(token_data) != len(message.token_gas):
+            raise RejectedError(
+                f"message {case.id} carries {len(message.token_gas)} tokens, and {len(token_data)} attestations are"
+                " there",
+                remedy="give one for each token, in the message's order; 0x for a token that needs none",
+            )
+        return replace(message, token_data=token_data)
 
     def _root(self, case: Case) -> CommittedRoot:
         root = case.root or self._found_roots.get(case.id)

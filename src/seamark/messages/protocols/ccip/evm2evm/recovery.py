@@ -186,7 +186,7 @@ class EvmToEvmRamps:
         """See `RampGeneration`."""
         (report,) = reports
         structs = [message.struct for message in report.messages]
-        token_data = [[b""] * len(message.token_gas) for message in report.messages]
+        token_data = [message.offchain_data for message in report.messages]
         return self.wire.manual_call(
             (structs, token_data, report.proof.hashes, report.proof.flags), report.messages, gas
         )
@@ -195,7 +195,7 @@ class EvmToEvmRamps:
         """See `RampGeneration`."""
         limit = gas.receiver or message.gas_limit
         struct = (*message.struct[:_GAS_LIMIT_AT], limit, *message.struct[_GAS_LIMIT_AT + 1 :])
-        return self.wire.trial_call(struct, [b""] * len(message.token_gas), message, gas)
+        return self.wire.trial_call(struct, message.offchain_data, message, gas)
 
 
 def leaf_hash(struct: Struct, lane: LaneKey) -> bytes:

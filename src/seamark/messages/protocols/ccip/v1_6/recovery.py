@@ -157,7 +157,7 @@ class _Ramps:
                 (
                     report.source,
                     [message.struct for message in report.messages],
-                    [[b""] * len(message.token_gas) for message in report.messages],
+                    [message.offchain_data for message in report.messages],
                     report.proof.hashes,
                     report.proof.flags,
                 )
@@ -171,7 +171,7 @@ class _Ramps:
         header, sender, data, receiver, _, tokens = message.struct
         limit = gas.receiver or message.gas_limit
         given = (header, sender, data, receiver, limit, tokens)
-        return _EXECUTE_SINGLE.encode(given, [b""] * len(tokens), override(message, gas)[1])
+        return _EXECUTE_SINGLE.encode(given, message.offchain_data, override(message, gas)[1])
 
 
 RAMPS = _Ramps()

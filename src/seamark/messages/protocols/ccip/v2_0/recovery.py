@@ -148,19 +148,20 @@ class Recovery:
     async def _call(self, case: Case, standing: Standing, gas: Gas) -> ManualCall:
         known, proof = await self._message(case), self._proof(case)
         override = _override(known.message, gas.receiver or 0)
+        measured = await self._measured(case, known, proof, override)
+        receiver = max(override, known.message.callback_gas)
         return ManualCall(
             chain_id=self.destination.chain_id,
             to=standing.off_ramp,
             data=EXECUTE.encode(known.encoded, proof.ccvs, proof.results, override),
             messages=(case.id,),
-            least_gas=await self._least_gas(case, known, proof, override),
+            least_gas=max(receiver + MESSAGE_OVERHEAD_GAS, known.message.execution_gas, measured or 0),
             estimate_as=GAS_ESTIMATION_SENDER,
+            measured=measured,
         )
 
-    async def _least_gas(self, case: Case, known: _Known, proof: Proof, override: int) -> int:
-        """What the transaction must have, whatever an estimate of `execute` says."""
-        receiver = max(override, known.message.callback_gas)
-        least = max(receiver + MESSAGE_OVERHEAD_GAS, known.message.execution_gas)
+    async def _measured(self, case: Case, known: _Known, proof: Proof, override: int) -> int | None:
+        """What the transaction needs, whatever an estimate of `execute` says; None where that cannot be measured."""
         try:
             inner = await self.destination.estimate_gas(
                 sender=known.off_ramp,
@@ -168,9 +169,9 @@ class Recovery:
                 data=_single_call(case.id, known.message, proof, override),
             )
         except (CallReverted, RequestRefused):
-            return least  # it fails now, or the node lets no contract be a sender: the message's own figures, then
+            return None  # it fails now, or the node lets no contract be a sender: the message's own figures, then
         share, of = _CALL_SHARE
-        return max(least, inner * share // of + STATE_GAS)
+        return inner * share // of + STATE_GAS
 
     # ---- the message ------------------------------------------------------------------------------------------------
 
