@@ -191,6 +191,9 @@ def _totals(work: _Work, scope: store.Scope, tally: Tally) -> dict[int, Totals]:
             kind = _kind(stage)
             counts[lane_id]["matured"] -= messages * (kind != "retracted")
             counts[lane_id]["succeeded"] -= messages * (kind == "delivered")
+    for lane_id, time, messages in store.waiting_for_a_hand(work.connection, scope):
+        if counts[lane_id]["matured"] and time <= work.question.now - work.matures(lane_id):
+            counts[lane_id]["matured"] -= messages  # nobody was to execute them
     return {lane_id: Totals(**count) for lane_id, count in counts.items()}
 
 

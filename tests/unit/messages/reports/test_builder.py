@@ -242,6 +242,16 @@ def test_a_payload_that_was_retracted_is_not_compared(world: World) -> None:
     assert report(world, payloads=1).replays.payloads_known == 1
 
 
+def test_what_waits_for_a_hand_lowers_no_rate(world: World) -> None:
+    deliver(world, 1, 3, at=FIRST)
+    told = sent(4)
+    waits = replace(told, body=msgspec.structs.replace(told.body, by_hand=True))
+    world.tell(A, world.block(A, FIRST + 10, [waits, sent(5)]))
+    totals = report(world).totals
+    assert (totals.sent, totals.open, totals.matured) == (5, 2, 4)
+    assert report(world).success_rate == 0.75
+
+
 class TestFeesInParts:
     """Of CCIP 2.0, which charges its components apart."""
 
