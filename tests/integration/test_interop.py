@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from seamark.core.errors import SettingsError
+from seamark.core.ids import ChainId
+from seamark.devnet.anvil import Anvil, AnvilOptions, free_port
 from seamark.messages.protocols.op_interop.model import Rule, Status
 from seamark.messages.protocols.op_interop.store import history
 from tests.support.anvil import anvil
-from tests.support.interop_chains import InteropChain, plain_chains, watching
+from tests.support.interop_chains import InteropChain, interop_settings, plain_chains, watched, watching
 
 pytestmark = pytest.mark.integration
 
@@ -139,3 +141,22 @@ async def test_a_chain_without_an_inbox(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match=r"interop\.chains\[0\].*no CrossL2Inbox"):
             async with watching(tmp_path, [InteropChain(901, node)]):
                 pass
+
+
+async def test_a_chain_that_is_away_at_the_start_holds_up_no_other(tmp_path: Path) -> None:
+    async with plain_chains(901) as chains:
+        log = await chains[901].emit()
+        await chains[901].execute(log, chain_id=999)
+        later = Anvil(AnvilOptions(chain_id=ChainId(902), port=free_port()))
+        urls = {901: chains[901].node.url, 902: f"http://127.0.0.1:{later.options.port}"}
+        settings = interop_settings(tmp_path, urls).model_copy(update={"start_timeout": 0.2})
+        async with watched(settings) as app:
+            await app.statuses("invalid")
+            checks = (await app.app.health.report())["checks"]
+            assert [checks[f"chain l2-{number}"]["status"] for number in urls] == ["ok", "down"]
+            async with later:
+                target = InteropChain(902, later)
+                await target.prepare()
+                await target.warp(100)
+                await target.execute(log)
+                await app.statuses("invalid", "valid")

@@ -153,7 +153,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, wanted: Collection[st
     session = await stack.enter_async_context(make_session())
     chains = Chains(settings.chains, session, clock, RpcMetrics(registry), settings.start_timeout)
     stack.push_async_callback(chains.close)
-    await chains.open(_used_chains(settings, wanted))
+    await chains.open(_used_chains(settings, wanted), needed=_oracle_chains(settings, wanted))
     for item in chains.opened.values():
         health.register(f"chain {item.name}", item.health)
     await _add_alerts(app, session, wanted)
@@ -307,10 +307,14 @@ def _add_api(app: Application) -> None:
     app.services.append(app.api)
 
 
+def _oracle_chains(settings: Settings, wanted: Collection[str]) -> list[str]:
+    if ORACLE not in wanted:
+        return []
+    return [feed.chain for feed in settings.oracle.feeds] + [feed.chain for feed in settings.oracle.watch]
+
+
 def _used_chains(settings: Settings, wanted: Collection[str]) -> list[str]:
-    used: list[str] = []
-    if ORACLE in wanted:
-        used += [feed.chain for feed in settings.oracle.feeds] + [feed.chain for feed in settings.oracle.watch]
+    used = _oracle_chains(settings, wanted)
     for name, kind in MONITORS.items():
         if name in wanted:
             used += kind.chains(settings)

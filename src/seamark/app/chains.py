@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import aiohttp
+import structlog
 
-from seamark.app.patience import first_answer
+from seamark.app.patience import NoAnswerError, first_answer
 from seamark.core.ids import ChainId
 from seamark.evm.metrics import RpcMetrics, TransactionMetrics
 from seamark.evm.ports import Signer
@@ -23,6 +24,8 @@ from seamark.runtime.health import Health
 from seamark.storage.database import Database
 
 __all__ = ["Chains", "OpenChain"]
+
+log = structlog.get_logger("seamark.app")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +54,29 @@ class Chains:
 
     opened: dict[str, OpenChain] = field(default_factory=dict)
 
-    async def open(self, wanted: Iterable[str]) -> None:
+    silent: set[ChainId] = field(default_factory=set)
+    """Opened all the same, though no node of theirs answered at the start."""
+
+    async def open(self, wanted: Iterable[str], *, needed: Collection[str] | None = None) -> None:
         """Open and check side by side.
+
+        Args:
+            wanted: Names in the settings.
+            needed: Those without which there is nothing to start; None: all. Others may be silent for now, as long as
+                any chain answers: an outage of one chain must not hide what happens on the others.
 
         Raises:
             SettingsError: A node does not answer or serves another chain; names the setting.
         """
-        await asyncio.gather(*(self._check(self.opened[name]) for name in self.add(wanted)))
+        names = self.add(wanted)
+        found = await asyncio.gather(*(self._check(self.opened[name]) for name in names))
+        silent = {name: error for name, error in zip(names, found, strict=True) if error is not None}
+        for name, error in silent.items():
+            if needed is None or name in needed or len(silent) == len(names):
+                raise error
+        for name, error in silent.items():
+            self.silent.add(self.opened[name].chain.chain_id)
+            log.error("starting without this chain; it is read as soon as a node answers", chain=name, error=str(error))
 
     def add(self, wanted: Iterable[str]) -> list[str]:
         """Open without asking a node; the names that are new."""
@@ -76,13 +95,17 @@ class Chains:
     def by_id(self) -> dict[ChainId, Chain]:
         return {item.chain.chain_id: item.chain for item in self.opened.values()}
 
-    async def _check(self, item: OpenChain) -> None:
-        await first_answer(
-            lambda: item.chain.header("latest"),
-            clock=self.clock,
-            limit_s=self.start_timeout_s,
-            setting=f"chains.{item.name}.rpc",
-        )
+    async def _check(self, item: OpenChain) -> NoAnswerError | None:
+        try:
+            await first_answer(
+                lambda: item.chain.header("latest"),
+                clock=self.clock,
+                limit_s=self.start_timeout_s,
+                setting=f"chains.{item.name}.rpc",
+            )
+        except NoAnswerError as error:
+            return error
+        return None
 
 
 async def open_settings_signer(settings: SignerSettings, setting: str) -> Signer:

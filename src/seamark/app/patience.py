@@ -12,7 +12,7 @@ from seamark.core.errors import RejectedError, SettingsError, TemporaryError
 from seamark.evm.rpc.errors import WrongChain
 from seamark.runtime.clock import Clock
 
-__all__ = ["first_answer", "patiently"]
+__all__ = ["NoAnswerError", "first_answer", "patiently"]
 
 RETRY_S: Final = 0.5
 LEAST_S: Final = 5.0  # even without any patience, a node may take this long for one answer
@@ -21,11 +21,16 @@ _T = TypeVar("_T")
 log = structlog.get_logger("seamark.app")
 
 
+class NoAnswerError(SettingsError):
+    """No node of a chain answered in time: it may be a wrong address, and it may be an outage."""
+
+
 async def first_answer(question: Callable[[], Awaitable[_T]], *, clock: Clock, limit_s: float, setting: str) -> _T:
     """Ask until there is an answer, `limit_s` seconds at most.
 
     Raises:
-        SettingsError: No answer in time, a refusal, or another chain; names `setting`, which holds the node's address.
+        NoAnswerError: None in time.
+        SettingsError: A refusal, or another chain. Both name `setting`, which holds the node's address.
     """
     began = clock.monotonic()
     give_up = began + limit_s
@@ -45,7 +50,7 @@ async def first_answer(question: Callable[[], Awaitable[_T]], *, clock: Clock, l
             )
             if clock.monotonic() + RETRY_S > give_up:
                 remedy = "check that the node runs and that the address is right"
-                raise SettingsError(setting, f"no node answers ({reason})", remedy=remedy) from error
+                raise NoAnswerError(setting, f"no node answers ({reason})", remedy=remedy) from error
         if not told:
             log.warning("waiting for a node", setting=setting, reason=reason, at_most_s=limit_s)
             told = True

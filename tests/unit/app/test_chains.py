@@ -83,6 +83,30 @@ async def test_a_node_that_will_not_do_is_named(chains: Chains, answer: Exceptio
     assert str(error.value).startswith(words)
 
 
+async def test_a_chain_that_is_silent_does_not_hide_the_others(chains: Chains) -> None:
+    FakeChain.answers["http://remote"] = TemporaryError("refused")
+    await chains.open(["home", "remote"], needed=["home"])
+    assert set(chains.by_id()) == {138, 139}, "it is read as soon as it answers"
+    assert chains.silent == {139}
+
+
+@pytest.mark.parametrize(
+    ("silent", "needed", "named"), [(("remote",), ["remote"], "remote"), (("home", "remote"), [], "home")]
+)
+async def test_silence_that_leaves_nothing_to_start(
+    chains: Chains, silent: tuple[str, ...], needed: list[str], named: str
+) -> None:
+    FakeChain.answers |= {f"http://{name}": TemporaryError("refused") for name in silent}
+    with pytest.raises(SettingsError, match=rf"^chains\.{named}\.rpc: no node answers"):
+        await chains.open(["home", "remote"], needed=needed)
+
+
+async def test_a_wrong_chain_is_no_silence(chains: Chains) -> None:
+    FakeChain.answers["http://remote"] = WrongChain("remote", expected=139, actual=1)
+    with pytest.raises(SettingsError, match="serves chain id 1"):
+        await chains.open(["home", "remote"], needed=[])
+
+
 async def test_a_signer_is_named_by_its_setting_and_never_shown() -> None:
     signer = await open_settings_signer(SignerSettings(private_key=KEY), "oracle.signer")
     assert KEY[2:] not in repr(signer)
