@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,19 +45,28 @@ def machine() -> str:
     return f"{os.cpu_count()} cores of {model}, {system}, Python {platform.python_version()}"
 
 
-def page(sections: dict[str, tuple[str, Sequence[Row]]]) -> str:
+def section(how: str, rows: Sequence[Row]) -> str:
+    """What stands under a title of docs/performance.md."""
+    return "\n".join((how, "", f"{datetime.now(UTC):%Y-%m-%d}, {machine()}.", "", table(rows)))
+
+
+def page(sections: Mapping[str, str]) -> str:
     """The whole of docs/performance.md."""
     parts = [
         "# Performance",
         "",
         "Written by `make bench`. Both sides of a row ran in the same minutes on the same machine; absolute numbers",
         "move by a third with its other load, ratios are what to trust.",
-        "",
-        f"{datetime.now(UTC):%Y-%m-%d}, {machine()}.",
     ]
-    for title, (how, rows) in sections.items():
-        parts += ["", f"## {title}", "", how, "", table(rows)]
+    for title, body in sections.items():
+        parts += ["", f"## {title}", "", body]
     return "\n".join(parts) + "\n"
+
+
+def sections_of(text: str) -> dict[str, str]:
+    """The sections of a page that was written before."""
+    _, *parts = text.split("\n## ")
+    return {title: body.strip() for title, _, body in (part.partition("\n") for part in parts)}
 
 
 def percentile(values: Sequence[float], share: float) -> float:

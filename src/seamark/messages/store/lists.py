@@ -15,7 +15,6 @@ Each way is one index (`lists_ways`); the other parts of the filter are checked 
 
 from __future__ import annotations
 
-import heapq
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -25,7 +24,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from seamark.core.errors import RejectedError
-from seamark.messages.model import MAX_SEQUENCE
+from seamark.messages.model import MAX_SEQUENCE, Stage
 from seamark.messages.store import tables
 from seamark.messages.store.lanes import read_lanes
 from seamark.messages.store.lists_filter import (
@@ -40,7 +39,6 @@ from seamark.messages.store.lists_filter import (
 )
 from seamark.messages.store.lists_ways import (
     ORDER,
-    PLACE,
     Reach,
     Way,
     measured,
@@ -50,7 +48,6 @@ from seamark.messages.store.lists_ways import (
     ways_of,
 )
 from seamark.messages.store.rows import MessageView, view_of
-from seamark.storage.bulk import chunks
 
 __all__ = ["MAX_LIMIT", "Flag", "LateRange", "MessageFilter", "MessagePage", "list_messages", "views_of"]
 
@@ -117,12 +114,13 @@ def _set_planner(connection: Connection) -> None:
 def _places(connection: Connection, wanted: MessageFilter, after: Place | None, limit: int) -> list[Place]:
     """The newest `limit` that fit."""
     everywhere, lanes = _chosen_lanes(connection, wanted)
-    stages = [*dict.fromkeys(stage.value for stage in wanted.stage)]
+    stages = _chosen_stages(wanted)
+    if stages is None:
+        return []
     span = span_of(wanted, after)
     unsaid = partial(checks, wanted, None if everywhere else lanes, stages)
     if single := named(wanted):
-        numbers = connection.execute(select(_message.c.no).where(*single)).scalars().all()
-        return _among(connection, numbers, [*unsaid(), *span], limit)
+        return read_sorted(connection, [*single, *span_of(wanted, after, openly=False), *unsaid()], limit)
     ways = ways_of(connection, wanted, lanes, stages, everywhere)
     ways = measured(connection, ways, span, FEW)
     if not ways:
@@ -151,7 +149,8 @@ def _many(  # noqa: PLR0917 - what was found out on the way here
         return read_in_order(connection, [*span, *unsaid()], limit)
     if not way.ranges:
         return read_in_order(connection, [*way.conditions, *span, *unsaid(said=way.said)], limit)
-    reach = reach._replace(messages=_length(way))
+    # Messages on their way are all of the last days, those of an account come evenly.
+    reach = reach._replace(messages=_length(way), even=way.name != "stages")
     return read_in_slices(connection, [*way.conditions, *span], unsaid(said=way.said), reach, limit)
 
 
@@ -167,13 +166,17 @@ def _reach(connection: Connection, wanted: MessageFilter, after: Place | None) -
     return Reach(max(low, wanted.since or low), min(item for item in bounds if item is not None), int(messages or 0))
 
 
-def _among(connection: Connection, numbers: Sequence[int], conditions: Conditions, limit: int) -> list[Place]:
-    """The newest of these messages that fit."""
-    found: list[Place] = []
-    for chunk in chunks(numbers):
-        query = select(*PLACE).where(_message.c.no.in_(chunk), *conditions)
-        found += [Place(*row) for row in connection.execute(query)]
-    return heapq.nlargest(limit, found)
+def _chosen_stages(wanted: MessageFilter) -> list[str] | None:
+    """The stages to look in, none for all; None where nothing can fit."""
+    allowed = [set(wanted.stage)] if wanted.stage else []
+    if wanted.reason is not None:
+        allowed.append({Stage.FAILED})
+    if wanted.late is not None:
+        allowed.append({part.stage for part in wanted.late})
+    if not allowed:
+        return []
+    both = set.intersection(*allowed)
+    return [stage.value for stage in Stage if stage in both] or None
 
 
 def _chosen_lanes(connection: Connection, wanted: MessageFilter) -> tuple[bool, list[int]]:

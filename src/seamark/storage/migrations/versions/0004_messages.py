@@ -128,7 +128,11 @@ def _messages() -> None:
     _partial("ix_message_nonce", "nonce IS NOT NULL", ["lane_id", "sender", "nonce"])
     _partial("ix_message_by_hand", "by_hand = true", ["lane_id", "stage", "time"])
     _partial("ix_message_pending", "pending_block IS NOT NULL", ["source_chain", "pending_block"])
-    _partial("ix_message_reason", "reason <> ''", ["reason", "lane_id", "time", "no", "sender", "receiver"])
+    _partial(
+        "ix_message_reason",
+        "reason <> ''",
+        ["reason", "lane_id", "time", "no", "sender", "receiver", "callback", "manual", "conflicting"],
+    )
     _partial("ix_message_no_callback", "callback = false", ["time", "no"])
     _partial("ix_message_manual", "manual = true", ["time", "no", "lane_id", "stage", "sender", "receiver"])
     _partial("ix_message_conflicting", "conflicting = true", ["time", "no"])
