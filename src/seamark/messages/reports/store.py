@@ -210,12 +210,15 @@ _BRIEF: Final = (
 
 
 def oldest_open(connection: Connection, scope: Scope, before: Mapping[int, int], limit: int) -> tuple[int, list[Any]]:
-    """How many messages of each lane are on their way and were sent before a time, and the oldest of them."""
+    """How many messages of each lane are on their way and were sent before a time, and the oldest of them. What waits
+    for a hand is on no way.
+    """
     found: list[Any] = []
     overdue = 0
+    whole = and_(scope.where(), _message.c.by_hand.is_(None))
     for lane, time in before.items():
         for stage in OPEN:
-            where = and_(scope.where(), _message.c.lane_id == lane, _message.c.stage == stage, _message.c.time < time)
+            where = and_(whole, _message.c.lane_id == lane, _message.c.stage == stage, _message.c.time < time)
             overdue += connection.execute(select(func.count()).select_from(_message).where(where)).scalar_one()
             found += connection.execute(select(*_BRIEF).where(where).order_by(_message.c.time).limit(limit)).all()
     found.sort(key=lambda row: row.time)

@@ -250,6 +250,7 @@ def test_what_waits_for_a_hand_lowers_no_rate(world: World) -> None:
     totals = report(world).totals
     assert (totals.sent, totals.open, totals.matured) == (5, 2, 4)
     assert report(world).success_rate == 0.75
+    assert message_id(OUT, 4) not in {item.id for item in report(world).outliers}
 
 
 class TestFeesInParts:
