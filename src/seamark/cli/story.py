@@ -20,6 +20,7 @@ _WORDS: Final = {
     "sent": "sent",
     "finalized": "final at the source",
     "committed": "committed",
+    "verified": "verified",
     "executed": "[green]executed[/]",
     "recovered": "[green]executed at last[/]",
     "failed": "[red]execution failed[/]",
@@ -87,7 +88,7 @@ def _tell_message(verb: str, payload: Payload) -> str | None:
 
 
 def _spent(verb: str, seconds: Payload) -> str:
-    span = {"finalized": "finality", "committed": "commit", **dict.fromkeys(_ENDS, "total")}.get(verb, "")
+    span = {"finalized": "finality", "committed": "commit", "verified": "commit", **dict.fromkeys(_ENDS, "total")}.get(verb, "")
     value = seconds.get(span)
     return "" if value is None else f" [dim]{format_duration(float(value))} after the send[/]"
 

@@ -32,6 +32,7 @@ def line(topic: str, labels: dict[str, str] | None = None, **payload: Any) -> st
         ("sent", {}, "sent"),
         ("finalized", {"seconds": {"finality": 2.4}}, "final at the source 2s after the send"),
         ("committed", {"seconds": {"commit": 0.5}}, "committed 500ms after the send"),
+        ("verified", {"seconds": {"commit": 9}}, "verified 9s after the send"),
         ("executed", {"seconds": {"total": 200}}, "executed 3m20s after the send"),
         ("executed", {}, "executed"),
         ("failed", {"reason": "reverted", "error": None}, "execution failed: reverted"),
