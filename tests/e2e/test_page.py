@@ -353,6 +353,27 @@ async def test_an_alert_is_acknowledged_and_given_back(page: Page, api: ServedAp
     await expect(page).to_have_url(re.compile(r"#/$"))
 
 
+async def test_past_alerts_have_a_place_and_silences_are_made_and_ended(
+    page: Page, api: ServedApi, story: Story
+) -> None:
+    await story.database.write(lambda c: alerts.report(c, "judge", [finding(), finding("cursed", "138/*")], now_ms()))
+    await story.database.write(lambda c: alerts.report(c, "judge", [finding("cursed", "138/*")], now_ms() + 60_000))
+    await open_live(page, f"{api.url}/#/alerts/1")
+    drawer = page.locator("#details")
+    await drawer.locator(".silence summary").click()
+    await drawer.locator("[name=silencer]").fill("ann")
+    await drawer.locator("[name=reason]").fill("upgrade")
+    await drawer.locator("[data-focus=silence]").click()
+    await expect(drawer).to_contain_text("By ann until")
+    await open_live(page, f"{api.url}/#/alerts/history")
+    await expect(drawer.locator(".past a")).to_have_text(["message_stuck on besu to anvil"])
+    await expect(drawer).to_contain_text("kind=cursed group=besu to anvil")
+    await drawer.locator("[data-focus=end-1]").click()
+    await expect(drawer).not_to_contain_text("Silenced now")
+    await drawer.locator(".past a").click()
+    await expect(drawer.locator(".alert-title")).to_have_text("message_stuck on besu to anvil")
+
+
 async def test_what_an_alert_explains_is_shown_below_it(page: Page, api: ServedApi, story: Story) -> None:
     held = {"labels": {"source": "besu", "dest": "anvil"}}
     curse = finding("cursed", "besu", severity=Severity.CRITICAL, title="besu is cursed", labels={"chain": "besu"})

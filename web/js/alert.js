@@ -1,17 +1,18 @@
 // One alert in the drawer: what it says, what to do, who has it, what it explains, and all that happened to it.
 
-import { acknowledge, ApiError, getAlert, getAlerts, getSilences, unacknowledge } from "./api.js";
+import { acknowledge, getAlert, getAlerts, getSilences, unacknowledge } from "./api.js";
 import { advice } from "./advice.js";
 import { showSeverity, showStanding } from "./alerts.js";
 import { since } from "./clock.js";
 import { FactList, note } from "./drawer.js";
-import { announce, copyable, h, icon, setText } from "./dom.js";
+import { copyable, h, icon, setText } from "./dom.js";
 import * as format from "./format.js";
+import { keepName, readName } from "./name.js";
+import { change, SilenceForm } from "./past.js";
 
 /** @typedef {import("./api.js").AlertDetails} AlertDetails */
 /** @typedef {AlertDetails & { below: import("./api.js").Alert[], silence: import("./api.js").Silence | null }} Shown */
 
-const KEPT_NAME = "seamark.who";
 const SPANS = [
   ["", "until it is over"],
   ["3600", "for 1 hour"],
@@ -35,7 +36,7 @@ export class AlertSubject {
   alert = null;
   /** @type {HTMLElement | null} */
   lasting = null;
-  /** @type {{ id: number, form: AckForm } | null} */
+  /** @type {{ id: number, form: AckForm, silence: SilenceForm } | null} */
   kept = null;
 
   /** @param {string} id */
@@ -88,8 +89,8 @@ export class AlertSubject {
       this.kept = null;
       return [h("h3", {}, "Who has it"), new Holder(alert, again).element];
     }
-    if (this.kept?.id !== alert.id) this.kept = { id: alert.id, form: new AckForm(alert.id, again) };
-    return [h("h3", {}, "Who has it?"), this.kept.form.element];
+    if (this.kept?.id !== alert.id) this.kept = { id: alert.id, form: new AckForm(alert.id, again), silence: new SilenceForm(alert, again) };
+    return [h("h3", {}, "Who has it?"), this.kept.form.element, ...(alert.state === "silenced" ? [] : [this.kept.silence.element])];
   }
 }
 
@@ -171,7 +172,7 @@ class Holder {
     const until = ack.until === null ? "until it is over or gets worse" : `until ${format.moment(ack.until)}`;
     const problem = h("p", { class: "form-problem", role: "alert" });
     const undo = h("button", { type: "button", class: "button", "data-focus": "undo" }, "Give it back");
-    undo.addEventListener("click", () => void attempt(problem, undo, () => unacknowledge(alert.id, readName() || ack.who), again, "Nobody has it now"));
+    undo.addEventListener("click", () => void change(problem, undo, () => unacknowledge(alert.id, readName() || ack.who), again, "Nobody has it now"));
     this.element = h("div", { class: "note", "data-tone": "held" }, icon("person"), h("div", {}, h("p", { class: "note-title" }, ack.who), ...(ack.why ? [h("p", {}, ack.why)] : []), h("p", { class: "quiet" }, `Since ${format.moment(ack.at)}, ${until}`), h("p", { class: "note-do" }, undo), problem));
   }
 }
@@ -202,46 +203,7 @@ class AckForm {
       event.preventDefault();
       keepName(who.value);
       const seconds = span.value ? Number(span.value) : null;
-      void attempt(problem, button, () => acknowledge(id, who.value, why.value, seconds), again, `${who.value} has it`);
+      void change(problem, button, () => acknowledge(id, who.value, why.value, seconds), again, `${who.value} has it`);
     });
-  }
-}
-
-/**
- * Ask the server for a change; say what it answers.
- * @param {HTMLElement} problem
- * @param {HTMLButtonElement} button
- * @param {() => Promise<unknown>} work
- * @param {() => Promise<void>} again
- * @param {string} done
- */
-async function attempt(problem, button, work, again, done) {
-  setText(problem, "");
-  button.disabled = true;
-  try {
-    await work();
-    announce(done);
-    await again();
-  } catch (error) {
-    setText(problem, error instanceof ApiError ? format.capital(error.message) : "The server did not answer. Nothing may have changed; try again.");
-  } finally {
-    button.disabled = false;
-  }
-}
-
-function readName() {
-  try {
-    return localStorage.getItem(KEPT_NAME) ?? "";
-  } catch {
-    return ""; // storage is forbidden here
-  }
-}
-
-/** @param {string} name */
-function keepName(name) {
-  try {
-    localStorage.setItem(KEPT_NAME, name);
-  } catch {
-    // Asked again next time where storage is forbidden; that is all.
   }
 }

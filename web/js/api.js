@@ -125,6 +125,33 @@ export const acknowledge = (id, who, why, seconds) =>
   });
 
 /**
+ * Those that are over, newest first.
+ * @param {string | null} cursor
+ * @returns {Promise<{ items: Alert[], next: string | null }>}
+ */
+export const getPastAlerts = (cursor) => get(`/api/alerts?${new URLSearchParams({ state: "resolved", limit: "50", ...(cursor ? { cursor } : {}) })}`);
+
+/**
+ * Nobody is told of what matches for a while.
+ * @param {string[]} matchers
+ * @param {string} who
+ * @param {string} why
+ * @param {number} seconds
+ */
+export const silence = (matchers, who, why, seconds) =>
+  get("/api/silences", {
+    method: "POST",
+    headers: { Accept: "application/json", "Content-Type": "application/json" },
+    body: JSON.stringify({ matchers, who, why, seconds }),
+  });
+
+/**
+ * @param {number} id
+ * @param {string} who
+ */
+export const endSilence = (id, who) => get(`/api/silences/${id}?${new URLSearchParams({ who })}`, { method: "DELETE" });
+
+/**
  * Nobody has it after all.
  * @param {number} id
  * @param {string} who

@@ -12,6 +12,7 @@ import { Feeds } from "./feeds.js";
 import * as format from "./format.js";
 import { Header } from "./header.js";
 import { Messages } from "./messages.js";
+import { PastSubject } from "./past.js";
 import { Stream } from "./stream.js";
 import { Updates } from "./updates.js";
 
@@ -27,7 +28,7 @@ const feeds = new Feeds();
 const messages = new Messages();
 const updates = new Updates();
 const alerts = new Alerts();
-const details = new Drawer([new MessageSubject(), new AlertSubject()]);
+const details = new Drawer([new MessageSubject(), new PastSubject(), new AlertSubject()]);
 
 /** @type {Set<string>} */
 const changed = new Set();
@@ -83,6 +84,7 @@ async function flush() {
       ids.length ? details.refresh("message", ids) : null,
       alerted ? alerts.reload() : null,
       alerted ? details.refresh("alert", null) : null, // a silence has no alert's number
+      alerted ? details.refresh("history", null) : null,
       prices ? loadPrices() : null,
       ids.length ? loadLanes() : null,
     ]);

@@ -69,10 +69,10 @@ def message_id(number: int) -> str:
     return f"0x{number:064x}"
 
 
-def sent(number: int, *, sender: str = FEED, time: int = 1_700_000_000) -> Sighting:
+def sent(number: int, *, sender: str = FEED, receiver: str = RECEIVER, time: int = 1_700_000_000) -> Sighting:
     body = Sent(
         sender=sender,
-        receiver=RECEIVER,
+        receiver=receiver,
         fee_token=LINK,
         fee_amount="41200000000000000",
         size=224,

@@ -112,6 +112,35 @@ async def test_a_destination_that_nobody_reads_is_known_by_its_messages(database
     assert there.age_seconds == 99
 
 
+async def test_a_receiver_that_is_no_longer_sent_to_ends_when_nothing_is_outstanding(database: Database) -> None:
+    before = "0x" + "66" * 20
+
+    def moved(connection: Connection, *, arrived: bool) -> None:
+        """Rounds 5 and 6 go to another receiver, the next ones to the old one."""
+        facts = [sent(5, receiver=before, time=1_699_999_000), committed(5, 5, 1_699_999_100)]
+        ledger = Ledger(
+            connection,
+            protocol="ccip",
+            names=lane_names,
+            heights={ChainId(138): 1000, ChainId(31337): 1000},
+            next_no=take_turn(connection),
+            now_ms=1,
+        )
+        ledger.record([executed(5, 1_699_999_130)] if arrived else facts)
+        ledger.close()
+
+    reader = StoredJoin(database, NAMES, clock=StandingClock())
+    await database.write(told)
+    await database.write(lambda connection: moved(connection, arrived=False))
+    join = await reader.join("ETH/USD", 10)
+    assert join is not None
+    assert [(item.watched, item.waiting) for item in join.destinations] == [(True, 1), (False, 1)]
+    await database.write(lambda connection: moved(connection, arrived=True))
+    join = await reader.join("ETH/USD", 10)
+    assert join is not None
+    assert [item.watched for item in join.destinations] == [True], "its rounds go elsewhere now, and all have arrived"
+
+
 async def test_no_such_feed(database: Database) -> None:
     reader = StoredJoin(database, NAMES)
     assert await reader.join("ETH/USD", 1) is None

@@ -95,7 +95,7 @@ class StoredJoin:
     def _destinations(
         self, source: FeedRow, remotes: Sequence[FeedRow], carried: Sequence[Carried], now: float
     ) -> list[DestinationNow]:
-        """Those whose contracts are read, then those that only messages tell of."""
+        """Those whose contracts are read, then those that only messages tell of, as long as rounds are sent there."""
         read = {(int(row.ref.chain_id), row.ref.address) for row in remotes}
         found = [self._watched(source, row, carried, now) for row in remotes]
         others: dict[tuple[str, str], list[Carried]] = {}
@@ -103,7 +103,7 @@ class StoredJoin:
             message = item.message
             if (message.destination_chain, message.receiver) not in read:
                 others.setdefault((message.destination, message.receiver), []).append(item)
-        return found + [self._unwatched(source, items, now) for items in others.values()]
+        return found + [self._unwatched(source, items, now) for items in others.values() if not _ended(items, carried)]
 
     def _watched(self, source: FeedRow, row: FeedRow, carried: Sequence[Carried], now: float) -> DestinationNow:
         there = (int(row.ref.chain_id), row.ref.address)
@@ -196,6 +196,20 @@ def _carried(connection: Connection, source: FeedRow) -> list[Carried]:
         if update is not None:
             found.append(Carried(message, update))
     return found
+
+
+def _ended(items: Sequence[Carried], carried: Sequence[Carried]) -> bool:
+    """Whether rounds for the same chain have since gone to another receiver, and nothing is outstanding: the sender was
+    configured anew.
+    """
+    last = items[0].message  # the newest first
+    elsewhere = any(
+        item.message.destination == last.destination
+        and item.message.receiver != last.receiver
+        and (item.message.sent_time or 0) > (last.sent_time or 0)
+        for item in carried
+    )
+    return elsewhere and not _count(items, (*ON_ITS_WAY, Stage.FAILED))
 
 
 def _arrived(message: MessageView) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import func, select
+from tests.unit.evm.transactions.test_store import ME, RECEIPT, draft
 
 from seamark.core.ids import ChainId
 from seamark.evm.ports import TxState
@@ -13,7 +14,6 @@ from seamark.evm.transactions.retention import trim_transactions
 from seamark.evm.transactions.store import Change, Journal
 from seamark.storage.database import Database, open_database
 from seamark.storage.schema import metadata
-from tests.unit.evm.transactions.test_store import ME, RECEIPT, draft
 
 
 @pytest.fixture
