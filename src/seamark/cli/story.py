@@ -88,7 +88,8 @@ def _tell_message(verb: str, payload: Payload) -> str | None:
 
 
 def _spent(verb: str, seconds: Payload) -> str:
-    span = {"finalized": "finality", "committed": "commit", "verified": "commit", **dict.fromkeys(_ENDS, "total")}.get(verb, "")
+    spans = {"finalized": "finality", "committed": "commit", "verified": "commit", **dict.fromkeys(_ENDS, "total")}
+    span = spans.get(verb, "")
     value = seconds.get(span)
     return "" if value is None else f" [dim]{format_duration(float(value))} after the send[/]"
 
