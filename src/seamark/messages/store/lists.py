@@ -54,7 +54,7 @@ __all__ = ["MAX_LIMIT", "Flag", "LateRange", "MessageFilter", "MessagePage", "li
 MAX_LIMIT = 500
 FEW = 2000  # messages: all looked at
 MANY = 20_000  # counted up to here to tell which way is the shorter one
-LONG = 10 * MANY  # what an account or a flag with more is taken for
+LONG = 50_000  # what an account or a flag with more is taken for
 BROAD = 4  # a way with a quarter of all messages is no short cut
 
 _message, _lane, _tally = tables.message, tables.lane, tables.tally
@@ -135,7 +135,7 @@ def _places(connection: Connection, wanted: MessageFilter, after: Place | None, 
 
 def _length(way: Way) -> int:
     """For comparison: what was not counted to the end is taken for long."""
-    return way.messages if way.exact or way.messages <= MANY else max(way.messages, LONG)
+    return way.messages if way.exact or way.tallied else max(way.messages, LONG)
 
 
 def _all_of(connection: Connection, way: Way, span: Conditions, unsaid: Unsaid, limit: int) -> list[Place]:

@@ -190,7 +190,7 @@ def read_in_slices(
     found: list[Place] = []
     upper, width = reach.high, max(reach.width(budget), 1)
     while upper > reach.low and len(found) < limit:
-        lower = max(reach.low, upper - width)
+        lower, upper_was = max(reach.low, upper - width), upper
         inside = [*conditions, _message.c.time >= lower, _message.c.time < upper]
         # Where the index says all and messages come evenly, counting costs more than reading a few more.
         counted = bool(checks) or not reach.even
@@ -201,6 +201,9 @@ def read_in_slices(
         rows = read_sorted(connection, [*inside, *checks], limit - len(found)) if there else []
         found += rows
         upper, width = lower, _wider(width, len(rows), limit - len(found))
+        if counted and there:  # but not so wide that it is taken for a wave
+            width = min(width, (upper_was - lower) * 2 * budget // there + 1)
+        budget *= 2
     return found
 
 
