@@ -13,6 +13,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from seamark.app.sending import open_operator
+from seamark.devnet.accounts import Role, account
+from seamark.settings import load
+from seamark.storage.database import open_database
 from tests.support.process import Seamark
 
 pytestmark = pytest.mark.timeout(300)
@@ -107,8 +111,19 @@ async def start(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
         await demo.process.kill()
 
 
-async def test_a_visit(start: Callable[..., Any]) -> None:
+async def check_file(file: Path) -> None:
+    """What commands beside the demo use: its chains, its database, its senders, an operator's key."""
+    settings = load(file, {})
+    database = await open_database(settings.database, migrate=False)
+    await database.close()
+    assert [chain.chain_id for chain in settings.chains.values()] == [138, 31337]
+    assert [sender.name for sender in settings.ccip.checks.senders] == ["BTC/USD", "ETH/USD", "LINK/USD"]
+    assert (await open_operator(settings)).address == account(Role.OPERATOR).address
+
+
+async def test_a_visit(start: Callable[..., Any], tmp_path: Path) -> None:
     demo = await start()
+    await check_file(tmp_path / "data" / "demo.yaml")
     assert len(demo.seen) == 2, "two chains"
     assert "<title>" in await demo.get("")
     first = await demo.executed(3)

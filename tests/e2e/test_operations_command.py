@@ -146,7 +146,9 @@ def test_a_shift(devnet: RunningDevnet, desk: Desk) -> None:
     assert "700,000" in tried.out
     assert "nothing was sent" in tried.err
 
-    assert [(item["kind"], item["outcome"]) for item in desk.history()] == [
+    record = desk.history()
+    assert [sent["tx"][:2] for item in record for sent in item["transactions"]] == ["0x"] * 3
+    assert [(item["kind"], item["outcome"]) for item in record] == [
         ("resume", "done"),
         ("pause", "done"),
         ("refill", "done"),
