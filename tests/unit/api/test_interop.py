@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from seamark.api.readers.interop import StoredIncidents
 from seamark.messages.protocols.op_interop.store import list_incidents
@@ -14,6 +15,7 @@ from tests.support.interop import Bed, executing, initiating
 WISH = {"who": "ann", "why": "block replaced"}
 
 
+@pytest.mark.timeout(60)  # a busy machine takes a while to build the API
 async def test_an_incident_is_shown_and_closed_once_by_a_person(tmp_path: Path) -> None:
     bed = Bed(901, 902)
     bed[902].mine(executing(bed[901].mine(initiating()), log_index=4))

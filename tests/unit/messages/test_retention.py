@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from seamark.app.retention import RetentionService
 from seamark.evm.transactions.retention import trim_transactions
@@ -56,11 +57,14 @@ async def left(scene: Scene) -> list[int]:
 
 
 async def rows(database: Database) -> dict[str, int]:
-    named = {"message": tables.message, "sighting": tables.sighting, "transition": tables.transition}
-    return {
-        name: await database.read(lambda c, t=table: c.execute(select(func.count()).select_from(t)).scalar_one())
-        for name, table in named.items()
-    }
+    def work(connection: Connection) -> dict[str, int]:
+        named = {"message": tables.message, "sighting": tables.sighting, "transition": tables.transition}
+        return {
+            name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+            for name, table in named.items()
+        }
+
+    return await database.read(work)
 
 
 async def trim(scene: Scene, *, age: int = OLD) -> int:
@@ -113,13 +117,19 @@ async def test_what_a_young_block_tells_of_stays_until_it_is_final(scene: Scene)
 async def test_a_round_goes_on_in_small_units_and_passes_what_stays(scene: Scene) -> None:
     await deliver(scene, 1, 9)
     ((lane_id, protocol),) = await scene.database.read(trimmed_lanes)
-    after, deleted, units = None, 0, 0
+    after: tuple[int, int] | None = None
+    deleted = units = 0
     while True:
-        found = await scene.database.write(
-            lambda c, place=after: trim_lane(
-                c, lane_id, protocol, Stage.EXECUTED, GENESIS_TIME + DAY, after=place, limit=2
-            )
+        unit = partial(
+            trim_lane,
+            lane_id=lane_id,
+            protocol=protocol,
+            stage=Stage.EXECUTED,
+            before=GENESIS_TIME + DAY,
+            after=after,
+            limit=2,
         )
+        found = await scene.database.write(unit)
         deleted, units, after = deleted + found.deleted, units + 1, found.next
         if after is None:
             break
