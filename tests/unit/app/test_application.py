@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from seamark.app import application
-from seamark.app.application import ORACLE, open_application
+from seamark.app.application import open_application
+from seamark.app.names import ORACLE
 from seamark.evm.ports import Intent
 from seamark.evm.transactions import Sender
 from seamark.oracle.service import Oracle

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from seamark.evm.rpc import chain_health
 from seamark.runtime.health import Status
+from tests.unit.evm.rpc.chains import chain_of
 from tests.unit.evm.rpc.fake_node import FakeNode
-from tests.unit.evm.rpc.test_chain import chain_of
 
 
 async def test_all_is_well() -> None:
