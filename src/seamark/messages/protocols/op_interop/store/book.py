@@ -150,7 +150,9 @@ class JobBook:
         )
 
     def advance(self, chain_id: ChainId, scanned: int) -> None:
-        """The chain has been read so far: jobs that wait for these blocks are due."""
+        """The chain has been read so far: jobs that wait for these blocks are due, and those whose verdict was ahead of
+        it, because no reorg is told of a block that was never read.
+        """
         now = self._height(chain_id)
         if scanned <= now.scanned:
             return
@@ -159,7 +161,6 @@ class JobBook:
             job.c.init_block > now.scanned,
             job.c.init_block <= scanned,
             _OPEN,
-            job.c.status == Status.UNKNOWN.value,
         )
         self._heights[chain_id] = msgspec.structs.replace(now, scanned=scanned)
 
