@@ -265,8 +265,8 @@ class Bed:
         root = merkle_root(_leaves(chosen))
         report = _encode_commit([(([], []), (chosen[0].sequence, chosen[-1].sequence), root)])
         context = lane.context(lane.commit_digest)
-        digest = keccak256(keccak256(report) + b"".join(context))
-        signed = [await signer.sign(digest) for signer in SIGNERS[: F + 1]]
+        preimage = keccak256(report) + b"".join(context)
+        signed = [await signer.sign(preimage) for signer in SIGNERS[: F + 1]]
         rs, ss = ([signature[at].to_bytes(32) for signature in signed] for at in (1, 2))
         parities = bytes(parity for parity, _, _ in signed).ljust(32, b"\0")
         abi = lane.artifact("commit_store").abi

@@ -192,10 +192,10 @@ class Bed:
     @staticmethod
     async def attest(message_id: Hash32, *, signatures: int = THRESHOLD) -> bytes:
         """Tag, length, and the signatures of the first members by address."""
-        digest = keccak256(TAG + bytes.fromhex(message_id[2:]))
+        preimage = TAG + bytes.fromhex(message_id[2:])
         parts = []
         for signer in SIGNERS[:signatures]:
-            parity, r, s = await signer.sign(digest)
+            parity, r, s = await signer.sign(preimage)
             parts.append(r.to_bytes(32) + (MAX_S - s if parity else s).to_bytes(32))
         return TAG + (64 * signatures).to_bytes(2) + b"".join(parts)
 

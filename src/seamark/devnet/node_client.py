@@ -271,7 +271,7 @@ class Wallet:
         raws = []
         for offset, tx in enumerate(txs):
             unsigned = Unsigned(self.node.chain_id, first + offset, tx.to, tx.data, tx.value, tx.gas, fees)
-            raws.append(unsigned.signed(*await self._signer.sign(unsigned.digest())))
+            raws.append(unsigned.signed(*await self._signer.sign(unsigned.preimage())))
         answers = await self.node.hand_over(raws)
         for tx, answer in zip(txs, answers, strict=False):  # they end at a refusal
             if isinstance(answer, CallFailed):

@@ -177,8 +177,16 @@ class Signer(Protocol):
     @property
     def address(self) -> Address: ...
 
-    async def sign(self, digest: bytes) -> tuple[int, int, int]:
-        """ECDSA over a 32-byte digest: (y parity 0 or 1, r, s), s in the lower half."""
+    async def sign(self, preimage: bytes) -> tuple[int, int, int]:
+        """ECDSA over keccak256 of these bytes: (y parity 0 or 1, r, s), s in the lower half.
+
+        The bytes and not their digest, because a remote signer may insist on hashing, and a policy has to read what it
+        lets pass. Signing the same bytes twice is harmless.
+
+        Raises:
+            TemporaryError: The signer does not answer, or refuses in a way that a person can mend while we run.
+            RejectedError: The policy forbids it.
+        """
         ...
 
 

@@ -90,8 +90,8 @@ async def commit_call(
     unblessed = [(root.source, _encode_address([root.onramp]), root.first, root.last, root.root) for root in roots]
     report = _encode_commit([((prices.tokens, prices.gas), (), unblessed, ())])
     context = (COMMIT_DIGEST, sequence.to_bytes(_WORD, "big"))
-    digest = keccak256(keccak256(report) + context[0] + context[1])
-    signatures = [await signer.sign(digest) for signer in signers[: F + 1]]
+    preimage = keccak256(report) + context[0] + context[1]
+    signatures = [await signer.sign(preimage) for signer in signers[: F + 1]]
     rs = [r.to_bytes(_WORD, "big") for _, r, _ in signatures]
     ss = [s.to_bytes(_WORD, "big") for _, _, s in signatures]
     parities = bytes(parity for parity, _, _ in signatures).ljust(_WORD, b"\0")

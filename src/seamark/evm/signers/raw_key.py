@@ -11,9 +11,9 @@ from typing import Final, NoReturn
 
 from coincurve import PrivateKey
 
-from seamark.core.errors import RejectedError, SettingsError
+from seamark.core.errors import SettingsError
 from seamark.core.ids import Address
-from seamark.evm.crypto import address_of_public_key
+from seamark.evm.crypto import address_of_public_key, keccak256
 
 __all__ = ["SECP256K1_ORDER", "RawKeySigner"]
 
@@ -60,11 +60,9 @@ class RawKeySigner:
             raise SettingsError(setting, problem, remedy=_REMEDY)
         return cls(bytes.fromhex(match[2]), setting=setting)
 
-    async def sign(self, digest: bytes) -> tuple[int, int, int]:
-        """(y parity, r, s) over 32 bytes; about 20 µs, so it runs on the event loop."""
-        if len(digest) != _KEY_BYTES:
-            raise RejectedError(f"a digest has 32 bytes, not {len(digest)}")
-        signature = self._key.sign_recoverable(digest, hasher=None)
+    async def sign(self, preimage: bytes) -> tuple[int, int, int]:
+        """(y parity, r, s) over keccak256 of the bytes; about 20 µs, so it runs on the event loop."""
+        signature = self._key.sign_recoverable(keccak256(preimage), hasher=None)
         return signature[64], int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
 
     def __repr__(self) -> str:

@@ -41,7 +41,7 @@ class SigningDesk:
     async def attempt(self, nonce: int, intent: Intent, gas: int, fees: Fees) -> Attempt:
         """Sign; nothing is sent."""
         unsigned = Unsigned(self._chain_id, nonce, intent.to, intent.data, intent.value, gas, fees)
-        raw = unsigned.signed(*await self._signer.sign(unsigned.digest()))
+        raw = unsigned.signed(*await self._signer.sign(unsigned.preimage()))
         return Attempt(transaction_hash(raw), raw, fees, self.now_ms(), self.head)
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from seamark.core.errors import SeamarkError
 from seamark.evm.ports import Intent
 from seamark.evm.transactions.book import Book
 from seamark.evm.transactions.broadcast import SigningDesk
@@ -121,7 +122,9 @@ class Committer:
     async def _write(self, group: Sequence[_Waiting]) -> None:
         left = list(group)
         while left:
-            drafts = await self._draft([waiting.desired for waiting in left])
+            left, drafts = await self._sign(left)
+            if not left:
+                return
             try:
                 added = await self.add(drafts)
             except JournalConflict as conflict:
@@ -133,9 +136,28 @@ class Committer:
                 _resolve(waiting.done, Committed(entry, new=True))
             return
 
-    async def _draft(self, wanted: Sequence[Desired]) -> list[Draft]:
-        first = await self._first_nonce()
-        return [await self.draft(first + index, one.intent, one.gas, one.fees) for index, one in enumerate(wanted)]
+    async def _sign(self, group: list[_Waiting]) -> tuple[list[_Waiting], list[Draft]]:
+        """Sign side by side: a remote signer takes its time. Whoever is refused hears it at once and takes no nonce;
+        those behind him move up and are signed anew.
+        """
+        while group:
+            first = await self._first_nonce()
+            wanted = [waiting.desired for waiting in group]
+            tasks = (self.draft(first + index, one.intent, one.gas, one.fees) for index, one in enumerate(wanted))
+            answers = await asyncio.gather(*tasks, return_exceptions=True)
+            drafts = [answer for answer in answers if isinstance(answer, Draft)]
+            if len(drafts) == len(group):
+                return group, drafts
+            left = []
+            for waiting, answer in zip(group, answers, strict=True):
+                if isinstance(answer, Draft):
+                    left.append(waiting)
+                elif isinstance(answer, SeamarkError):
+                    _fail(waiting.done, answer)
+                else:
+                    raise answer
+            group = left
+        return [], []
 
     async def draft(self, nonce: int, intent: Intent, gas: int, fees: Fees) -> Draft:
         """Sign an intent for a nonce."""

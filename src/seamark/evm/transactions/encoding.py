@@ -58,11 +58,15 @@ class Unsigned:
     gas: int
     fees: Fees
 
-    def digest(self) -> bytes:
-        """What gets signed."""
+    def preimage(self) -> bytes:
+        """What gets hashed and signed: the payload without its signature (EIP-155, EIP-1559)."""
         if self.fees.legacy:
-            return keccak256(rlp_encode([*self._fields(), self.chain_id, 0, 0]))
-        return keccak256(_DYNAMIC_FEE_TYPE + rlp_encode(self._fields()))
+            return rlp_encode([*self._fields(), self.chain_id, 0, 0])
+        return _DYNAMIC_FEE_TYPE + rlp_encode(self._fields())
+
+    def digest(self) -> bytes:
+        """keccak256 of the preimage."""
+        return keccak256(self.preimage())
 
     def signed(self, parity: int, r: int, s: int) -> bytes:
         """The raw transaction that a node takes."""

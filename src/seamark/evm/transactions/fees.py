@@ -28,6 +28,7 @@ class Hold(StrEnum):
 
     ZERO_FEE = "zero_fee"  # the chain takes no fees: only the same bytes again
     CEILING = "ceiling"  # more would break the operator's limit
+    SIGNER = "signer"  # the signer is away, or its policy forbids the higher offer
 
 
 @dataclass(frozen=True, slots=True)

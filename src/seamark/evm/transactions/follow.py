@@ -25,7 +25,7 @@ from seamark.evm.transactions.broadcast import Broadcaster, SigningDesk
 from seamark.evm.transactions.commit import Committer
 from seamark.evm.transactions.errors import Refusal
 from seamark.evm.transactions.fees import Hold, next_fees, quote
-from seamark.evm.transactions.model import FINAL_STATES, Entry, Fees, Slot, filler_intent
+from seamark.evm.transactions.model import FINAL_STATES, Attempt, Entry, Fees, Slot, filler_intent
 from seamark.evm.transactions.ports import (
     BalanceRead,
     ChainWriter,
@@ -279,7 +279,13 @@ class Follower:
             if not holes or holes[0] < self.settled_below:
                 return  # below what was confirmed it is no hole: either this node lags or a reorg is being looked at
             fees = quote(await self._crew.fees.market(), self._crew.settings.fees)
-            filled = [await self._add_filler(nonce, fees) for nonce in holes]
+            filled = []
+            for nonce in holes:
+                try:
+                    filled.append(await self._add_filler(nonce, fees))
+                except RejectedError as error:  # the signer's policy; what is ours and sent is followed all the same
+                    log.error("a nonce that nobody used stays unused", nonce=nonce, error=str(error))  # noqa: TRY400
+                    break
         for entry in filled:
             log.warning("filled a nonce that nobody used", nonce=entry.nonce)
             self._crew.observer(GapFilled(entry.nonce))
@@ -310,7 +316,6 @@ class Follower:
             if isinstance(move, Resend):
                 again.append(slot.current)
             elif isinstance(move, Bump):
-                self._held.pop(slot.nonce, None)
                 bumps.append((slot, move.fees))
         again += await self._bump(bumps[:PUSHES])
         await self._send(again[: 2 * PUSHES])
@@ -335,17 +340,30 @@ class Follower:
         if not bumps:
             return []
         async with self._crew.lock:
-            fresh = [(slot.current, fees) for slot, fees in bumps if self._book.slot(slot.nonce) == slot]
-            signed = [(one, await self._desk.attempt(one.nonce, one.intent, one.gas, fees)) for one, fees in fresh]
+            fresh = [(slot, fees) for slot, fees in bumps if self._book.slot(slot.nonce) == slot]
+            attempts = [(slot.current, await self._signed(slot, fees)) for slot, fees in fresh]
+            signed = [(entry, attempt) for entry, attempt in attempts if attempt is not None]
             await self._crew.database.write(lambda c: self._crew.journal.add_attempts(c, signed), urgent=True)
             raised = [replace(entry, attempts=(*entry.attempts, attempt)) for entry, attempt in signed]
             for entry in raised:
                 self._book.refusals.pop(entry.nonce, None)
+                self._held.pop(entry.nonce, None)
                 self._book.put(entry)
         for entry in raised:
             self._crew.observer(Replaced(entry.key, entry.nonce, entry.last.fees.cap))
             log.info("offering more", key=entry.key, nonce=entry.nonce, cap_wei=entry.last.fees.cap)
         return raised
+
+    async def _signed(self, slot: Slot, fees: Fees) -> Attempt | None:
+        """A higher offer; None where the signer gives none, which is told once and tried again at the next look."""
+        one = slot.current
+        try:
+            return await self._desk.attempt(one.nonce, one.intent, one.gas, fees)
+        except (TemporaryError, RejectedError) as error:
+            if self._held.get(slot.nonce) is not Hold.SIGNER:
+                log.error("transaction waits: no higher offer signed", key=one.key, nonce=slot.nonce, error=str(error))  # noqa: TRY400
+            self._note_hold(slot, Hold.SIGNER)
+            return None
 
     async def _send(self, entries: Sequence[Entry]) -> None:
         for entry in sorted(entries, key=lambda one: one.nonce):
@@ -363,7 +381,11 @@ class Follower:
                 return
             raised = next_fees(slot.highest_fees, market, self._crew.settings.fees)
             fees = raised if isinstance(raised, Fees) else quote(market, self._crew.settings.fees)
-            filler = await self.supersede(entry, intent, intent.gas_limit or 0, fees)
+            try:
+                filler = await self.supersede(entry, intent, intent.gas_limit or 0, fees)
+            except RejectedError as error:
+                log.error("transaction waits: no node will take it", key=entry.key, error=str(error))  # noqa: TRY400
+                return
         log.error("transaction given up: no node will take it", key=entry.key, nonce=entry.nonce)
         await self._crew.broadcaster.send(filler)
 

@@ -40,7 +40,7 @@ async def test_the_example_of_eip_155():
         ChainId(1), 9, Address("0x" + "35" * 20), b"", 10**18, 21_000, Fees(20 * 10**9, 20 * 10**9, legacy=True)
     )
     assert unsigned.digest().hex() == "daf5a779ae972f972197303d7b574746c7ef83eadac0f2791ad23db92e4c8e53"
-    raw = unsigned.signed(*await RawKeySigner.from_hex("46" * 32).sign(unsigned.digest()))
+    raw = unsigned.signed(*await RawKeySigner.from_hex("46" * 32).sign(unsigned.preimage()))
     assert raw.hex() == (
         "f86c098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a76400008025a028ef61340bd939bc"
         "2195fe537567866003e1a15d3c71ff63e1590620aa636276a067cbe9d8997f761aecb703304b3800ccf555c9f3dc64214b297fb196"
