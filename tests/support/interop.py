@@ -16,12 +16,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+import msgspec
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import NullPool
 
 from seamark.core.errors import TemporaryError
 from seamark.core.ids import Address, BlockRef, ChainId, Hash32
+from seamark.evm.logs.bloom import bloom_of
 from seamark.evm.ports import Block, BlockLogs, Finalized, LogEvent, Reorg
 from seamark.evm.types import BlockHeader, BlockTag, Log
 from seamark.messages.protocols.op_interop import events
@@ -182,7 +184,8 @@ class FakeL2:
             return None
         block = self.blocks[number]
         ref = block.ref
-        header = BlockHeader(ref.number, ref.hash, ref.parent_hash, ref.timestamp)
+        bloom = bloom_of(part for log in block.logs for part in (log.address, *log.topics))
+        header = BlockHeader(ref.number, ref.hash, ref.parent_hash, ref.timestamp, bloom)
         logs = tuple(log for log in block.logs if not addresses or log.address in addresses)
         found = BlockLogs(header, logs, whole=not addresses)
         return self.lies.pop(0)(found) if self.lies else found
@@ -200,8 +203,13 @@ class FakeL2:
 
 
 def without_logs(found: BlockLogs) -> BlockLogs:
-    """What a node that lost its logs says."""
+    """What a node that lost its logs says; the header still tells of them."""
     return replace(found, logs=())
+
+
+def without_a_trace(found: BlockLogs) -> BlockLogs:
+    """The same of a node whose headers tell of no logs either."""
+    return replace(found, header=msgspec.structs.replace(found.header, logs_bloom=""), logs=())
 
 
 class Memory:

@@ -6,12 +6,14 @@ The numbers in the names of the classes follow the list of weaknesses that was d
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from structlog.testing import capture_logs
 
 from seamark.core.errors import TemporaryError
 from seamark.core.ids import Hash32
+from seamark.evm.ports import BlockLogs
 from seamark.messages.protocols.op_interop.model import Rule, Status
 from seamark.messages.protocols.op_interop.store import bad_logs, read_due
 from seamark.storage.events import read_events
@@ -24,6 +26,7 @@ from tests.support.interop import (
     executing,
     initiating,
     malformed,
+    without_a_trace,
     without_logs,
 )
 
@@ -269,6 +272,49 @@ class TestOneNodesWord6:
         assert (bed.status(), bed.job().stale) == (Status.VALID, True)
         await bed.check()
         assert (bed.job().stale, bed.steps(bed.job())) == (False, ["valid"])
+
+    async def test_logs_left_out_of_every_look_are_no_alarm_where_the_header_tells_of_them(self) -> None:
+        bed = Bed(901, 902)
+        bed[902].mine(executing(bed[901].mine(initiating())))
+        bed[901].lies = [without_logs] * 3
+        await bed.follow()
+        assert (bed.status(), bed.job().rule) == (Status.UNKNOWN, Rule.DISPUTED)
+        assert "leaves out logs" in bed.job().detail
+        assert (await bed.checkers[0].health()).detail == "the nodes of l2-901 leave out logs of block 1"
+        await bed.check()
+        assert bed.steps(bed.job()) == ["unknown", "valid"]
+        assert (await bed.checkers[0].health()).status == "ok"
+
+    async def test_a_second_node_that_leaves_out_logs_hides_no_wrong_message(self) -> None:
+        bed = Bed(901, 902)
+        bed[902].mine(executing(bed[901].mine(initiating()), log_index=9))
+        bed[901].lies = [lambda found: found, without_logs]
+        await bed.follow()
+        assert bed.steps(bed.job()) == ["invalid"]
+        assert [second for _, _, second in bed[901].reads] == [False, True, False]
+
+    async def test_nor_does_one_that_leaves_out_a_log_in_the_middle(self) -> None:
+        bed = Bed(901, 902)
+        logs = bed[901].mine_all(*[initiating() for _ in range(3)])
+        bed[902].mine(executing(logs[1]))
+
+        def without_the_second(found: BlockLogs) -> BlockLogs:
+            return replace(found, logs=tuple(log for log in found.logs if log.log_index != 1))
+
+        bed[901].lies = [without_the_second] * 3  # of the same address and topic as its neighbours
+        await bed.follow()
+        assert bed.job().rule is Rule.DISPUTED
+        await bed.check()
+        assert bed.status() is Status.VALID
+
+    async def test_where_nothing_tells_of_them_the_next_level_of_safety_heals(self) -> None:
+        bed = Bed(901, 902)
+        bed[902].mine(executing(bed[901].mine(initiating())))
+        bed[901].lies = [without_a_trace] * 2
+        await bed.follow()
+        assert (bed.status(), bed.job().rule) == (Status.INVALID, Rule.NO_LOG)
+        await bed.safe(901, 1)
+        assert bed.steps(bed.job()) == ["invalid", "valid"]
 
     async def test_a_node_that_is_behind_takes_nothing_back(self) -> None:
         bed = Bed(901, 902)

@@ -5,8 +5,8 @@ nodes fail holds up nobody else. A checker sleeps until something has made jobs 
 initiating block, so a thousand messages of one block cost two reads.
 
 A word against a message is told only after a second look, at another endpoint where there is one, and at all logs of
-the block: a node that leaves out a log does not raise an alarm. Where nobody can look, the last verdict stays and is
-marked stale.
+the block, which must be those that its header tells of: nodes that leave out a log raise no alarm, not even all of them
+together. Where nobody can look, the last verdict stays and is marked stale.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -27,8 +28,10 @@ from seamark.messages.protocols.op_interop.model import Rule, Seen, Status, Verd
 from seamark.messages.protocols.op_interop.network import Network
 from seamark.messages.protocols.op_interop.rules import (
     declared,
+    doubt,
     judge,
     judge_alone,
+    lacks_logs,
     look_at,
     needs_second_look,
     weigh,
@@ -168,8 +171,12 @@ class Checker:
             accused = [item for item in jobs if needs_second_look(_some(verdicts[item.key]))]
             if accused:
                 second = await self._second_look(reader, number)
+                lacking = _lacks_logs(second)
+                if lacking:
+                    self._note_lacking(number)
                 for item in accused:
-                    verdicts[item.key] = weigh(_some(verdicts[item.key]), self._judge(item, second))
+                    said = _some(verdicts[item.key])
+                    verdicts[item.key] = doubt(said) if lacking else weigh(said, self._judge(item, second))
         except (TemporaryError, RejectedError) as error:
             self.last_error = f"block {number} of {self._network.name(self._chain)} cannot be read: {error}"
             log.warning("no look at an initiating block", chain=self._network.name(self._chain), error=str(error))
@@ -177,12 +184,21 @@ class Checker:
         return verdicts
 
     async def _second_look(self, reader: BlockLogReader, number: int) -> BlockLogs | None:
-        """At all logs of the block: by another endpoint, else by the same one a little later."""
-        try:
-            return await reader.block_logs(number, second=True)
-        except TemporaryError:
-            await self._clock.sleep(SECOND_LOOK_PAUSE_S)
-            return await reader.block_logs(number)
+        """At all logs of the block: by another endpoint; else, or where that one leaves out some, by the first one a
+        little later.
+        """
+        with suppress(TemporaryError):
+            seen = await reader.block_logs(number, second=True)
+            if not _lacks_logs(seen):
+                return seen
+        await self._clock.sleep(SECOND_LOOK_PAUSE_S)
+        return await reader.block_logs(number)
+
+    def _note_lacking(self, number: int) -> None:
+        assert self._chain is not None
+        name = self._network.name(self._chain)
+        self.last_error = f"the nodes of {name} leave out logs of block {number}"
+        log.warning("nodes leave out logs that the block's header tells of", chain=name, block=number)
 
     def _judge(self, item: Job, seen: BlockLogs | None) -> Verdict:
         if seen is None:
@@ -219,6 +235,10 @@ def log_verdicts(changes: JobChanges) -> None:
         log.warning(event.topic, message=event.key, **event.payload)
     if len(changes.events) > MAX_LINES:
         log.warning("more of the same", messages=len(changes.events) - MAX_LINES)
+
+
+def _lacks_logs(seen: BlockLogs | None) -> bool:
+    return seen is not None and lacks_logs(seen.header, seen.logs)
 
 
 def _again(found: Verdict | None) -> bool:

@@ -64,7 +64,7 @@ class Rule(StrEnum):
     DEPENDS_ON_INVALID = "depends_on_invalid"
     NO_BLOCK = "no_block"  # the initiating chain has not got that far
     NOT_WATCHED = "not_watched"  # a member of the set that this monitor does not read
-    DISPUTED = "disputed"  # two looks said different things
+    DISPUTED = "disputed"  # two looks said different things, or left out logs that the header tells of
 
 
 class Level(IntEnum):

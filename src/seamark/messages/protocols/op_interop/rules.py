@@ -14,8 +14,9 @@ from typing import Final
 
 from seamark.core.ids import ChainId, Hash32
 from seamark.evm.abi import DecodeError
+from seamark.evm.logs.bloom import bloom_of
 from seamark.evm.ports import Block
-from seamark.evm.types import Log
+from seamark.evm.types import BlockHeader, Log
 from seamark.messages.protocols.op_interop import events
 from seamark.messages.protocols.op_interop.encodings import checksum, payload_hash
 from seamark.messages.protocols.op_interop.model import (
@@ -33,10 +34,12 @@ from seamark.messages.protocols.op_interop.network import Network
 
 __all__ = [
     "declared",
+    "doubt",
     "find_executing",
     "grade_of",
     "judge",
     "judge_alone",
+    "lacks_logs",
     "look_at",
     "needs_second_look",
     "parse_executing",
@@ -45,6 +48,8 @@ __all__ = [
 
 _MAX_UINT32: Final = 2**32 - 1
 _MAX_UINT64: Final = 2**64 - 1
+_BLOOM_DIGITS: Final = 2 + 512  # "0x" and 2048 bits
+_BLOOM_BITS: Final = 2048
 _FROM_THE_LOG: Final = frozenset({Rule.NO_LOG, Rule.WRONG_ORIGIN, Rule.WRONG_PAYLOAD, Rule.WRONG_TIME})
 
 
@@ -175,6 +180,34 @@ def weigh(first: Verdict, second: Verdict) -> Verdict:
         f"one look said {first.status} ({first.rule or 'true'}), the next {second.status} ({second.rule or 'true'})"
     )
     return Verdict(Status.UNKNOWN, Rule.DISPUTED, detail)
+
+
+def doubt(verdict: Verdict) -> Verdict:
+    """What becomes of an accusation that was drawn from a block of which a node leaves out logs."""
+    said = f"{verdict.status} ({verdict.rule})"
+    return Verdict(
+        Status.UNKNOWN,
+        Rule.DISPUTED,
+        f"a look said {said}, but the node leaves out logs that the block's header tells of",
+    )
+
+
+def lacks_logs(header: BlockHeader, logs: Sequence[Log]) -> bool:
+    """Whether these cannot be all logs of a block.
+
+    A header's bloom holds the address and topics of every log (Ethereum yellow paper, 4.3.1): what these logs do not
+    explain was left out. And logs of a block are numbered from 0 without a gap. A bloom that is missing, empty or all
+    ones, as some rollups send, says nothing.
+    """
+    if {item.log_index for item in logs} != set(range(len(logs))):
+        return True
+    if len(header.logs_bloom) != _BLOOM_DIGITS:
+        return False
+    told = int(header.logs_bloom, 16)
+    if told.bit_count() == _BLOOM_BITS:
+        return False
+    shown = int(bloom_of(part for item in logs for part in (item.address, *item.topics)), 16)
+    return told & ~shown != 0
 
 
 def look_at(message: ExecutingMessage, block_hash: Hash32, timestamp: int, logs: Sequence[Log], *, whole: bool) -> Seen:
