@@ -18,7 +18,7 @@ import msgspec
 import structlog
 from sqlalchemy import Connection
 
-from seamark.api.times import iso_time
+from seamark.api.times import iso_time, with_times
 from seamark.core.errors import TemporaryError
 from seamark.runtime.events import Signal
 from seamark.storage.database import Database
@@ -50,7 +50,7 @@ def encode_event(event: Event) -> Frame:
         "topic": event.topic,
         "key": event.key,
         "at": iso_time(event.at_ms),
-        "payload": event.payload,
+        "payload": with_times(event.payload),
     }
     return Frame(event.id, event.topic, b"id: %d\ndata: %b\n\n" % (event.id, msgspec.json.encode(body)))
 

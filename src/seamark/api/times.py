@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import Field
 
-__all__ = ["Time", "iso_seconds", "iso_time", "now_iso"]
+from seamark.core.times import iso_seconds, iso_time, with_times
+
+__all__ = ["Time", "iso_seconds", "iso_time", "now_iso", "with_times"]
 
 Time = Annotated[
     str,
@@ -16,19 +17,6 @@ Time = Annotated[
         description="UTC, ISO 8601.", examples=["2026-11-21T07:30:00.125Z"], json_schema_extra={"format": "date-time"}
     ),
 ]
-
-_MS = 1000
-
-
-def iso_time(at_ms: int) -> str:
-    """From milliseconds since the epoch."""
-    seconds, ms = divmod(at_ms, _MS)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
-
-
-def iso_seconds(at: float) -> str:
-    """From seconds since the epoch (block times are whole seconds)."""
-    return iso_time(round(at * _MS))
 
 
 def now_iso() -> str:

@@ -27,13 +27,6 @@ __all__ = ["app"]
 MAX_ROWS: Final = 1000
 
 app = typer.Typer(help="What is wrong now, who has it, who was told.", no_args_is_help=True)
-app.command("ack", help=alerts_actions.ACK_HELP)(alerts_actions.ack)
-app.command("silence", help=alerts_actions.SILENCE_HELP)(alerts_actions.silence)
-app.command("unsilence", help="End a silence before its time.")(alerts_actions.unsilence)
-app.command("silences", help="List silences.")(alerts_actions.silences)
-app.command("sources", help="Who reports findings, and when last.")(alerts_actions.sources)
-app.command("forget", help=alerts_actions.FORGET_HELP)(alerts_actions.forget)
-app.command("test", help=alerts_send.HELP)(alerts_send.send_test)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, as the API gives it.")]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="How many at most.")]
@@ -122,3 +115,13 @@ async def _history(config: Path | None, database: str | None, *, limit: int, as_
         print_table(history_table(entries))
     else:
         console.print("nothing was done yet", markup=False)
+
+
+# After these: help lists commands in this order.
+app.command("ack", help=alerts_actions.ACK_HELP)(alerts_actions.ack)
+app.command("silence", help=alerts_actions.SILENCE_HELP)(alerts_actions.silence)
+app.command("unsilence", help="End a silence before its time.")(alerts_actions.unsilence)
+app.command("silences", help="List silences.")(alerts_actions.silences)
+app.command("sources", help="Who reports findings, and when last.")(alerts_actions.sources)
+app.command("forget", help=alerts_actions.FORGET_HELP)(alerts_actions.forget)
+app.command("test", help=alerts_send.HELP)(alerts_send.send_test)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
@@ -13,12 +13,14 @@ import typer
 from sqlalchemy import Connection
 
 from seamark.api.readers.alerts import StoredAlerts
+from seamark.api.views import View
 from seamark.cli.alerts_tables import print_table, silences_table
 from seamark.cli.files import ConfigOption
 from seamark.cli.loop import run_until_stopped
 from seamark.cli.messages_database import DatabaseOption, open_ledger
 from seamark.cli.output import console, print_json
 from seamark.core.errors import SettingsError
+from seamark.core.times import iso_time
 from seamark.core.units import format_duration, parse_duration
 from seamark.monitoring.alerts import store
 from seamark.monitoring.alerts.model import Matcher
@@ -74,6 +76,7 @@ def ack(
     span: Annotated[str | None, typer.Option("--for", help="For how long at most, such as 2h.")] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Nobody has them after all.")] = False,
     who: WhoOption = None,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
     database: DatabaseOption = None,
 ) -> None:
@@ -87,6 +90,9 @@ def ack(
             store.acknowledge(connection, alerts, person, why, now_ms, until_ms=until_ms)
 
     _write(config, database, work)
+    if as_json:
+        _print_views(config, database, lambda desk: _found(desk, alerts))
+        return
     several = f"alert{'' if len(alerts) == 1 else 's'} {', '.join(map(str, alerts))}"
     console.print(f"{'nobody' if undo else person} has {several}", markup=False)
 
@@ -96,6 +102,7 @@ def silence(
     span: Annotated[str, typer.Option("--for", help="For how long, such as 2h.")],
     why: Annotated[str, typer.Option("--why", help="Why; kept in the history.")],
     who: WhoOption = None,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
     database: DatabaseOption = None,
 ) -> None:
@@ -106,6 +113,9 @@ def silence(
         database,
         lambda connection: store.add_silence(connection, parsed, person, why, now_ms, until_ms=until_ms),
     )
+    if as_json:
+        _print_silence(config, database, made.id)
+        return
     span_text = format_duration((until_ms - now_ms) / _MS)
     console.print(f"silence {made.id} for {span_text}; to end it: seamark alerts unsilence {made.id}", markup=False)
 
@@ -113,11 +123,15 @@ def silence(
 def unsilence(
     silence_id: Annotated[int, typer.Argument(help="Its number.", metavar="SILENCE", min=1)],
     who: WhoOption = None,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
     database: DatabaseOption = None,
 ) -> None:
     now_ms, person = _now_ms(), who_acts(who)
     _write(config, database, lambda connection: store.end_silence(connection, silence_id, person, now_ms))
+    if as_json:
+        _print_silence(config, database, silence_id)
+        return
     console.print(f"silence {silence_id} is over", markup=False)
 
 
@@ -146,12 +160,15 @@ def sources(as_json: JsonOption = False, config: ConfigOption = None, database: 
     now_ms = _now_ms()
     if as_json:
         print_json(
-            [{"source": item.name, "reported_ms": item.reported_ms, "findings": item.findings} for item in found]
+            [
+                {"source": item.name, "reported_at": iso_time(item.reported_ms), "findings": item.findings}
+                for item in found
+            ]
         )
         return
     for item in found:
         ago = format_duration(max(now_ms - item.reported_ms, 0) / _MS)
-        console.print(f"{item.name}: {item.findings} findings, {ago} ago", markup=False)
+        console.print(f"{item.name}: {_findings(item.findings)}, {ago} ago", markup=False)
     if not found:
         console.print("nobody has reported yet", markup=False)
 
@@ -160,6 +177,7 @@ def forget(
     source: Annotated[str, typer.Argument(help="Its name, as seamark alerts sources shows it.")],
     why: Annotated[str, typer.Option("--why", help="Why; kept in the history.")],
     who: WhoOption = None,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
     database: DatabaseOption = None,
 ) -> None:
@@ -170,7 +188,42 @@ def forget(
         raise SettingsError(
             "SOURCE", f"nobody called {source!r} has reported", remedy="see seamark alerts sources"
         ) from None
-    console.print(f"{source} is forgotten, with {dropped} findings", markup=False)
+    if as_json:
+        print_json({"source": source, "findings": dropped})
+        return
+    console.print(f"{source} is forgotten, with {_findings(dropped)}", markup=False)
+
+
+def _findings(count: int) -> str:
+    return f"{count} finding{'' if count == 1 else 's'}"
+
+
+async def _found(desk: StoredAlerts, alerts: Sequence[int]) -> list[View]:
+    return [found for number in alerts if (found := await desk.find(number)) is not None]
+
+
+def _print_silence(config: Path | None, database: str | None, silence_id: int) -> None:
+    async def read(desk: StoredAlerts) -> list[View]:
+        return [item for item in await desk.silences(ended=True) if item.id == silence_id]
+
+    _print_views(config, database, read, single=True)
+
+
+def _print_views(
+    config: Path | None,
+    database: str | None,
+    read: Callable[[StoredAlerts], Awaitable[list[View]]],
+    *,
+    single: bool = False,
+) -> None:
+    """What was changed, as the API gives it."""
+
+    async def run() -> None:
+        async with open_ledger(config, database) as ledger:
+            views = [item.model_dump(mode="json") for item in await read(StoredAlerts(ledger.database))]
+        print_json(views[0] if single else views)
+
+    run_until_stopped(run())
 
 
 def _matcher(text: str) -> Matcher:

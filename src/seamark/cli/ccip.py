@@ -24,6 +24,7 @@ from seamark.cli.messages_database import find_settings
 from seamark.cli.output import EXIT_FAILED, aside, console, page, print_json
 from seamark.core.errors import SeamarkError
 from seamark.core.findings import Finding, Severity
+from seamark.core.times import with_times
 from seamark.core.units import format_duration
 from seamark.evm.address import to_checksum
 from seamark.evm.metrics import RpcMetrics
@@ -120,7 +121,7 @@ def _is_there(url: str) -> bool:
 
 
 def _as_json(check: ChainCheck) -> dict[str, Any]:
-    """With amounts as text: they exceed 2**53."""
+    """With amounts as text: they exceed 2**53; and times as everywhere."""
 
     def convert(value: Any) -> Any:
         if isinstance(value, dict):
@@ -129,7 +130,7 @@ def _as_json(check: ChainCheck) -> dict[str, Any]:
             }
         return [convert(item) for item in value] if isinstance(value, (list, tuple)) else value
 
-    found: dict[str, Any] = convert(msgspec.to_builtins(check))
+    found: dict[str, Any] = convert(with_times(msgspec.to_builtins(check), ("at",)))
     return found
 
 

@@ -27,6 +27,7 @@ from seamark.cli.output import EXIT_FAILED, aside, console, page, print_json
 from seamark.cli.signing import EXIT_NOT_NOW, confirm, operator_name, parse_account, parse_wait
 from seamark.core.errors import SettingsError
 from seamark.core.ids import Address
+from seamark.core.times import iso_time
 from seamark.core.units import format_duration
 from seamark.evm.address import ZERO_ADDRESS, to_checksum
 from seamark.oracle.administration.model import Change
@@ -417,8 +418,8 @@ def _plain(item: Operation) -> dict[str, object]:
         "contract": to_checksum(item.subject),
         "operator": item.operator,
         "why": item.why,
-        "begun_ms": item.begun_ms,
-        "ended_ms": item.ended_ms,
+        "begun_at": iso_time(item.begun_ms),
+        "ended_at": None if item.ended_ms is None else iso_time(item.ended_ms),
         "outcome": item.outcome,
         "amount": item.amount,
         "steps": [step.what for step in item.steps],

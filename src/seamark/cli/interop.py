@@ -24,6 +24,7 @@ from seamark.cli.loop import run_until_stopped
 from seamark.cli.messages_database import DatabaseOption, open_ledger
 from seamark.cli.output import EXIT_FAILED, console, print_json
 from seamark.core.errors import SettingsError
+from seamark.core.times import iso_time, with_times
 from seamark.messages.protocols.op_interop.model import Status
 from seamark.messages.protocols.op_interop.network import interop_chains, interop_network
 from seamark.messages.protocols.op_interop.store import (
@@ -103,7 +104,7 @@ def show(
             console.print(Text(f"no executing message {key}"))
             raise typer.Exit(EXIT_FAILED)
         if as_json:
-            print_json({**_plain_job(job), "history": [msgspec.to_builtins(item) for item in steps]})
+            print_json({**_plain_job(job), "history": with_times(msgspec.to_builtins(steps))})
             return
         for name, value in _plain_job(job).items():
             console.print(Text(f"{name:22} {value}"))
@@ -130,7 +131,7 @@ def expiring_(
             before = int(now - ledger.settings.interop.expiring_share * window)
             found = await ledger.database.read(lambda c: expiring(c, window_s=window, before=before, limit=limit))
         if as_json:
-            print_json([{**msgspec.to_builtins(item), "expired": item.expired(now)} for item in found])
+            print_json([_plain_unrelayed(item, now) for item in found])
         else:
             print_table(_expiring_table(found, now))
         if found:
@@ -147,7 +148,7 @@ def incidents(as_json: JsonOption = False, config: ConfigOption = None, database
         async with open_ledger(config, database) as ledger:
             found = await ledger.database.read(list_incidents)
         if as_json:
-            print_json([msgspec.to_builtins(item) for item in found])
+            print_json([_plain_incident(item) for item in found])
         else:
             print_table(_incidents_table(found))
 
@@ -196,7 +197,7 @@ def _plain_job(item: Job) -> dict[str, Any]:
         "initiating_chain_id": str(told.chain_id),
         "initiating_block": str(told.block_number),
         "initiating_log": told.log_index,
-        "initiating_time": str(told.timestamp),
+        "initiating_time": _told_time(told.timestamp),
         "initiating_level": item.init_level.name.lower(),
         "origin": told.origin,
         "payload_hash": here.payload,
@@ -205,6 +206,22 @@ def _plain_job(item: Job) -> dict[str, Any]:
         "retracted": item.retracted,
         "settled": item.settled,
     }
+
+
+def _told_time(timestamp: int) -> str:
+    """What the identifier says, which may be anything: a number that is no time stays a number."""
+    told = with_times({"time": timestamp})["time"]
+    return str(told)
+
+
+def _plain_unrelayed(item: Unrelayed, now: float) -> dict[str, Any]:
+    times: dict[str, Any] = with_times(msgspec.to_builtins(item), ("first_sent", "last_sent", "expires"))
+    return {**times, "expired": item.expired(now)}
+
+
+def _plain_incident(item: Incident) -> dict[str, Any]:
+    calls = {endpoint: iso_time(at_ms) for endpoint, at_ms in item.calls.items()}
+    return {**with_times(msgspec.to_builtins(item)), "calls": calls}
 
 
 def _jobs_table(jobs: Sequence[Job]) -> Table:

@@ -39,7 +39,7 @@ from seamark.cli.messages_options import (
     to_filter,
 )
 from seamark.cli.messages_table import messages_table, plain_rows
-from seamark.cli.output import aside, console
+from seamark.cli.output import aside, console, to_json
 from seamark.messages.reports.store import token_names
 from seamark.messages.store import MessageFilter, MessagePage, MessageView, list_messages
 
@@ -47,8 +47,8 @@ __all__ = ["HELP", "list_"]
 
 HELP = (
     "List messages, newest first.\n\n"
-    "In a terminal the table fits it; in a pipe ids are whole and times ISO 8601. --json prints one object per line, "
-    "as the API's message view of the store."
+    "In a terminal the table fits it; in a pipe ids are whole and times ISO 8601. --json prints one object per line: "
+    "what the ledger knows of the message, times in UTC as ISO 8601, spans in seconds."
 )
 PAGE: Final = 500  # of `--all`
 
@@ -142,7 +142,7 @@ def _page(connection: Connection, *, wanted: MessageFilter, wish: _Wish, cursor:
 def _show(messages: Sequence[MessageView], now: int, tokens: Tokens, *, as_json: bool, first: bool) -> None:
     if as_json:
         for message in messages:
-            sys.stdout.write(msgspec.json.encode(message).decode() + "\n")
+            sys.stdout.write(to_json(message) + "\n")
     elif not messages:
         return
     elif console.is_terminal:

@@ -24,7 +24,7 @@ from seamark.cli.loop import run_until_stopped
 from seamark.cli.messages_database import DatabaseOption, Ledger, open_ledger
 from seamark.cli.messages_filters import find_chain, parse_moment
 from seamark.cli.messages_options import now_s
-from seamark.cli.output import aside, console
+from seamark.cli.output import aside, console, to_json
 from seamark.core.errors import SettingsError
 from seamark.core.units import format_duration
 from seamark.messages.reports.builder import Question, build_report
@@ -195,7 +195,7 @@ def _text(built: Report, form: Format) -> str:
     document = document_of(built)
     match form:
         case Format.JSON:
-            return msgspec.json.format(msgspec.json.encode(built), indent=2).decode() + "\n"
+            return _json(built) + "\n"
         case Format.MARKDOWN:
             return to_markdown(document)
         case Format.HTML:
@@ -206,6 +206,15 @@ def _text(built: Report, form: Format) -> str:
                 for part in to_terminal(document, built):
                     plain.print(part)
             return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def _json(built: Report) -> str:
+    plain = msgspec.to_builtins(built)
+    for name in ("peak_hour", "peak_day"):
+        if plain[name] is not None:
+            start, count = plain[name]
+            plain[name] = {"start": start, "sent": count}
+    return to_json(plain, seconds=("made", "start", "end", "data_from"), indent=2)
 
 
 @contextmanager

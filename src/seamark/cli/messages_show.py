@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from sqlalchemy import Connection
 
@@ -18,7 +17,7 @@ from seamark.cli.messages_database import DatabaseOption, open_ledger
 from seamark.cli.messages_find import Found, find_id, gather
 from seamark.cli.messages_options import now_s
 from seamark.cli.messages_story import tell_message
-from seamark.cli.output import page
+from seamark.cli.output import page, to_json
 from seamark.core.errors import RejectedError
 
 __all__ = ["HELP", "show"]
@@ -54,7 +53,7 @@ async def _show(config: Path | None, database: str | None, wish: _Wish) -> None:
     async with open_ledger(config, database) as ledger:
         found = await ledger.database.read(partial(_find, text=wish.id))
     if wish.as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(found.detail), indent=2).decode() + "\n")
+        sys.stdout.write(to_json(found.detail, indent=2) + "\n")
         return
     wide = page()
     for part in tell_message(found, now_s(), evidence=wish.evidence, payload=wish.payload):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -38,7 +39,7 @@ from seamark.cli.messages_options import (
     to_filter,
 )
 from seamark.cli.messages_table import stage_text
-from seamark.cli.output import EXIT_FAILED, EXIT_TIMEOUT, aside, console
+from seamark.cli.output import EXIT_FAILED, EXIT_TIMEOUT, aside, console, to_json
 from seamark.cli.story import tell
 from seamark.core.errors import SettingsError
 from seamark.core.units import format_duration, parse_duration
@@ -209,7 +210,7 @@ def matches(payload: Mapping[str, Any], wanted: MessageFilter) -> bool:
 def _print(event: Event, *, as_json: bool) -> None:
     if as_json:
         told = {"event": event.topic, "event_id": event.id, "at_ms": event.at_ms, **event.payload}
-        sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
+        sys.stdout.write(to_json(told) + "\n")
         sys.stdout.flush()
         return
     line = tell(event)
@@ -219,8 +220,8 @@ def _print(event: Event, *, as_json: bool) -> None:
 
 def _print_state(message: MessageView, *, as_json: bool) -> None:
     if as_json:
-        told = {"event": "message.now", **msgspec.to_builtins(message)}
-        sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
+        told = {"event": "message.now", "at_ms": time.time_ns() // 1_000_000, **msgspec.to_builtins(message)}
+        sys.stdout.write(to_json(told) + "\n")
         sys.stdout.flush()
         return
     lane = f"{escape(message.source_name)} → {escape(message.destination_name)} #{message.sequence}"

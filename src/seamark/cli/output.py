@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Collection
 
+import msgspec
 from rich.console import Console
 
 from seamark.core.errors import SeamarkError, SettingsError
+from seamark.core.times import with_times
 from seamark.core.units import format_duration
 from seamark.runtime.settings import SettingsProblems
 
@@ -25,6 +28,7 @@ __all__ = [
     "print_error",
     "print_json",
     "print_problems",
+    "to_json",
 ]
 
 EXIT_FAILED = 1
@@ -65,6 +69,17 @@ def print_problems(error: SettingsProblems) -> None:
 def print_json(value: object) -> None:
     """The result for programs: one JSON document on standard output, and nothing else there."""
     console.print_json(json.dumps(value))
+
+
+def to_json(value: object, *, seconds: Collection[str] = (), indent: int = -1) -> str:
+    """A value of ours for programs, with moments in ISO 8601 as the API tells them.
+
+    Args:
+        seconds: Fields that are moments though their names do not say so (`with_times`).
+        indent: -1 for one line.
+    """
+    text = msgspec.json.encode(with_times(msgspec.to_builtins(value), seconds))
+    return (msgspec.json.format(text, indent=indent) if indent >= 0 else text).decode()
 
 
 class Steps:

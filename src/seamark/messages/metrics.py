@@ -204,7 +204,7 @@ class MessageMetrics(Collector):
         yield gauge("chain_lag_blocks", "Blocks between the node's head and what is stored.", lags)
         yield counter("reorgs", "Reorgs that touched blocks already stored.", {k: v.reorgs for k, v in views.items()})
         healed = {key: item.gaps_healed for key, item in self.observers.items()}
-        yield counter("log_gaps_healed", "Logs that a node had left out and that were found later.", healed)
+        yield counter("late_logs", "Logs that a node left out at first and that a later answer showed.", healed)
         failed = {key: item.failed_polls for key, item in self.observers.items()}
         yield counter("poll_failures", "Rounds that ended without a usable answer of any node.", failed)
 

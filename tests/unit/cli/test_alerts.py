@@ -140,9 +140,9 @@ def test_what_is_typed_wrong(report: Report, run: Run, arguments: list[str], wor
 
 def test_sources_and_forgetting_one(report: Report, run: Run) -> None:
     report(finding())
-    assert run("sources").stdout.startswith("judge: 1 findings, ")
+    assert run("sources").stdout.startswith("judge: 1 finding, ")
     assert answer(run("sources", "--json"))[0]["source"] == "judge"
-    assert run("forget", "judge", "--why", "moved").stdout == "judge is forgotten, with 1 findings\n"
+    assert run("forget", "judge", "--why", "moved").stdout == "judge is forgotten, with 1 finding\n"
     assert answer(run("list", "--json")) == []
     assert "moved" in run("history").stdout
     assert run("sources").stdout == "nobody has reported yet\n"
@@ -208,3 +208,23 @@ def test_a_test_needs_receivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "no seamark.yaml here" in str(CliRunner().invoke(app, ["test"]).exception)
     Path("seamark.yaml").write_text("database: sqlite:///x.db\n")
     assert "alerts.receivers: is empty" in str(CliRunner().invoke(app, ["test"]).exception)
+
+
+def test_what_is_done_is_told_to_programs_as_the_api_tells_it(report: Report, run: Run) -> None:
+    report(finding(), finding("feed_stale", "eth-usd"))
+    taken = answer(run("ack", "1", "2", "--who", "ann", "--why", "looking", "--json"))
+    assert [(item["id"], item["acknowledged"]["who"]) for item in taken] == [(1, "ann"), (2, "ann")]
+    assert [item["acknowledged"] for item in answer(run("ack", "1", "--undo", "--who", "ann", "--json"))] == [None]
+
+    made = answer(run("silence", "kind=feed_*", "--for", "2h", "--who", "ann", "--why", "move", "--json"))
+    assert (made["id"], made["matchers"], made["active"]) == (1, ["kind=feed_*"], True)
+    assert [item["id"] for item in answer(run("silences", "--json"))] == [1]
+    over = answer(run("unsilence", "1", "--who", "ben", "--json"))
+    assert (over["active"], over["ended_by"]) == (False, "ben")
+    assert over["ended_at"].endswith("Z")
+
+    (source,) = answer(run("sources", "--json"))
+    assert (source["source"], source["findings"]) == ("judge", 2)
+    assert source["reported_at"].endswith("Z")
+    gone = answer(run("forget", "judge", "--who", "ann", "--why", "no more", "--json"))
+    assert gone == {"source": "judge", "findings": 2}

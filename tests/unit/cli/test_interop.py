@@ -89,7 +89,8 @@ def test_show_of_nothing(database: str) -> None:
 
 def test_an_incident_is_closed_once_and_keeps_who_and_why(database: str) -> None:
     (item,) = answer(database, "incidents")
-    assert (item["jobs"], item["closed_ms"], item["calls"]) == (1, None, {})
+    assert (item["jobs"], item["closed_at"], item["calls"]) == (1, None, {})
+    assert item["opened_at"] == "2023-11-14T22:13:20.000Z"
     done = run(database, "close", "--who", "ada", "--why", "the block was replaced")
     assert done.exit_code == 0
     assert "incident 1 closed by ada" in done.output

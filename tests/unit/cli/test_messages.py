@@ -254,7 +254,10 @@ def test_the_beginning_of_an_id_is_enough_if_it_is_the_only_one(
     whole = message_id(BACK, 1)
     alone = next(whole[:size] for size in range(3, 67) if not message_id(OUT, 1).startswith(whole[:size]))
     assert seamark(monkeypatch, "messages", "show", alone, "--json", "--database", "ledger.db") == 0
-    assert json.loads(capsys.readouterr().out)["message"]["id"] == whole
+    told = json.loads(capsys.readouterr().out)
+    assert told["message"]["id"] == whole
+    moments = [told["message"]["sent_time"], told["sightings"][0]["time"], told["transitions"][0]["seen_at"]]
+    assert [len(moment) for moment in moments] == [len("2023-11-14T22:13:20.000Z")] * 3
     assert seamark(monkeypatch, "messages", "show", "0x00", "--database", "ledger.db") == 1
     assert "several messages begin with 0x00" in capsys.readouterr().err
     assert seamark(monkeypatch, "messages", "show", "0xff", "--database", "ledger.db") == 1
@@ -311,6 +314,7 @@ def test_a_message_is_followed_to_its_end(monkeypatch: pytest.MonkeyPatch, capsy
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert code == 0
     assert lines[0]["event"] == "message.now"
+    assert all(line["at"].endswith("Z") and line["time"].endswith("Z") for line in lines)
     assert lines[-1]["stage"] == "executed"
     assert [line["event"] for line in lines[1:]] in (["message.committed", "message.executed"], [])
 
@@ -330,6 +334,9 @@ def test_a_report_for_people_and_for_programs(monkeypatch: pytest.MonkeyPatch, c
     assert seamark(monkeypatch, "messages", "report", *SPAN, "--json") == 0
     whole = json.loads(capsys.readouterr().out)
     assert (whole["totals"]["sent"], whole["totals"]["failed"]) == (5, 1)
+    assert whole["period"]["start"] == "2023-11-14T22:00:00.000Z"
+    assert whole["buckets"][0]["start"] == "2023-11-14T22:00:00.000Z"
+    assert whole["peak_hour"] == {"start": "2023-11-14T22:00:00.000Z", "sent": 5}
     assert seamark(monkeypatch, "messages", "report", *SPAN) == 0
     assert "it failed" in capsys.readouterr().out
 

@@ -102,7 +102,7 @@ def test_chains(world: World) -> None:
     assert value("ccip_chain_lag_blocks", "beta") is None, "its head has not been seen"
     assert value("ccip_reorgs_total", "alpha") == 1
     assert value("ccip_poll_failures_total", "alpha") == 1
-    assert value("ccip_log_gaps_healed_total", "beta") == 2
+    assert value("ccip_late_logs_total", "beta") == 2
 
 
 def test_a_fee_in_an_unknown_token_keeps_its_address(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

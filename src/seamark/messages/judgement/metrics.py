@@ -132,7 +132,7 @@ class JudgeMetrics(Collector):
                 "Messages and commits that a contract had counted and no log had shown.",
                 self._detected,
             ),
-            ("log_gap_healed", "Of these, those that were found by reading the blocks again.", self._healed),
+            ("log_gap_healed", "Of these, those that reading the blocks again has brought.", self._healed),
         ):
             family = CounterMetricFamily(f"{self._prefix}_{name}", help_text, labels=("chain",))
             for chain, value in sorted(values.items()):

@@ -337,7 +337,7 @@ def _outlier(work: _Work, row: Any, seconds: int, bound: int) -> Outlier:
         stage=row.stage,
         seconds=seconds,
         bound=bound,
-        sent=row.time,
+        sent_time=row.time,
     )
 
 

@@ -136,7 +136,7 @@ class Outlier(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     seconds: int
     bound: int
-    sent: int
+    sent_time: int
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):

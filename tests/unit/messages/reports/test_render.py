@@ -40,7 +40,7 @@ def evil(calm: Report) -> Report:
     """Everything that strangers choose the words of, with words that would do harm."""
     error = ErrorKind(reason=EVIL, cause=EVIL, messages=3, examples=("0x" + "ab" * 32,))
     outlier = Outlier(
-        id="0x" + "cd" * 32, source=EVIL, destination="b", sequence=1, stage="sent", seconds=9, bound=3, sent=LATER
+        id="0x" + "cd" * 32, source=EVIL, destination="b", sequence=1, stage="sent", seconds=9, bound=3, sent_time=LATER
     )
     lane = msgspec.structs.replace(calm.lanes[0], source=EVIL)
     return msgspec.structs.replace(

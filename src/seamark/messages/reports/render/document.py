@@ -280,7 +280,7 @@ def _outliers(report: Report) -> Section:
             item.stage,
             seconds(item.seconds),
             seconds(item.bound),
-            clock(item.sent),
+            clock(item.sent_time),
         )
         for item in report.outliers
     )
