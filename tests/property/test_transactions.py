@@ -29,6 +29,7 @@ from seamark.storage.database import open_database
 from tests.support.clock import FakeClock
 from tests.support.crashes import Crash, CrashingDatabase, Fuse
 from tests.support.mempool import GWEI, MemoryNode
+from tests.support.pools import FAMILIES, PAID, Offer
 from tests.support.sending import KEY, TO, price, stop_all_tasks
 
 T = TypeVar("T")
@@ -60,7 +61,7 @@ addresses = st.binary(min_size=20, max_size=20).map(lambda raw: Address("0x" + r
 def test_the_bytes_are_those_of_eth_account(*, chain_id, nonce, to, data, value, gas, cap, tip, legacy, secret):
     fees = Fees(cap, cap, legacy=True) if legacy else Fees(cap, tip)
     unsigned = Unsigned(ChainId(chain_id), nonce, to, data, value, gas, fees)
-    raw = unsigned.signed(*asyncio.run(RawKeySigner(secret).sign(unsigned.digest())))
+    raw = unsigned.signed(*asyncio.run(RawKeySigner(secret).sign(unsigned.preimage())))
     fields: dict[str, Any] = {"chainId": chain_id, "nonce": nonce, "data": data, "value": value, "gas": gas}
     fields |= {"gasPrice": cap} if legacy else {"maxFeePerGas": cap, "maxPriorityFeePerGas": tip, "type": 2}
     fields |= {"to": to_checksum(to)} if to else {}
@@ -79,16 +80,25 @@ def test_a_first_offer_keeps_the_ceiling_and_is_well_formed(market, policy):
     assert 0 <= fees.tip <= fees.cap <= policy.ceiling
 
 
-@given(previous=st.tuples(st.integers(0, 10**13), st.integers(0, 10**13)), market=markets, policy=policies)
-def test_a_replacement_passes_both_pools_and_the_ceiling(previous, market, policy):
-    old = Fees(max(previous), min(previous))
+@given(
+    previous=st.tuples(st.integers(1, 10**13), st.integers(0, 10**13)),
+    market=markets,
+    policy=policies,
+    later=st.floats(0, 1.26),
+    count=st.integers(1, 5),
+)
+def test_a_replacement_passes_every_pool_and_the_ceiling(*, previous, market, policy, later, count):
+    legacy = market.next_base is None
+    old = Fees(max(previous), max(previous), legacy=True) if legacy else Fees(max(previous), min(previous))
     new = next_fees(old, market, policy)
     if isinstance(new, Hold):
         return
+    assert new.legacy is legacy
     assert new.tip <= new.cap <= policy.ceiling
-    for before, after in ((old.cap, new.cap), (old.tip, new.tip)):
-        assert after * 100 > before * 110, "Besu"
-        assert after > before, "geth"
+    base = None if market.next_base is None else int(market.next_base * later)
+    before, after = Offer(old.cap, old.tip, legacy), Offer(new.cap, new.tip, legacy)
+    for name in PAID:
+        assert FAMILIES[name].replaces(before, after, base, count), name
 
 
 @given(st.sets(st.integers(0, 60)), st.integers(0, 60), st.integers(0, 60))
@@ -113,7 +123,7 @@ class Sending(RuleBasedStateMachine):
     foreigners = False
     confirmations = 1
 
-    @initialize(rule_name=st.sampled_from(["geth", "besu"]), keeps_gaps=st.booleans())
+    @initialize(rule_name=st.sampled_from(PAID), keeps_gaps=st.booleans())
     def start(self, rule_name, keeps_gaps):
         self.loop = asyncio.new_event_loop()
         self.loop.set_exception_handler(lambda _loop, _context: None)  # tasks killed by a crash have nobody to tell

@@ -1,9 +1,8 @@
 """One Ethereum node in memory: accounts, a transaction pool with real replacement rules, blocks, reorgs.
 
 It implements what a `Sender` needs (`ChainWriter`), and decodes what it is given with `rlp`, not with the code tested.
-Replacement: geth (core/txpool/legacypool/list.go) takes a transaction with a used nonce when *both* fees are higher and
-each by at least 10 %; Besu (TransactionReplacementByFeeMarketRule) when they are strictly more than 10 % higher.
-Neither lets nothing replace nothing.
+What replaces what, and in which words a refusal is told, is the client family's (`pools.py`). A full pool drops its
+cheapest transaction, or refuses the newcomer if that is the cheapest; `mempool_rpc.py` serves a node over HTTP.
 
 `before` and `after` are called around every request with the method's name; what they raise is what the caller gets. So
 `before` is a request that never arrived, and `after` one whose answer was lost.
@@ -13,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import rlp  # type: ignore[import-untyped]
 from sha3 import keccak_256
@@ -22,6 +20,7 @@ from seamark.core.ids import Address, ChainId, Hash32
 from seamark.evm.crypto import recover_address
 from seamark.evm.rpc.classify import classify
 from seamark.evm.types import BlockHeader, BlockTag, Receipt
+from tests.support.pools import FAMILIES, Family
 
 GWEI = 10**9
 ETHER = 10**18
@@ -31,9 +30,9 @@ PLAIN_GAS = 21_000
 LOCAL = ChainId(31337)
 
 
-def refusal(words: str, method: str = "eth_sendRawTransaction") -> Exception:
+def refusal(words: str, method: str = "eth_sendRawTransaction", code: int = -32000) -> Exception:
     """What our client makes of a node's error."""
-    return classify("memory", method, -32000, words)
+    return classify("memory", method, code, words)
 
 
 def keccak(data: bytes) -> bytes:
@@ -55,6 +54,11 @@ class Tx:
     to: Address | None
     value: int
     data: bytes
+    legacy: bool = False
+
+    @property
+    def cost(self) -> int:
+        return self.gas * self.cap + self.value
 
     def price(self, base_fee: int) -> int:
         return min(self.cap, base_fee + self.tip)
@@ -86,6 +90,7 @@ def decode(raw: bytes) -> Tx:
         to=Address("0x" + to.hex()) if to else None,
         value=number(value),
         data=data,
+        legacy=raw[0] != 2,
     )
 
 
@@ -115,13 +120,15 @@ class MemoryNode:
     """The node and its chain."""
 
     chain_id: ChainId = LOCAL
-    rule: Literal["geth", "besu"] = "geth"
+    rule: str = "geth"  # a name of `pools.FAMILIES`
     base_fee: int | None = GWEI
     market_tip: int = GWEI
     min_tip: int = 0
     funds: int = 100 * ETHER
     gas_needed: int = 50_000
     keeps_gaps: bool = True
+    pool_size: int = 10_000
+    room: int = 1_000  # transactions in a block
     revert: Exception | None = None
     before: Callable[[str], None] = nothing
     after: Callable[[str], None] = nothing
@@ -143,7 +150,7 @@ class MemoryNode:
             taken: list[Tx] = []
             for (sender, nonce), tx in sorted(self.pool.items(), key=lambda item: item[0]):
                 turn = self.count(sender) + sum(one.sender == sender for one in taken)
-                if nonce == turn and tx.cap >= (self.base_fee or 0):
+                if nonce == turn and tx.cap >= (self.base_fee or 0) and len(taken) < self.room:
                     taken.append(tx)
             for tx in taken:
                 del self.pool[tx.sender, tx.nonce]
@@ -168,6 +175,17 @@ class MemoryNode:
 
     def drop_pool(self) -> None:
         self.pool.clear()
+
+    def crowd(self, count: int, price: int) -> None:
+        """Others fill the pool with transactions that wait and pay this much."""
+        for at in range(count):
+            sender = Address(f"0x{len(self.pool) + at + 1:040x}")
+            name = Hash32("0x" + keccak(sender.encode()).hex())
+            self.pool[sender, 1] = Tx(b"", name, sender, self.chain_id, 1, price, price, PLAIN_GAS, None, 0, b"")
+
+    @property
+    def family(self) -> Family:
+        return FAMILIES[self.rule]
 
     @property
     def mined(self) -> list[Tx]:
@@ -237,37 +255,61 @@ class MemoryNode:
     async def send_raw(self, raw: bytes) -> Hash32:
         self._enter("send_raw")
         tx = decode(raw)
-        self._admit(tx)
-        self.pool[tx.sender, tx.nonce] = tx
-        self.accepted.append(tx)
+        refused = self.take(tx)
+        if refused is not None:
+            raise refusal(refused[1], code=refused[0])
         self.after("send_raw")
         return tx.hash
 
-    def _admit(self, tx: Tx) -> None:
+    def take(self, tx: Tx) -> tuple[int, str] | None:
+        """Put it into the pool; else the code and the words of the refusal."""
+        kind = self._problem(tx) or self._make_room(tx)
+        if kind is None:
+            self.pool[tx.sender, tx.nonce] = tx
+            self.accepted.append(tx)
+            return None
+        if kind not in self.family.words:
+            return None  # taken, and dropped
+        code, words = self.family.words[kind]
+        least = max(self.min_tip, self.family.least_cap)
+        return code, words.format(tx=tx, next=self.count(tx.sender), base=self.base_fee, least=least)
+
+    def _problem(self, tx: Tx) -> str | None:  # noqa: PLR0911 - a pool's list of questions
         known = self.pool.get((tx.sender, tx.nonce))
         next_nonce = self.count(tx.sender)
         if tx.chain_id != self.chain_id:
-            raise refusal("invalid chain id for signer")
+            return "chain"
         if known is not None and known.hash == tx.hash:
-            raise refusal("already known")
+            return "known"
         if tx.nonce < next_nonce:
-            raise refusal(f"nonce too low: next nonce {next_nonce}, tx nonce {tx.nonce}")
+            return "nonce_low"
         if tx.nonce > next_nonce and not self.keeps_gaps and (tx.sender, tx.nonce - 1) not in self.pool:
-            raise refusal(f"NonceGap, Future nonce. Expected nonce: {next_nonce}")
+            return "gap"
+        if self.family.most_ahead is not None and tx.nonce - next_nonce > self.family.most_ahead:
+            return "gap"
         if tx.gas < PLAIN_GAS:
-            raise refusal("intrinsic gas too low")
-        if tx.tip < self.min_tip:
-            raise refusal(f"transaction underpriced: gas tip cap {tx.tip}, minimum needed {self.min_tip}")
-        if tx.gas * tx.cap + tx.value > self.funds:
-            raise refusal("insufficient funds for gas * price + value")
-        if known is not None and not self._replaces(known, tx):
-            raise refusal("replacement transaction underpriced")
+            return "gas"
+        if tx.tip < self.min_tip or (tx.cap < self.family.least_cap and self.funds):
+            return "least"
+        if self.family.base_is_least and self.base_fee is not None and tx.cap < self.base_fee:
+            return "base"
+        mine = [one for (sender, _), one in self.pool.items() if sender == tx.sender]
+        others = sum(one.cost for one in mine if one.nonce != tx.nonce) if self.family.counts_queue else 0
+        if tx.cost + others > self.funds:
+            return "funds"
+        if known is not None and not self.family.replaces(known, tx, self.base_fee, len(mine)):
+            return "replacement"
+        return None
 
-    def _replaces(self, old: Tx, new: Tx) -> bool:
-        if self.rule == "besu":
-            return new.cap * 100 > old.cap * 110 and new.tip * 100 > old.tip * 110
-        higher = new.cap > old.cap and new.tip > old.tip
-        return higher and new.cap * 100 >= old.cap * 110 and new.tip * 100 >= old.tip * 110
+    def _make_room(self, tx: Tx) -> str | None:
+        if len(self.pool) < self.pool_size or (tx.sender, tx.nonce) in self.pool:
+            return None
+        base = self.base_fee or 0
+        cheapest = min(self.pool.values(), key=lambda one: one.price(base))
+        if cheapest.price(base) >= tx.price(base):
+            return "full"
+        del self.pool[cheapest.sender, cheapest.nonce]
+        return None
 
     async def fee_history(self, blocks: int, newest: BlockTag, percentiles: Sequence[float]) -> History:
         self._enter("fee_history")

@@ -107,7 +107,7 @@ _RULES: Final = (
     # Answers to a raw transaction.
     _rule(
         r"already known|already ?imported|known transaction|alreadyknown|ownnoncealreadyused|same hash was already"
-        r"|already finalized|already in (the )?(mem)?pool",
+        r"|already finalized|already in (the )?(mem)?pool|existing txn? with same hash|already exists in cache",
         AlreadyKnown,
         _SEND,
     ),
@@ -117,7 +117,7 @@ _RULES: Final = (
     _rule(r"nonce (is )?too (high|far|distant)|nonce ?gap", NonceTooHigh, _SEND),
     _rule(
         r"replacement (transaction )?underpriced|replacement is underpriced|replacementnotallowed"
-        r"|another transaction with same nonce|another tx which has the same nonce",
+        r"|another transaction with same nonce|another tx which has the same nonce|could not replace existing tx",
         ReplacementUnderpriced,
         _SEND,
     ),
@@ -128,16 +128,20 @@ _RULES: Final = (
         _SEND | _EXECUTE,
     ),
     _rule(
-        r"underpriced|fee ?too ?low|gas price (.* )?(too low|below)|gasprice is less than"
+        r"underpriced|pool is full|too many transactions in the queue|fee ?too ?low"
+        r"|gas price (.* )?(too low|below)|gasprice is less than"
         r"|max fee per gas less than block base fee|minimal gas",
         Underpriced,
         _SEND | _EXECUTE,
     ),
     _rule(
-        r"intrinsic gas|floor data gas|exceeds (the )?block gas limit|gas ?limit ?(too high|exceeded)|oversized data"
-        r"|max initcode size|invalid (sender|signature)|invalid chain ?id|rlp|failed to decode|not an eoa"
-        r"|gas too (low|high)|higher than max fee per gas|negative value|gas uint64 overflow|execution reverted"
-        r"|sender ?is ?contract",
+        r"intrinsic ?gas|floor data gas|exceeds (the )?block gas limit|gas ?limit (is )?(too high|reached)"
+        r"|gas ?limit ?(too high|exceeded)|oversized data|initcode (size|too large)|invalid (sender|signature)"
+        r"|(invalid|wrong) chain ?id|chain ?id (is required|not supported)|rlp|failed to (decode|recover sender)"
+        r"|not an eoa|gas too (low|high)|(higher than|exceeds) max fee per gas|negative value|gas ?uint(64)? ?overflow"
+        r"|execution reverted|sender ?is ?contract|(invalid|unsupported|supporting this) transaction type"
+        r"|transaction type (is )?not supported"
+        r"|transaction (cost overflow|invalid)",
         InvalidTransaction,
         _SEND,
     ),

@@ -21,12 +21,12 @@ class Refusal(StrEnum):
     ALREADY_KNOWN = "already_known"
     NONCE_TOO_LOW = "nonce_too_low"
     NONCE_TOO_HIGH = "nonce_too_high"  # a pool that keeps no gaps: an earlier nonce has to arrive first
-    UNDERPRICED = "underpriced"  # below what this node takes; a higher offer helps
+    UNDERPRICED = "underpriced"  # below what this node takes, or its pool is full; a higher offer helps
     REPLACEMENT_UNDERPRICED = "replacement_underpriced"  # another transaction with this nonce is in the pool
     NO_FUNDS = "no_funds"
     FEE_CAP = "fee_cap"  # the node's own limit on what a transaction may cost (geth: --rpc.txfeecap)
     NEVER = "never"  # no node will ever take these bytes
-    UNAVAILABLE = "unavailable"  # anything else: a time-out, a full pool, a node in trouble
+    UNAVAILABLE = "unavailable"  # anything else: a time-out, a node in trouble
 
 
 _REFUSALS: Final[dict[type[Exception], Refusal]] = {

@@ -1,9 +1,11 @@
 """What to offer per gas: pure rules over a snapshot of the market.
 
 First offer: the next block's base fee, grown by the 12.5 % per block that EIP-1559 allows for a few blocks, plus the
-tip that others paid lately. A replacement offers 12.5 % more of *both* fees: geth and its kin ask for 10 %, Besu for
-strictly more than 10 %. Two limits hold everywhere: never more than the operator's ceiling, and on a chain without fees
-nothing is ever bumped (0 plus 10 % is 0: no pool would take it).
+tip that others paid lately. A replacement offers 12.5 % more of *both* fees (geth and Erigon ask for 10 %), and so much
+more tip that the price that is really paid, base fee and tip, grows by more than 10 % (Nethermind and Besu look at that
+one, Besu strictly). A pool behind a load balancer may be of any client, so every replacement satisfies all of them. Two
+limits hold everywhere: never more than the operator's ceiling, and on a chain without fees nothing is ever bumped (0
+plus 10 % is 0: no pool would take it).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ __all__ = ["FeePolicy", "Hold", "Market", "is_free", "mean_reward", "next_fees",
 GROWTH_BLOCKS: Final = (
     4  # the base fee may rise this many full blocks in a row before a fresh offer falls behind (+60 %)
 )
+REPLACED_WITHIN: Final = 2  # blocks that a replacement may be late: by then the base fee is up to 27 % higher
 _GWEI: Final = 10**9
 
 
@@ -84,14 +87,14 @@ def pays(fees: Fees, market: Market, policy: FeePolicy) -> bool:
 
 
 def next_fees(previous: Fees, market: Market, policy: FeePolicy) -> Fees | Hold:
-    """The offer of a replacement: at least 12.5 % more, at least the market.
+    """The offer of a replacement: at least 12.5 % more, at least the market; the price paid more than 10 % higher.
 
     Where the ceiling leaves less than 12.5 % but still what every pool accepts, the ceiling is offered.
     """
     if is_free(market, policy):
         return Hold.ZERO_FEE
     asked = quote(market, policy)
-    tip = max(_bumped(previous.tip), asked.tip)
+    tip = max(_bumped(previous.tip), asked.tip, _lifting_tip(previous, market))
     cap = max(_bumped(previous.cap), asked.cap, tip)
     fees = Fees(min(cap, policy.ceiling), min(tip, policy.ceiling), legacy=previous.legacy)
     if fees.legacy:
@@ -110,6 +113,18 @@ def _grown(base: int, blocks: int) -> int:
 def _bumped(fee: int) -> int:
     """12.5 % more, rounded up, and strictly more than 10 % even for the smallest numbers."""
     return max(-(-fee * 9 // 8), _accepted_everywhere(fee))
+
+
+def _lifting_tip(previous: Fees, market: Market) -> int:
+    """The least tip with which the price paid is enough of a step, at any base fee of the next blocks.
+
+    The higher the base fee, the more tip it takes, as the base fee is the part of the price that does not grow; until
+    the old cap is reached, where the old price ends.
+    """
+    if market.next_base is None:
+        return 0
+    base = min(_grown(market.next_base, REPLACED_WITHIN), previous.cap - min(previous.tip, previous.cap))
+    return _accepted_everywhere(min(previous.cap, base + previous.tip)) - base
 
 
 def _accepted_everywhere(fee: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.support.mempool import refusal
+from tests.support.pools import FAMILIES
 
 from seamark.core.errors import TemporaryError
 from seamark.evm.rpc.errors import NoEndpoint, RpcTimeout
@@ -33,12 +34,62 @@ from seamark.evm.transactions.errors import Refusal, refusal_of
         ("intrinsic gas too low", Refusal.NEVER),
         ("exceeds block gas limit", Refusal.NEVER),
         ("oversized data: transaction size 200000, limit 131072", Refusal.NEVER),
-        ("txpool is full", Refusal.UNAVAILABLE),
+        ("txpool is full", Refusal.UNDERPRICED),
         ("internal error", Refusal.UNAVAILABLE),
     ],
 )
 def test_the_words_of_clients(words, meaning):
     assert refusal_of(refusal(words)) is meaning
+
+
+OF_KIND = {
+    "known": Refusal.ALREADY_KNOWN,
+    "nonce_low": Refusal.NONCE_TOO_LOW,
+    "gap": Refusal.NONCE_TOO_HIGH,
+    "replacement": Refusal.REPLACEMENT_UNDERPRICED,
+    "least": Refusal.UNDERPRICED,
+    "base": Refusal.UNDERPRICED,
+    "funds": Refusal.NO_FUNDS,
+    "gas": Refusal.NEVER,
+    "chain": Refusal.NEVER,
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("kind", OF_KIND)
+def test_every_family_is_understood(family, kind):
+    code, words = FAMILIES[family].words[kind]
+    assert refusal_of(refusal(words, code=code)) is OF_KIND[kind]
+
+
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if "full" in family.words])
+def test_a_full_pool_wants_more(family):
+    code, words = FAMILIES[family].words["full"]
+    assert refusal_of(refusal(words, code=code)) is Refusal.UNDERPRICED
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "meaning"),
+    [
+        (-32000, "tx already exists in cache", Refusal.ALREADY_KNOWN),
+        (-32602, "Invalid transaction type", Refusal.NEVER),
+        (-32000, "transaction type not supported", Refusal.NEVER),
+        (-32000, "fork supporting this transaction type is not activated yet", Refusal.NEVER),
+        (-32000, "pending transaction type conflict", Refusal.UNAVAILABLE),
+        (-32000, "Max priority fee per gas exceeds max fee per gas", Refusal.NEVER),
+        (-32000, "max priority fee per gas higher than max fee per gas", Refusal.NEVER),
+        (-32000, "ChainId is required", Refusal.NEVER),
+        (-32000, "gas limit is too high", Refusal.NEVER),
+        (-32000, "Transaction fee cap exceeded", Refusal.FEE_CAP),
+        (-32000, "transaction gas price below minimum: gas tip cap 1, minimum needed 7", Refusal.UNDERPRICED),
+        (-32000, "An invalid transaction with a lower nonce exists", Refusal.UNAVAILABLE),
+        (-32000, "future transaction tries to replace pending", Refusal.UNAVAILABLE),
+        (-32007, "Sender account not authorized to send transactions", Refusal.UNAVAILABLE),
+        (-32002, "Transaction pool not enabled. (Either txpool explicitly disabled, ...)", Refusal.UNAVAILABLE),
+    ],
+)
+def test_rarer_words(code, words, meaning):
+    assert refusal_of(refusal(words, code=code)) is meaning
 
 
 @pytest.mark.parametrize("error", [RpcTimeout("late"), NoEndpoint("none", causes=()), TemporaryError("?")])
