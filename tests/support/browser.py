@@ -14,6 +14,7 @@ from seamark.api.app import create_app
 from seamark.api.page import find_web_root
 from seamark.api.ports import AlertDesk
 from seamark.api.routes.interop import IncidentDesk
+from seamark.api.routes.interop_messages import ExecutingReader
 from seamark.api.service import ApiService
 from seamark.api.settings import ApiSettings
 from seamark.api.sse import StreamLimits
@@ -75,6 +76,7 @@ async def serving(
     settings: dict[str, Any] | None = None,
     alerts: AlertDesk | None = None,
     incidents: IncidentDesk | None = None,
+    executing: ExecutingReader | None = None,
 ) -> AsyncIterator[ServedApi]:
     """The API on 127.0.0.1 until the block ends."""
     health = HealthRegistry()
@@ -96,6 +98,7 @@ async def serving(
         chains=story.chains,
         alerts=alerts,
         incidents=incidents,
+        executing=executing,
         limits=limits or StreamLimits(),
     )
     service = ApiService(ApiSettings.model_validate({"port": port, **(settings or {})}), app)

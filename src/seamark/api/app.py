@@ -25,6 +25,7 @@ from seamark.api.routes.alerts import alert_routes
 from seamark.api.routes.feeds import feed_routes
 from seamark.api.routes.health import health_routes
 from seamark.api.routes.interop import IncidentDesk, interop_routes
+from seamark.api.routes.interop_messages import ExecutingReader, executing_routes
 from seamark.api.routes.join import JoinReader, join_routes
 from seamark.api.routes.live import live_routes
 from seamark.api.routes.messages import message_routes
@@ -73,6 +74,7 @@ def create_app(
     chains: ChainStates = no_chains,
     alerts: AlertDesk | None = None,
     incidents: IncidentDesk | None = None,
+    executing: ExecutingReader | None = None,
     join: JoinReader | None = None,
     host_names: Collection[str] | None = (),
     limits: StreamLimits = DEFAULT_LIMITS,
@@ -93,6 +95,7 @@ def create_app(
         join: Reads rounds across chains; None where no oracle's tables are.
         alerts: Reads alerts, and changes who has them; None leaves their routes out.
         incidents: Reads and closes incidents of interop; None leaves their routes out.
+        executing: Reads executing messages of interop; None leaves their routes out.
         host_names: Further names that are answered beside loopback's; None answers any.
         limits: Of live streams.
     """
@@ -123,6 +126,8 @@ def create_app(
         api.include_router(alert_routes(alerts))
     if incidents is not None:
         api.include_router(interop_routes(incidents))
+    if executing is not None:
+        api.include_router(executing_routes(executing))
     api.include_router(live_routes(hub, asked, chains, version, limits=limits))
     app.include_router(api)
     if web_root is not None:

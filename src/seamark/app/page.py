@@ -9,6 +9,7 @@ from seamark.api.names import ChainName, ChainNames
 from seamark.api.page import find_web_root
 from seamark.api.readers import Observed, StoredAlerts, StoredChains, StoredFeeds, StoredJoin, StoredMessages
 from seamark.api.readers.interop import StoredIncidents
+from seamark.api.readers.interop_messages import StoredExecuting
 from seamark.api.service import ApiService
 from seamark.core.ids import ChainId, Selector
 from seamark.evm.settings import ChainSettings
@@ -54,6 +55,7 @@ def build_api(
         chains=StoredChains(database, names),
         alerts=StoredAlerts(database, clock.now),
         incidents=StoredIncidents(database, clock.now) if settings.interop.chains else None,
+        executing=StoredExecuting(database, names) if settings.interop.chains else None,
         join=StoredJoin(database, names, clock=clock),
         host_names=settings.api.allowed_hosts,
     )

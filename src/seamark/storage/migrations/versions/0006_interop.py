@@ -61,6 +61,8 @@ def _jobs() -> None:
     op.create_index("ix_interop_job_init", "interop_job", ["init_chain", "init_block"])
     op.create_index("ix_interop_job_status", "interop_job", ["status", "seen_ms"])
     op.create_index("ix_interop_job_seen", "interop_job", ["seen_ms"])
+    op.create_index("ix_interop_job_exec_status", "interop_job", ["exec_chain", "status", "seen_ms"])
+    op.create_index("ix_interop_job_init_status", "interop_job", ["init_chain", "status", "seen_ms"])
 
 
 def _partial_indices() -> None:

@@ -9,6 +9,7 @@ from seamark.messages.protocols.op_interop.store.incidents import (
     open_incident,
     save_call,
 )
+from seamark.messages.protocols.op_interop.store.lists import JobFilter, JobPage, page_jobs
 from seamark.messages.protocols.op_interop.store.queries import (
     BadLogView,
     BlockRanges,
@@ -39,6 +40,8 @@ __all__ = [
     "Job",
     "JobBook",
     "JobChanges",
+    "JobFilter",
+    "JobPage",
     "TallyRow",
     "VerdictView",
     "bad_logs",
@@ -51,6 +54,7 @@ __all__ = [
     "odd_counts",
     "odd_groups",
     "open_incident",
+    "page_jobs",
     "ranges",
     "read_due",
     "read_heights",

@@ -67,6 +67,8 @@ job: Final = Table(
     Index("ix_interop_job_init", "init_chain", "init_block"),
     Index("ix_interop_job_status", "status", "seen_ms"),
     Index("ix_interop_job_seen", "seen_ms"),
+    Index("ix_interop_job_exec_status", "exec_chain", "status", "seen_ms"),
+    Index("ix_interop_job_init_status", "init_chain", "status", "seen_ms"),
 )
 
 
