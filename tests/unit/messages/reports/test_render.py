@@ -152,6 +152,38 @@ def test_the_terminal_shows_every_section(calm: Report, width: int) -> None:
     assert all(len(line.rstrip()) <= width for line in text.splitlines())
 
 
+def on_terminal(report: Report, width: int) -> str:
+    screen = StringIO()
+    console = Console(file=screen, width=width, highlight=False, soft_wrap=True, color_system=None)  # as the CLI's
+    for part in to_terminal(document_of(report), report):
+        console.print(part)
+    return screen.getvalue()
+
+
+@pytest.mark.parametrize("width", [48, 56, 60, 64, 70, 76, 80, 100, 160])
+def test_no_word_of_a_table_is_broken(calm: Report, width: int) -> None:
+    text = on_terminal(calm, width)
+    words = text.split()
+    for word in ("delivered", "version", "longest", "30"):
+        assert word in words, f"{word} is whole"
+    parties = [account for line in text.splitlines() for account in re.findall(r"0x[0-9a-fA-F]+", line)]
+    assert {len(account) for account in parties} <= {10, 42}, "ids short, accounts whole"
+    assert all(len(line.rstrip()) <= width for line in text.splitlines()[1:]), "but for the headline"
+
+
+def test_little_room_drops_what_another_table_has_then_stacks_rows(calm: Report) -> None:
+    def heading(width: int) -> list[str]:
+        lines = on_terminal(calm, width).splitlines()
+        return " ".join(lines[lines.index("Lanes") + 1 : lines.index("Latency by stage")]).split()
+
+    assert [name in heading(160) for name in ("average", "p50", "p95", "p99")] == [True] * 4
+    assert [name in heading(70) for name in ("average", "p50", "p95", "p99")] == [False, False, True, False]
+    assert " ".join(heading(50)).endswith(
+        "2 version ccip 1.6.0 sent 30 delivered 30 failed 0 on their way 0 success 100.00 % "
+        "average 12s p50 12s p95 12s p99 12s"
+    )
+
+
 @pytest.mark.parametrize("width", [50, 80])
 def test_no_sentence_is_cut_at_the_edge_of_the_terminal(calm: Report, width: int) -> None:
     screen = StringIO()
