@@ -11,10 +11,13 @@ import pytest
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Playwright, Response, async_playwright, expect
 
 from seamark.api.readers import StoredAlerts
+from seamark.api.readers.interop_messages import StoredExecuting
 from seamark.core.findings import Finding, Severity
 from seamark.monitoring.alerts import store as alerts
+from seamark.runtime.health import Health
 from tests.support.browser import CHROMIUM, CHROMIUM_FLAGS, ServedApi, opened_story, serving
-from tests.unit.api.fakes import HOME, Story, chain_state, hash_of, make_message, now_ms
+from tests.support.interop import Bed, executing, initiating
+from tests.unit.api.fakes import HOME, NAMES, Story, chain_state, hash_of, make_message, now_ms
 from tests.unit.monitoring.makers import finding
 
 pytestmark = [
@@ -514,3 +517,52 @@ async def test_numbers_read_as_people_write_them(page: Page, api: ServedApi) -> 
     call = "async ([name, values]) => (await import('/js/format.js'))[name](...values)"
     for name, values, expected in FORMATS:
         assert await page.evaluate(call, [name, values]) == expected, (name, values)
+
+
+async def test_executing_messages_are_counted_and_those_that_are_not_valid_are_named(page: Page, story: Story) -> None:
+    bed = Bed(901, 902)
+    log = bed[901].mine(initiating())
+    bed[902].mine(executing(log))
+    await bed.follow()
+
+    async def fine() -> Health:
+        return Health.ok("verdicts are up to date")
+
+    reader = StoredExecuting(bed.database, NAMES)
+    async with serving(story, alerts=StoredAlerts(story.database), executing=reader) as api:
+        await open_live(page, api.url)
+        await expect(page.locator("#interop")).to_be_hidden()  # nothing here says that interop is watched
+        api.health.register("interop-checker:l2-901", fine, required=False)
+        await page.goto(f"{api.url}/#/interop")
+        section = page.locator("#interop")
+        await expect(section).to_be_in_viewport()
+        await expect(section).to_contain_text("0 invalid")
+        await expect(section).to_contain_text("1 valid, not final yet")
+        await expect(section).to_contain_text("Every executing message is valid")
+        bed[902].mine(executing(log, log_index=9), executing(log, chain_id=2**255))
+        await bed.follow()
+        await page.reload()
+        await expect(section).to_contain_text("2 invalid")
+        await expect(section.locator(".executing")).to_have_count(2)
+        await section.get_by_role("link", name="There is no log 9 of block 1").click()
+        drawer = page.locator("#details")
+        await expect(drawer).to_contain_text("no_log")
+        await expect(drawer.locator(".history")).to_contain_text("Invalid: there is no log 9 of block 1")
+        await page.keyboard.press("Escape")
+        await expect(drawer).to_be_hidden()
+        await page.set_viewport_size(PHONE)
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it fits a phone"
+
+
+async def test_a_new_verdict_appears_by_itself(page: Page, story: Story) -> None:
+    bed = Bed(901, 902)
+    async with serving(
+        story, alerts=StoredAlerts(story.database), executing=StoredExecuting(bed.database, NAMES)
+    ) as api:
+        await page.goto(f"{api.url}/#/interop")
+        await expect(page.locator("#live")).to_have_attribute("data-state", "live")
+        await expect(page.locator("#interop")).to_contain_text("0 invalid")
+        bed[902].mine(executing(bed[901].mine(initiating()), log_index=9))
+        await bed.follow()
+        await story.tell("interop.invalid", bed.job().key)
+        await expect(page.locator("#interop .executing")).to_have_count(1, timeout=4000)

@@ -45,6 +45,15 @@ import { setClock } from "./clock.js";
  *   state: "queued" | "sent" | "superseded" | "given_up", attempts: number, created_at: string, error: string }} NoticeSent
  * @typedef {Alert & { history: HistoryEntry[], notices: NoticeSent[] }} AlertDetails
  * @typedef {{ id: number, who: string, why: string, until: string }} Silence
+ * @typedef {"unsafe" | "safe" | "finalized"} Level
+ * @typedef {{ id: string, status: "unknown" | "valid" | "invalid" | "timestamp_mismatch" | "expired", rule: string, detail: string,
+ *   executing: { chain: Chain, block: string, block_hash: string, block_at: string, tx: string, log_index: number, level: Level },
+ *   initiating: { chain: Chain, block: string, log_index: number, timestamp: string, origin: string, payload: string,
+ *     block_hash: string | null, level: Level },
+ *   settled: boolean, stale: boolean, changed: boolean, boundary: boolean, declared: boolean | null, retracted: boolean,
+ *   incident: number | null, seen_at: string, decided_at: string | null }} Executing
+ * @typedef {{ at: string, step: string, rule: string, detail: string, block_hash: string | null }} Thought
+ * @typedef {Executing & { history: Thought[] }} ExecutingDetails
  */
 
 const TIMEOUT_MS = 15000;
@@ -157,3 +166,23 @@ export const endSilence = (id, who) => get(`/api/silences/${id}?${new URLSearchP
  * @param {string} who
  */
 export const unacknowledge = (id, who) => get(`/api/alerts/${id}/acknowledgement?${new URLSearchParams({ who })}`, { method: "DELETE" });
+
+/** Executing messages by verdict. @returns {Promise<{ totals: Record<string, number> }>} */
+export const getExecutingCounts = () => get("/api/interop/counts");
+
+/**
+ * Those that are not valid, newest first.
+ * @param {number} limit
+ * @returns {Promise<{ items: Executing[], next: string | null }>}
+ */
+export const getExecuting = (limit) => {
+  const query = new URLSearchParams({ limit: String(limit) });
+  for (const status of ["invalid", "timestamp_mismatch", "expired"]) query.append("status", status);
+  return get(`/api/interop/messages?${query}`);
+};
+
+/**
+ * @param {string} id
+ * @returns {Promise<ExecutingDetails>}
+ */
+export const getExecutingMessage = (id) => get(`/api/interop/messages/${id}`);

@@ -11,6 +11,7 @@ import { Drawer } from "./drawer.js";
 import { Feeds } from "./feeds.js";
 import * as format from "./format.js";
 import { Header } from "./header.js";
+import { ExecutingSubject, Interop } from "./interop.js";
 import { Messages } from "./messages.js";
 import { PastSubject } from "./past.js";
 import { Stream } from "./stream.js";
@@ -19,6 +20,7 @@ import { Updates } from "./updates.js";
 const GATHER_MS = 120; // events of one block come within this time
 const STATUS_EVERY_MS = 3000;
 const FEEDS_EVERY_MS = 5000; // what the venues say changes without an event
+const INTEROP_EVERY_MS = 10000; // valid messages make no events
 const EVERYTHING_EVERY_MS = 60000; // history that a tracker catches up on makes no events
 const RETRY_MS = 2000;
 const MESSAGE_ID = /^0x[0-9a-f]{64}$/;
@@ -28,12 +30,14 @@ const feeds = new Feeds();
 const messages = new Messages();
 const updates = new Updates();
 const alerts = new Alerts();
-const details = new Drawer([new MessageSubject(), new PastSubject(), new AlertSubject()]);
+const interop = new Interop();
+const details = new Drawer([new MessageSubject(), new PastSubject(), new AlertSubject(), new ExecutingSubject()]);
 
 /** @type {Set<string>} */
 const changed = new Set();
 let pricesDirty = false;
 let alertsDirty = false;
+let interopDirty = false;
 let gathering = 0;
 
 const stream = new Stream({
@@ -44,6 +48,7 @@ const stream = new Stream({
   onEvent(event) {
     if (event.topic.startsWith("alert.")) alertsDirty = true;
     else if (event.topic.startsWith("message")) changed.add(event.key);
+    else if (event.topic.startsWith("interop.")) interopDirty = true;
     else pricesDirty = true;
     gathering ||= setTimeout(flush, GATHER_MS);
   },
@@ -52,7 +57,7 @@ const stream = new Stream({
 
 async function loadAll() {
   await attempt(async () => {
-    await Promise.all([alerts.reload(), loadPrices(), messages.reload(), loadStatus(), loadLanes(), details.load()]);
+    await Promise.all([alerts.reload(), loadPrices(), messages.reload(), loadStatus().then(() => interop.reload()), loadLanes(), details.load()]);
   });
 }
 
@@ -63,7 +68,9 @@ async function loadPrices() {
 }
 
 async function loadStatus() {
-  header.show(await getStatus());
+  const status = await getStatus();
+  header.show(status);
+  interop.noticeChecks(status);
 }
 
 async function loadLanes() {
@@ -76,7 +83,8 @@ async function flush() {
   changed.clear();
   const prices = pricesDirty || ids.length > 0; // a message that lands changes a remote price
   const alerted = alertsDirty;
-  pricesDirty = alertsDirty = false;
+  const executed = interopDirty;
+  pricesDirty = alertsDirty = interopDirty = false;
   await attempt(async () => {
     const whole = ids.some((id) => !MESSAGE_ID.test(id));
     await Promise.all([
@@ -85,6 +93,8 @@ async function flush() {
       alerted ? alerts.reload() : null,
       alerted ? details.refresh("alert", null) : null, // a silence has no alert's number
       alerted ? details.refresh("history", null) : null,
+      executed ? interop.reload() : null,
+      executed ? details.refresh("executing message", null) : null,
       prices ? loadPrices() : null,
       ids.length ? loadLanes() : null,
     ]);
@@ -154,6 +164,7 @@ onTick(() => {
   alerts.tick();
   feeds.tick();
   messages.tick();
+  interop.tick();
   updates.tick();
   details.tick();
   tickBanner();
@@ -163,6 +174,7 @@ setInterval(
   whileLive(async () => feeds.show((await getFeeds()).items)),
   FEEDS_EVERY_MS,
 );
+setInterval(whileLive(() => interop.reload()), INTEROP_EVERY_MS);
 setInterval(whileLive(loadAll), EVERYTHING_EVERY_MS);
 stream.start();
 void details.follow();
