@@ -531,6 +531,42 @@ class TestSupernodeObserver:
         await bed.safe(902, 2)
         assert bed.jobs() == []
 
+    async def test_a_violation_is_counted_once(self) -> None:
+        bed = Bed(901, 902)
+        bed[902].mine(executing(bed[901].mine(initiating()), log_index=9))
+        await bed.follow()
+        assert bed.value("interop_cross_safety_violations_total") == 0
+        for chain_id in (902, 901, 902):
+            await bed.safe(chain_id, 1)
+        await bed.finalize()
+        assert violations(bed) == 1
+        bed.start()
+        assert violations(bed) == 1, "it survives a restart"
+
+    async def test_so_is_one_that_is_found_below_the_head(self) -> None:
+        bed = Bed(901, 902)
+        log = bed[901].mine(initiating())
+        bed[901].mine()
+        await bed.safe(902, 1)
+        bed[902].mine(executing(log), executing(log, log_index=9))
+        await bed.follow()
+        await bed.finalize()
+        assert violations(bed) == 1, "the valid one is none"
+
+    async def test_what_was_orphaned_before_it_was_safe_is_none(self) -> None:
+        bed = Bed(901, 902)
+        bed[902].mine(executing(bed[901].mine(initiating()), log_index=9))
+        await bed.follow()
+        bed[902].rollback(1)
+        bed[902].mine()
+        await bed.follow()
+        await bed.finalize()
+        assert violations(bed) == 0
+
+
+def violations(bed: Bed) -> float:
+    return bed.value("interop_cross_safety_violations_total", executing_chain_id="902", initiating_chain_id="901")
+
 
 class TestAcceptance:
     async def test_two_chains_one_message_and_the_metric_appears(self) -> None:

@@ -28,6 +28,11 @@ _COUNTERS: Final = (
     ("executing_messages", PAIR, "Executing messages seen, each once."),
     ("verdicts", (*PAIR, "status"), "Verdicts told; one message may have several in its life."),
     ("initiating_reorgs", PAIR, "Messages whose initiating block was replaced by another."),
+    (
+        "cross_safety_violations",
+        PAIR,
+        "Messages that are not valid, in a block that the executing chain's nodes call safe, which means cross-safe.",
+    ),
     ("retracted", PAIR, "Messages whose executing block left the chain."),
     (
         "filter_divergence",

@@ -172,6 +172,9 @@ class JobBook:
             return
         self._flush()
         mine = job.c.exec_chain == chain_id, job.c.exec_block > before, job.c.exec_block <= number
+        bad = job.c.exec_level < int(Level.SAFE), job.c.status.in_([status.value for status in BAD]), _OPEN
+        for row in self._connection.execute(select(job).where(*mine, *bad)):
+            self._count("cross_safety_violations", to_job(row))
         raised = {"exec_level": int(level), "due": True, "touches": job.c.touches + 1}
         self._note(self._connection.execute(update(job).where(*mine, _OPEN).values(raised)).rowcount)
         self._touch(job.c.init_chain == str(chain_id), job.c.init_block > before, job.c.init_block <= number, _OPEN)
@@ -246,6 +249,8 @@ class JobBook:
         self._remember(after, after.status.value)
         if before.status is not after.status and after.status is not Status.UNKNOWN:
             self._count("verdicts", after, status=after.status.value)
+        if after.status in BAD and before.status not in BAD and after.exec_level >= Level.SAFE:
+            self._count("cross_safety_violations", after)
         if after.status in BAD or before.status in BAD:
             self._rotten_blocks.clear()
             self._event(after, after.status.value)
