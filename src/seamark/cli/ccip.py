@@ -240,7 +240,8 @@ def _pools(check: ChainCheck) -> Table:
     table = _table("rate limit", "peer", "out", "in")
     for pool in check.pools:
         left = ["" if bucket is None else f"{bucket.headroom:.0%} left" for bucket in (pool.outbound, pool.inbound)]
-        table.add_row("", pool.token, pool.name, *left)
+        moved = f" (now of pool {to_checksum(pool.pool)})" if pool.instead_of else ""
+        table.add_row("", f"{pool.token}{moved}", pool.name, *left)
     return table
 
 

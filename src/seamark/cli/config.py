@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from seamark.app import MONITORS, ORACLE, SERVICES, FoundSettings, open_application
+from seamark.app import CCIP_MONITOR, MONITORS, ORACLE, SERVICES, FoundSettings, open_application
 from seamark.cli.files import ConfigOption, check_services, find_file, read_settings
 from seamark.cli.loop import run_until_stopped
 from seamark.cli.output import EXIT_SETTINGS, console, print_json, print_problems
@@ -112,7 +112,9 @@ def _without_secrets(url: str) -> str:
 
 
 def _counts(settings: Settings) -> dict[str, int]:
-    others = {"interop chain": len(settings.interop.chains), "Hyperlane chain": len(settings.hyperlane.chains)}
+    others = {
+        f"{kind.section} chain": len(kind.chains(settings)) for name, kind in MONITORS.items() if name != CCIP_MONITOR
+    }
     return {
         "chain": len(settings.chains),
         "feed": len(settings.oracle.feeds),

@@ -11,6 +11,7 @@ from eth_abi.abi import encode
 
 from seamark.core.errors import RejectedError, TemporaryError
 from seamark.core.ids import Address, ChainId, Selector
+from seamark.evm.address import ZERO_ADDRESS
 from seamark.evm.types import BlockHeader, Call
 from seamark.messages.model import Contract
 from seamark.messages.protocols.ccip.checks import calls
@@ -36,6 +37,7 @@ class Node:
         self.lanes = lanes
         self.requests: list[int] = []
         self.fails: Exception | None = None
+        self.moved: dict[int, Address] = {}  # what ramps say of the pool of LINK, by destination
 
     async def header(self, block: Any) -> BlockHeader:
         zero = "0x" + "00" * 32
@@ -85,6 +87,7 @@ class Node:
         return [
             (calls.ROUTER, "typeAndVersion", ["string"], ["OnRamp 1.6.0"]),
             (calls.POOL, "getToken", ["address"], [LINK]),
+            (calls.ON_RAMP_POOL, "getPoolBySourceToken", ["address"], [self.moved.get(peer, ZERO_ADDRESS)]),
             (calls.POOL, "getCurrentOutboundRateLimiterState", bucket, [peer, 0, True, 1000, 1]),
             (calls.POOL, "getCurrentInboundRateLimiterState", bucket, [1, 0, False, 1000, 1]),
         ]
@@ -125,6 +128,18 @@ async def test_each_gets_its_own_answers() -> None:
     assert (sender.link, sender.allowance, sender.native, sender.paused) == (5, 6, 7, "")
     outbound = [(pool.pool, pool.outbound.tokens) for pool in found.pools if pool.outbound and pool.inbound is None]
     assert outbound == [(ramp(900 + pool), 100 + peer) for pool in range(2) for peer in range(3)]
+
+
+async def test_limits_are_those_of_the_pool_that_the_token_has_moved_to() -> None:
+    node, old, new = Node(3), ramp(900), ramp(950)
+    assert {pool.instead_of for pool in (await check_chain(node, chain(3, pools=1))).pools} == {""}  # type: ignore[arg-type]
+    node.moved = {100: new, 101: old}  # and nothing for the third
+    found = await check_chain(node, chain(3, pools=1))  # type: ignore[arg-type]
+    assert [(pool.selector, pool.pool, pool.instead_of) for pool in found.pools] == [
+        ("100", new, old),
+        ("101", old, ""),
+        ("102", old, ""),
+    ]
 
 
 async def test_a_node_that_is_away_ends_the_look_and_leaves_no_task_behind() -> None:

@@ -16,6 +16,7 @@ __all__ = [
     "ERC20",
     "FEE_QUOTER",
     "NO_LIMIT",
+    "ON_RAMP_POOL",
     "ON_RAMP_STATIC",
     "PAUSES",
     "POOL",
@@ -58,6 +59,9 @@ STATIC_1_6 = Abi.parse(
 STATIC_2_0 = Abi.parse("function getStaticConfig() view returns ((uint96 maxFeeJuelsPerMsg, address linkToken))")
 # The fields behind the first are of no use here; both generations begin alike and an answer may be longer.
 ON_RAMP_STATIC = Abi.parse("function getStaticConfig() view returns (address linkToken)")
+ON_RAMP_POOL = Abi.parse(
+    "function getPoolBySourceToken(uint64 destChainSelector, address sourceToken) view returns (address)"
+)
 POOL = Abi.parse(
     "function getToken() view returns (address)",
     "function getCurrentOutboundRateLimiterState(uint64 remoteChainSelector) view returns ((uint128 tokens,"

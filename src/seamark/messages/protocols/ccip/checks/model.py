@@ -82,7 +82,10 @@ class Bucket(msgspec.Struct, frozen=True):
 
 
 class PoolCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """A pool's limits towards and from one chain; None where there is none."""
+    """A pool's limits towards and from one chain; None where there is none.
+
+    `instead_of`: the pool that the settings name, where the token has moved to this one.
+    """
 
     pool: str
     token: str
@@ -90,6 +93,7 @@ class PoolCheck(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     outbound: Bucket | None
     inbound: Bucket | None
+    instead_of: str = ""
 
 
 class ChainCheck(msgspec.Struct, frozen=True, kw_only=True):

@@ -123,14 +123,13 @@ class _Look:
                 raise answer
         offs = [(Selector(item.sourceChainSelector), Address(item.offRamp)) for item in off_ramps]
         peers = sorted({*self._chain.peers, *(source for source, _ in offs)})
-        ramps, curses, versions, pools = await side_by_side(
+        ramps, curses, versions = await side_by_side(
             self._ramps(peers),
             self._curses(Address(proxy), peers),
             self._versions([address for _, address in offs]),
-            self._pools(peers),
         )
-        lanes, prices, senders = await side_by_side(
-            self._lanes(ramps, curses), self._prices(ramps), self._senders(ramps)
+        lanes, prices, senders, pools = await side_by_side(
+            self._lanes(ramps, curses), self._prices(ramps), self._senders(ramps), self._pools(ramps)
         )
         return ChainCheck(
             chain=self._chain.name,
@@ -294,25 +293,47 @@ class _Look:
             paused="feed" if feed is True else "sending" if sending is True else "",
         )
 
-    async def _pools(self, peers: Sequence[Selector]) -> tuple[PoolCheck, ...]:
-        found = await side_by_side(*(self._pool(pool, peers) for pool in self._chain.pools))
+    async def _pools(self, ramps: Sequence[_Ramp]) -> tuple[PoolCheck, ...]:
+        found = await side_by_side(*(self._pool(pool, ramps) for pool in self._chain.pools))
         return tuple(check for checks in found for check in checks)
 
-    async def _pool(self, pool: Address, peers: Sequence[Selector]) -> list[PoolCheck]:
-        symbol, buckets = await side_by_side(
-            self._symbol_of(pool), side_by_side(*(self._buckets(pool, peer) for peer in peers))
-        )
+    async def _pool(self, named: Address, ramps: Sequence[_Ramp]) -> list[PoolCheck]:
+        """The limits of a pool that the settings name, or of the one that its token has moved to since."""
+        (token,) = await self._ask([(named, calls.POOL.function("getToken"), ())])
+        if isinstance(token, RejectedError):
+            symbol, pools = "?", [named] * len(ramps)
+        else:
+            symbol, pools = await side_by_side(
+                self._symbol(Address(token)), self._pools_in_force(named, Address(token), ramps)
+            )
+        buckets = await side_by_side(*(self._buckets(pool, ramp.peer) for pool, ramp in zip(pools, ramps, strict=True)))
         return [
             PoolCheck(
-                pool=pool, token=symbol, selector=str(peer), name=self._name(peer), outbound=outbound, inbound=inbound
+                pool=pool,
+                token=symbol,
+                selector=str(ramp.peer),
+                name=self._name(ramp.peer),
+                outbound=outbound,
+                inbound=inbound,
+                instead_of="" if pool == named else named,
             )
-            for peer, (outbound, inbound) in zip(peers, buckets, strict=True)
+            for ramp, pool, (outbound, inbound) in zip(ramps, pools, buckets, strict=True)
             if outbound or inbound
         ]
 
-    async def _symbol_of(self, pool: Address) -> str:
-        (token,) = await self._ask([(pool, calls.POOL.function("getToken"), ())])
-        return "?" if isinstance(token, RejectedError) else await self._symbol(Address(token))
+    async def _pools_in_force(self, named: Address, token: Address, ramps: Sequence[_Ramp]) -> list[Address]:
+        """By lane. Ramps ask the registry of tokens (1.5 and newer) or their own configuration (1.2); what no ramp
+        tells is as the settings say.
+        """
+        get = calls.ON_RAMP_POOL.function("getPoolBySourceToken")
+        lanes = [ramp for ramp in ramps if ramp.version]
+        answers = await self._ask([(ramp.address, get, (ramp.peer, token)) for ramp in lanes])
+        told = {
+            ramp.peer: Address(answer)
+            for ramp, answer in zip(lanes, answers, strict=True)
+            if not isinstance(answer, RejectedError) and answer != ZERO_ADDRESS
+        }
+        return [told.get(ramp.peer, named) for ramp in ramps]
 
     async def _buckets(self, pool: Address, peer: Selector) -> tuple[Bucket | None, Bucket | None]:
         names = ("getCurrentOutboundRateLimiterState", "getCurrentInboundRateLimiterState")

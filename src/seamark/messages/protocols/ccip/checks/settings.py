@@ -67,7 +67,8 @@ class PoolSettings(SettingsModel):
     """Key of the chain under `chains`."""
 
     address: AddressText
-    """TokenPool 1.5 or newer."""
+    """TokenPool 1.5 or newer. Where its token moves to another pool (the token registry's PoolSet), that one is watched
+    in its place."""
 
 
 class ChecksSettings(SettingsModel):
