@@ -15,7 +15,7 @@ from seamark.evm.metrics import RpcMetrics, TransactionMetrics
 from seamark.evm.ports import Signer
 from seamark.evm.rpc import Chain, chain_health
 from seamark.evm.settings import ChainSettings, SignerSettings
-from seamark.evm.signers import SignerSource, open_signer
+from seamark.evm.signers import open_guarded
 from seamark.evm.transactions import Sender, SenderSettings
 from seamark.evm.transactions.fees import FeePolicy
 from seamark.evm.transactions.rules import Patience
@@ -108,22 +108,22 @@ class Chains:
         return None
 
 
-async def open_settings_signer(settings: SignerSettings, setting: str) -> Signer:
-    """From settings to a signer.
+async def open_settings_signer(
+    settings: SignerSettings, setting: str, *, session: aiohttp.ClientSession, clock: Clock, database: Database
+) -> Signer:
+    """From settings to a signer with its policy in front.
+
+    Args:
+        settings: Where the key is.
+        setting: How errors name it.
+        session: To ask a service that holds the key.
+        clock: For the policy's limits, tokens, and waiting.
+        database: Holds the journal, by which a limit per day is kept.
 
     Raises:
-        SettingsError: Never shows the key.
+        SettingsError: The key cannot be used; never shows it.
     """
-    key = settings.private_key
-    source = SignerSource(
-        private_key=None if key is None else key.get_secret_value(),
-        private_key_env=settings.private_key_env,
-        private_key_file=settings.private_key_file,
-        keystore=settings.keystore,
-        password_file=settings.password_file,
-        setting=setting,
-    )
-    return await open_signer(source)
+    return await open_guarded(settings, setting, session=session, clock=clock, database=database)
 
 
 def make_sender(
@@ -138,7 +138,7 @@ def make_sender(
         clock=clock,
         settings=SenderSettings(
             fees=FeePolicy(ceiling=fees.max_gas_price, min_tip=fees.min_tip),
-            patience=Patience(bump_ms=int(fees.bump_after * 1000)),
+            patience=Patience(bump_ms=int(fees.bump_after * 1000), replace_ms=int(fees.bump_after * 1000)),
             confirmations=max(fees.confirmations, finality.depth + 1),  # where the node knows no tag
             final_tag=finality.tag,
             poll_s=item.settings.poll_interval,

@@ -244,6 +244,16 @@ class TransactionSender(Protocol):
         """
         ...
 
+    async def replace(self, key: str, intent: Intent) -> Outcome:
+        """Put a newer intent at the nonce of an unmined one. Either may still be mined, never both; the other one
+        becomes REPLACED.
+
+        Raises:
+            TemporaryError: Journalled, and accepted by no node yet; or nothing was journalled (`find` tells).
+            RejectedError: It cannot be replaced, not now, or it would fail; nothing was journalled.
+        """
+        ...
+
     async def wait(self, key: str, *, until: TxState = TxState.MINED) -> Outcome:
         """Return once the transaction is at least `until`, REPLACED or FOREIGN."""
         ...

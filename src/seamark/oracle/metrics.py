@@ -18,7 +18,7 @@ from seamark.core.units import PPB_PER_UNIT, Ppb
 from seamark.oracle.model import Answer, FeedRef, FeedState, Rejected, TriggerPolicy
 from seamark.oracle.rules import chain_now, deviation, heartbeat_due_at
 from seamark.oracle.sources.poller import SourceHealth
-from seamark.oracle.store import ERRORS_TOTAL, FEES_TOTAL, PARKED_TOTAL, SENT_TOTAL
+from seamark.oracle.store import ERRORS_TOTAL, FEES_TOTAL, PARKED_TOTAL, REPLACED_TOTAL, SENT_TOTAL
 from seamark.runtime.clock import Clock
 from seamark.storage.totals import Total, TotalKey
 
@@ -45,6 +45,7 @@ class OracleMetrics:
             ERRORS_TOTAL: counter(ERRORS_TOTAL, "Updates that failed.", (*_FEED, "class")),
             FEES_TOTAL: counter(FEES_TOTAL, "Transaction fees paid, in wei."),
             PARKED_TOTAL: counter(PARKED_TOTAL, "Answers that the contract parked."),
+            REPLACED_TOTAL: counter(REPLACED_TOTAL, "Unmined submissions replaced by a newer answer."),
         }
         self.price = gauge("price", "The price off chain, in units of the quote currency.")
         self.onchain_price = gauge("onchain_price", "The price on chain.")
@@ -92,7 +93,7 @@ class OracleMetrics:
 
     def begin(self, ref: FeedRef) -> None:
         """Zero is a fact too: a rate needs the series to exist before its first step."""
-        for counter in (FEES_TOTAL, PARKED_TOTAL):
+        for counter in (FEES_TOTAL, PARKED_TOTAL, REPLACED_TOTAL):
             self._totals[counter].labels(ref.name, ref.chain)
 
     def watched(self, ref: FeedRef, state: FeedState) -> None:

@@ -292,12 +292,14 @@ class HoldReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TriggerPolicy:
-    """When an answer goes on chain. `heartbeat` and `confirm_after` in seconds."""
+    """When an answer goes on chain. `heartbeat`, `confirm_after` and `replace_after` in seconds."""
 
     heartbeat: float
     deviation: Ppb
     heartbeat_margin: Ppb = DEFAULT_MARGIN
     confirm_after: float = 15.0
+    replace_after: float = 30.0
+    """Until a submission that is not mined may be replaced by a newer answer; 0: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,7 +339,8 @@ class PublicationState(StrEnum):
     """Where one attempt is.
 
     `mined` may still be orphaned by a reorg, `final` may not. The others are ends without a round: the answer was
-    parked, the transaction reverted, or another one took its nonce. A reorg may undo these too, until they are closed.
+    parked, the transaction reverted, another one took its nonce, or another attempt of ours at the same round did. A
+    reorg may undo these too, until they are closed.
     """
 
     BROADCAST = "broadcast"
@@ -346,6 +349,7 @@ class PublicationState(StrEnum):
     PARKED = "parked"
     REVERTED = "reverted"
     REPLACED = "replaced"
+    SUPERSEDED = "superseded"
 
 
 @dataclass(frozen=True, slots=True)

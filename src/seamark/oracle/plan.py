@@ -90,6 +90,7 @@ def make_plan(settings: FeedSettings, ref: FeedRef, pair: Pair, venues: Mapping[
             deviation=settings.deviation,
             heartbeat_margin=settings.heartbeat_margin,
             confirm_after=settings.confirm_after,
+            replace_after=settings.replace_after,
         ),
         poll_interval=settings.poll_interval,
         refresh_interval=settings.refresh_interval,

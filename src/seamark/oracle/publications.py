@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -10,7 +11,7 @@ from seamark.evm.ports import Outcome, TxState
 from seamark.oracle.aggregator import ParkedLog, PublishedLog, read_outcome
 from seamark.oracle.model import FeedRef, FeedState, Planned, Publication, PublicationState, Reason
 
-__all__ = ["attempt_key", "came_to_nothing", "from_journal", "settle", "state_after", "to_publication"]
+__all__ = ["attempt_key", "came_to_nothing", "from_journal", "settle", "settle_losers", "state_after", "to_publication"]
 
 REPLACED_FOR_GOOD_S: Final = 86_400.0  # the journal does not tell when the winner is final: a day is beyond all chains
 
@@ -36,9 +37,13 @@ def came_to_nothing(outcome: Outcome, ref: FeedRef) -> bool:
 def settle(publication: Publication, outcome: Outcome, *, now: float) -> Publication:
     """How a publication stands, by its transaction and receipt. Pure."""
     receipt = outcome.receipt
+    superseded = publication.state is PublicationState.SUPERSEDED
     if outcome.state in (TxState.REPLACED, TxState.FOREIGN):
         closed = outcome.state is TxState.FOREIGN or now - publication.planned_at > REPLACED_FOR_GOOD_S
-        return replace(publication, state=PublicationState.REPLACED, closed=closed)
+        state = PublicationState.SUPERSEDED if superseded else PublicationState.REPLACED
+        return replace(publication, state=state, closed=closed)
+    if receipt is None and superseded:
+        return publication  # a reorg brought its nonce back; it is the newer attempt that is sent for it
     if receipt is None:
         return replace(publication, state=PublicationState.BROADCAST, transaction=_last_hash(outcome))
     told = read_outcome(receipt, publication.feed.address) if receipt.succeeded else None
@@ -64,6 +69,14 @@ def settle(publication: Publication, outcome: Outcome, *, now: float) -> Publica
                 observed_at=told.parked.observed_at,
             )
     return replace(common, state=PublicationState.REVERTED)
+
+
+def settle_losers(
+    attempts: Sequence[Publication], winner: Publication, outcomes: Mapping[str, Outcome], *, now: float
+) -> list[Publication]:
+    """The attempts at the winner's round and nonce that it was mined instead of. They are no failures."""
+    losers = [replace(one, state=PublicationState.SUPERSEDED) for one in attempts if one.key != winner.key]
+    return [settle(one, outcomes[one.key], now=now) for one in losers]
 
 
 def to_publication(planned: Planned, outcome: Outcome) -> Publication:

@@ -11,13 +11,15 @@ What keeps it right:
   round with the next number, or, if somebody else published the round, by the next round.
 - The journal is the durable record; rows in the database follow from it. After a crash the journal is asked for every
   round that could be ours, so a publication that has no row yet gets one.
+- A newer answer may take the nonce of one that is not mined. Both are attempts at the same round, so the chain takes at
+  most one of them; they are followed together to the end of their nonce.
 - On the way from a price to its broadcast there is no read of the chain and no write of ours.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -42,11 +44,12 @@ from seamark.oracle.model import (
     Trigger,
 )
 from seamark.oracle.plan import FeedPlan
-from seamark.oracle.publications import attempt_key, settle, state_after, to_publication
+from seamark.oracle.publications import attempt_key, settle, settle_losers, state_after, to_publication
 from seamark.oracle.recovery import Recovery
-from seamark.oracle.rules import aggregate, chain_now, decide, follow_streaks
+from seamark.oracle.rules import aggregate, chain_now, decide, explain, follow_streaks, replaces
 from seamark.oracle.store import (
     add_publication,
+    add_replacement,
     open_publications,
     record_failure,
     record_freshness,
@@ -65,6 +68,7 @@ LONGEST_PAUSE_S: Final = 60.0
 PAUSED_AFTER: Final = 5  # errors in a row; from then on the feed shows as paused
 GAS_RESERVE: Final = 2  # times what earlier submissions used: storage that turns from zero costs more
 WAIT_PAUSE_S: Final = 1.0
+REPLACE_PAUSE_S: Final = 5.0  # before a replacement that was refused is tried again
 SLOW_AFTER_S: Final = 120.0  # ten slots of Ethereum: by now fees have been raised several times
 
 log = structlog.get_logger("seamark.oracle")
@@ -115,6 +119,9 @@ class FeedPublisher:
 
     def _reset(self) -> None:
         self._work: asyncio.Queue[Planned] = asyncio.Queue()
+        self._newer: asyncio.Queue[Planned] = asyncio.Queue()
+        self._pending: Publication | None = None  # the newest attempt that waits to be mined
+        self._handed_in = 0.0  # when that was (monotonic)
         self._ready = False  # until what an earlier run began is finished
         self._busy = False
         self._busy_since = 0.0
@@ -149,8 +156,10 @@ class FeedPublisher:
         if state is None:
             return None
         result = self._aggregate(state, now)
-        if isinstance(result, Rejected) or not self._may_publish():
+        if isinstance(result, Rejected):
             return None
+        if not self._may_publish():
+            return self._plan_replacement(state, result, now)
         decision = decide(state, result, now, self.plan.trigger)
         return self._plan_round(state, result, decision.reason, now) if isinstance(decision, Trigger) else None
 
@@ -172,8 +181,10 @@ class FeedPublisher:
     def _may_publish(self) -> bool:
         """One at a time, not while backing off, and not before every source had its chance to speak at start."""
         now = self._clock.monotonic()
-        heard = not self._silent or now >= self._patience_until
-        return heard and self._ready and not self._busy and now >= self._not_before
+        return self._heard() and self._ready and not self._busy and now >= self._not_before
+
+    def _heard(self) -> bool:
+        return not self._silent or self._clock.monotonic() >= self._patience_until
 
     def _plan_round(self, state: FeedState, answer: Answer, reason: Reason, now: float) -> Planned:
         ref, round_id = self.plan.ref, state.round + 1
@@ -181,6 +192,24 @@ class FeedPublisher:
         planned = Planned(key, ref, round_id, self._attempt, answer, reason, now)
         self._occupy()
         self._work.put_nowait(planned)
+        return planned
+
+    def _plan_replacement(self, state: FeedState, answer: Answer, now: float) -> Planned | None:
+        """A newer answer for the round that waits to be mined, where that is worth another transaction."""
+        pending = self._pending
+        if pending is None or pending.answer is None or pending.round != state.round + 1:
+            return None
+        if not self._heard() or not self._newer.empty():
+            return None
+        waited = self._clock.monotonic() - self._handed_in
+        observed_at = pending.observed_at or 0
+        if not replaces(state, pending.answer, observed_at, answer, waited=waited, policy=self.plan.trigger):
+            return None
+        reason = explain(state, answer.value, self.plan.trigger) or pending.reason
+        attempt = pending.attempt + 1
+        key = attempt_key(self.plan.ref, pending.round, attempt)
+        planned = Planned(key, self.plan.ref, pending.round, attempt, answer, reason, now)
+        self._newer.put_nowait(planned)
         return planned
 
     def problem(self) -> str | None:
@@ -292,19 +321,78 @@ class FeedPublisher:
         asked = self.state.gas_limit if self.state is not None else None
         return self.plan.gas_limit or asked or (self._gas_used * GAS_RESERVE or None)
 
-    async def _follow(self, publication: Publication) -> None:
-        """Wait until the transaction is mined, store what came of it, and take it as the chain's state."""
+    async def _follow(self, *sent: Publication) -> None:
+        """Wait until one of these attempts (of one nonce, oldest first), or a newer one in their place, is mined."""
         self._occupy()
-        outcome = await self._wait_mined(publication.key)
-        settled = settle(publication, outcome, now=self._clock.now())
-        if publication.answer is None and settled.answer is not None:
+        attempts = list(sent)
+        try:
+            self._await(attempts[-1])
+            while isinstance(event := await self._mined_or_newer(attempts[-1]), Planned):
+                newer = await self._replace(attempts[-1], event)
+                if newer is not None:
+                    attempts.append(newer)
+                    self._await(newer)
+        finally:
+            self._pending, self._newer = None, asyncio.Queue()
+        await self._end(attempts, event)
+
+    def _await(self, publication: Publication) -> None:
+        self._pending, self._handed_in = publication, self._clock.monotonic()
+
+    async def _mined_or_newer(self, publication: Publication) -> Outcome | Planned:
+        """Its end, or the answer that shall replace it, whichever comes first."""
+        mined = asyncio.create_task(self._wait_mined(publication.key))
+        newer = asyncio.create_task(self._newer.get())
+        try:
+            await asyncio.wait((mined, newer), return_when=asyncio.FIRST_COMPLETED)
+            return mined.result() if mined.done() else newer.result()
+        finally:
+            mined.cancel()
+            newer.cancel()
+
+    async def _replace(self, old: Publication, planned: Planned) -> Publication | None:
+        """Give the nonce to a newer answer; None where that could not be, and nothing was journalled."""
+        try:
+            outcome = await self._sender.replace(old.key, self._intent(planned))
+        except (RejectedError, TemporaryError) as error:
+            found = await self._sender.find(planned.key)
+            if found is None:  # the older one may be mined by now, the offer too young or the limit reached
+                self._log.info("not replaced", round=old.round, error=str(error))
+                self._handed_in = self._clock.monotonic() - self.plan.trigger.replace_after + REPLACE_PAUSE_S
+                return None
+            outcome = found
+        publication = to_publication(planned, outcome)
+        additions = await self._database.write(
+            lambda connection: add_replacement(connection, publication, replaces=old.key)
+        )
+        self._meter.metrics.add(additions)
+        self._log.info("answer replaced", round=old.round, old=old.answer, answer=publication.answer)
+        return publication
+
+    async def _end(self, attempts: Sequence[Publication], last: Outcome) -> None:
+        """Store what came of the attempts at a nonce, and take the one that was mined as the chain's state."""
+        outcomes = await self._outcomes(attempts, last)
+        decisive = next((one for one in attempts if outcomes[one.key].receipt is not None), attempts[-1])
+        outcome, now = outcomes[decisive.key], self._clock.now()
+        settled = settle(decisive, outcome, now=now)
+        if decisive.answer is None and settled.answer is not None:
             settled = replace(settled, reason=await self._recovery.derive_reason(settled))
+        for loser in settle_losers(attempts, decisive, outcomes, now=now):
+            await self._store_end(loser, None)
         state = state_after(self._known_state(), outcome, self.plan.ref)
         await self._store_end(settled, state)
+        tried = max(one.attempt for one in attempts)
         if settled.state in (PublicationState.REVERTED, PublicationState.REPLACED):
-            await self._fail_attempt(settled)
+            await self._fail_attempt(settled, tried)
         else:
-            self._succeed(settled, outcome, state)
+            self._succeed(settled, outcome, state, tried)
+
+    async def _outcomes(self, attempts: Sequence[Publication], last: Outcome) -> dict[str, Outcome]:
+        """How each attempt stands; those before the newest are asked for once that is known."""
+        found = {one.key: await self._sender.find(one.key) for one in attempts[:-1]}
+        known = {key: outcome for key, outcome in found.items() if outcome is not None}
+        gone = {key: replace(last, key=key, state=TxState.REPLACED, receipt=None) for key in found.keys() - known}
+        return {**known, **gone, attempts[-1].key: last}
 
     async def _wait_mined(self, key: str) -> Outcome:
         while True:
@@ -321,12 +409,12 @@ class FeedPublisher:
         )
         self._meter.metrics.add(additions)
 
-    def _succeed(self, settled: Publication, outcome: Outcome, state: FeedState | None) -> None:
+    def _succeed(self, settled: Publication, outcome: Outcome, state: FeedState | None, tried: int) -> None:
         if state is not None:
             self._adopt(state)
         if outcome.receipt is not None:
             self._gas_used = max(self._gas_used, outcome.receipt.gas_used)
-        self._attempt = self._attempt_after(settled)
+        self._attempt = self._attempt_after(settled, tried)
         if settled.state is not PublicationState.PARKED and self._known_state().round < settled.round:
             # A reorg took the block and the sender does not know yet: asking again at once would give the same answer.
             self._not_before = self._clock.monotonic() + FIRST_PAUSE_S
@@ -342,11 +430,11 @@ class FeedPublisher:
             transaction=settled.transaction,
         )
 
-    def _attempt_after(self, ended: Publication) -> int:
+    def _attempt_after(self, ended: Publication, tried: int) -> int:
         """Attempts at a round are numbered without gaps, which is how a restart finds them all."""
         if self._known_state().round + 1 != ended.round:
             return 1
-        return 1 if ended.state in (PublicationState.MINED, PublicationState.FINAL) else ended.attempt + 1
+        return 1 if ended.state in (PublicationState.MINED, PublicationState.FINAL) else tried + 1
 
     def _occupy(self) -> None:
         if not self._busy:
@@ -360,11 +448,11 @@ class FeedPublisher:
 
     # ---- when it fails ----------------------------------------------------------------------------------------------
 
-    async def _fail_attempt(self, settled: Publication) -> None:
+    async def _fail_attempt(self, settled: Publication, tried: int) -> None:
         self._log.warning("publication failed", round=settled.round, state=str(settled.state), key=settled.key)
         self._gas_used = 0
         await self._back_off()
-        self._attempt = self._attempt_after(settled)
+        self._attempt = self._attempt_after(settled, tried)
 
     async def _give_up(self, kind: str, detail: str) -> None:
         """Nothing was sent: the same attempt may be made again."""
@@ -404,8 +492,7 @@ class FeedPublisher:
         self.state = None
         await self.refresh()
         pending = await self._database.read(lambda connection: open_publications(connection, plan.ref))
-        for publication in [*pending, *await self._recovery.unrecorded(self._known_state())]:
-            await self._finish(publication)
+        await self._finish([*pending, *await self._recovery.unrecorded(self._known_state())])
         await self.refresh()
         self._attempt = await self._recovery.next_attempt(self._known_state().round + 1)
         self._release()
@@ -414,10 +501,15 @@ class FeedPublisher:
         assert self.state is not None, "read before anything else"
         return self.state
 
-    async def _finish(self, publication: Publication) -> None:
-        outcome = await self._sender.find(publication.key)
-        if outcome is None:  # the journal was lost or replaced; the chain alone tells which rounds exist
-            await self._store_end(replace(publication, state=PublicationState.REPLACED, closed=True), None)
-            return
-        self._log.info("resuming a publication", round=publication.round, state=str(outcome.state))
-        await self._follow(publication)
+    async def _finish(self, publications: Iterable[Publication]) -> None:
+        """Follow what is on its way; attempts at one nonce together."""
+        nonces: dict[int, list[Publication]] = {}
+        for publication in publications:
+            outcome = await self._sender.find(publication.key)
+            if outcome is None:  # the journal was lost or replaced; the chain alone tells which rounds exist
+                await self._store_end(replace(publication, state=PublicationState.REPLACED, closed=True), None)
+                continue
+            self._log.info("resuming a publication", round=publication.round, state=str(outcome.state))
+            nonces.setdefault(outcome.nonce, []).append(publication)
+        for attempts in nonces.values():
+            await self._follow(*sorted(attempts, key=lambda one: (one.round, one.attempt)))

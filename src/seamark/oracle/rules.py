@@ -48,6 +48,7 @@ __all__ = [
     "is_frozen",
     "median",
     "outliers",
+    "replaces",
 ]
 
 MAD_TO_SIGMA = Decimal("1.4826")  # the median absolute deviation of a normal distribution is its sigma / 1.4826
@@ -308,6 +309,29 @@ def _beside_parked(state: FeedState, answer: Answer, now: float, policy: Trigger
     if answer.observed_at <= parked.observed_at or chain_now(state, now) - parked.observed_at < policy.confirm_after:
         return Hold(HoldReason.PARKED)
     return Trigger(Reason.CONFIRM if within_step(parked.answer, answer.value, state.max_step_bps) else reason)
+
+
+def replaces(
+    state: FeedState, pending: int, observed_at: int, newer: Answer, *, waited: float, policy: TriggerPolicy
+) -> bool:
+    """Whether a newer answer should take the nonce of one that waits to be mined.
+
+    It is worth it where the newer answer would itself be published right after the pending one: then one transaction
+    does for two, and nobody reads the outdated price. That holds also where the price came back to what the chain has.
+    Each replacement costs an eighth more, so there is time between them; and what waits for confirmation by the
+    contract is left to it.
+
+    Args:
+        state: What the contract says.
+        pending: The answer that waits.
+        observed_at: When that was observed.
+        newer: What the quotes come to now.
+        waited: Seconds since the pending one was handed in.
+        policy: The feed's thresholds.
+    """
+    if not policy.replace_after or waited < policy.replace_after or state.paused or state.parked is not None:
+        return False
+    return newer.observed_at > observed_at and deviates(pending, newer.value, policy.deviation)
 
 
 def within_step(old: int, new: int, max_step_bps: int) -> bool:

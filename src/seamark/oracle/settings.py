@@ -209,6 +209,9 @@ class FeedSettings(SettingsModel):
     confirm_after: Duration = Seconds(15.0)
     """Wait before an answer that the contract parked is submitted again, to confirm it."""
 
+    replace_after: Duration = Seconds(30.0)
+    """Wait until an answer that is not mined is replaced by one that deviates from it, at the same nonce; 0s: never."""
+
     refresh_interval: Span = Seconds(15.0)
     """How often the contract is read, beside the receipts of our own transactions."""
 

@@ -52,9 +52,11 @@ __all__ = [
     "ERRORS_TOTAL",
     "FEES_TOTAL",
     "PARKED_TOTAL",
+    "REPLACED_TOTAL",
     "SENT_TOTAL",
     "FeedRow",
     "add_publication",
+    "add_replacement",
     "known_publications",
     "list_feeds",
     "list_publications",
@@ -74,6 +76,7 @@ SENT_TOTAL: Final = "oracle_updates_sent_total"
 ERRORS_TOTAL: Final = "oracle_update_errors_total"
 FEES_TOTAL: Final = "oracle_fees_paid_wei_total"
 PARKED_TOTAL: Final = "oracle_answers_parked_total"
+REPLACED_TOTAL: Final = "oracle_updates_replaced_total"
 MAX_PAGE: Final = 500
 _UNCONFIRMED_AT_ONCE: Final = 200
 
@@ -274,6 +277,21 @@ def add_publication(connection: Connection, publication: Publication) -> bool:
     return True
 
 
+def add_replacement(connection: Connection, publication: Publication, *, replaces: str) -> Additions:
+    """As `add_publication`, for one that took the nonce of an unmined one (its key), with an event "oracle.replaced".
+
+    Returns:
+        What was added to the totals.
+    """
+    if not add_publication(connection, publication):
+        return {}
+    event = _publication_event("oracle.replaced", publication)
+    append_events(connection, [Event(event.topic, event.key, {**event.payload, "replaces": replaces})])
+    additions: Additions = {_feed_total(REPLACED_TOTAL, publication.feed): 1}
+    add_totals(connection, additions)
+    return additions
+
+
 def settle_publication(
     connection: Connection, publication: Publication, *, state: FeedState | None = None, now: float = 0.0
 ) -> Additions:
@@ -390,9 +408,13 @@ def _due(publication: Publication, counted: Counted) -> Counted:
     due = Counted.FEE if publication.fee else Counted.NONE
     if publication.state in (PublicationState.MINED, PublicationState.FINAL):
         due |= Counted.SENT
-    elif not counted & (Counted.SENT | Counted.FAILED):
+    elif publication.state is not PublicationState.SUPERSEDED and not counted & (Counted.SENT | Counted.FAILED):
         due |= Counted.FAILED
     return due & ~counted
+
+
+def _feed_total(metric: str, ref: FeedRef) -> TotalKey:
+    return total_key(metric, {"feed": ref.name, "chain": ref.chain})
 
 
 def _additions(publication: Publication, due: Counted) -> Additions:
@@ -419,6 +441,8 @@ def _topic(before: PublicationState | None, after: PublicationState) -> str | No
             return "oracle.parked"
         case PublicationState.BROADCAST:
             return "oracle.planned" if before is None else "oracle.orphaned"
+        case PublicationState.SUPERSEDED:
+            return "oracle.superseded"
     return "oracle.failed"
 
 

@@ -16,6 +16,7 @@ from seamark.evm.address import ZERO_ADDRESS
 from seamark.evm.artifacts import load
 from seamark.evm.ports import Intent, Outcome, TxState
 from seamark.evm.rpc.errors import CallReverted
+from seamark.evm.transactions import CannotReplace
 from seamark.evm.types import BlockHeader, BlockTag, Call, Log, Receipt
 from seamark.oracle.aggregator import ABI, PUBLISHER_ROLE
 from seamark.oracle.metrics import FeedMeter, OracleMetrics
@@ -257,6 +258,7 @@ class FakeSender:
         self.simulating = True
         self.refusal: Exception | None = None
         self.lost_reply = False
+        self.irreplaceable = False
         self._changed = asyncio.Event()
 
     async def submit(self, intent: Intent) -> Outcome:
@@ -276,6 +278,19 @@ class FakeSender:
             raise TemporaryError("the node did not say whether it took it")
         return replace(self.journal[intent.key], state=TxState.BROADCAST, receipt=None)
 
+    async def replace(self, key: str, intent: Intent) -> Outcome:
+        old = self.journal[key]
+        if self.irreplaceable or old.state is not TxState.BROADCAST:
+            raise CannotReplace(f"{key}: cannot be replaced")
+        self.submitted.append(intent)
+        self.intents[intent.key] = intent
+        self.journal[intent.key] = Outcome(
+            intent.key, old.nonce, TxState.BROADCAST, (hash_of(2000 + len(self.journal)),)
+        )
+        if self.lost_reply:
+            raise TemporaryError("the node did not say whether it took it")
+        return self.journal[intent.key]
+
     def _simulate(self, intent: Intent) -> None:
         feed = self.chain.feed
         trial = replace(feed, rounds=dict(feed.rounds))
@@ -294,6 +309,9 @@ class FakeSender:
         receipt = Receipt(
             outcome.hashes[0], self.chain.height, hash_of(self.chain.height), succeeded, 100_000, 10**9, logs
         )
+        for other in list(self.journal.values()):
+            if other.nonce == outcome.nonce and other.key != key:
+                self.journal[other.key] = replace(other, state=TxState.REPLACED)
         self.set(replace(outcome, state=state, receipt=receipt))
 
     def set(self, outcome: Outcome) -> None:

@@ -31,6 +31,7 @@ class Hold(StrEnum):
 
     ZERO_FEE = "zero_fee"  # the chain takes no fees: only the same bytes again
     CEILING = "ceiling"  # more would break the operator's limit
+    TOO_SOON = "too_soon"  # the last offer was made a moment ago
     SIGNER = "signer"  # the signer is away, or its policy forbids the higher offer
 
 

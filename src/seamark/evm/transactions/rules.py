@@ -68,6 +68,7 @@ class Patience:
     resend_ms: int = 5_000  # the pool's count says that it lost the transaction
     remind_ms: int = 60_000  # no sign of loss: a pool behind a load balancer may have forgotten
     bump_ms: int = 30_000
+    replace_ms: int = 0  # since the last offer at the nonce, before a newer intent may replace it
     foreign_ms: int = 5_000  # a lagging endpoint may know the count before it knows the receipt
 
 

@@ -24,9 +24,9 @@ from seamark.evm.transactions.book import Book
 from seamark.evm.transactions.broadcast import Broadcaster, SigningDesk
 from seamark.evm.transactions.commit import Committer, Desired
 from seamark.evm.transactions.errors import Refusal
-from seamark.evm.transactions.fees import Hold, next_fees, quote
+from seamark.evm.transactions.fees import Hold, Market, next_fees, quote
 from seamark.evm.transactions.follow import Crew, Follower
-from seamark.evm.transactions.model import FILLER_PREFIX, Entry, Fees, is_at_least
+from seamark.evm.transactions.model import FILLER_PREFIX, Entry, Fees, Slot, is_at_least
 from seamark.evm.transactions.ports import ChainWriter, Event, Observer, Replaced, Submitted
 from seamark.evm.transactions.quoting import FeeDesk, GasDesk
 from seamark.evm.transactions.settings import SenderSettings
@@ -95,6 +95,7 @@ class Sender:
         self._submitting: dict[str, asyncio.Task[Outcome]] = {}
         self._poke = asyncio.Event()
         self._outage = False
+        self._replaces_free = True  # until a node of a chain without fees has refused to
 
     @property
     def address(self) -> Address:
@@ -283,9 +284,12 @@ class Sender:
         Either may still win until one is mined: whoever loses is REPLACED. Fitting for a price that is already out of
         date while it waits.
 
+        On a chain without fees some pools let nothing replace nothing, and some do not: it is tried, and after the
+        first refusal not again.
+
         Raises:
-            CannotReplace: It is mined or unknown, or no higher offer is possible (no fees on this chain, ceiling
-                reached). Nothing was journalled.
+            CannotReplace: It is mined or unknown, the last offer is too young, or no higher offer is possible (no fees
+                on this chain, ceiling reached). Nothing was journalled.
             TemporaryError, RejectedError: As for `submit`.
         """
         await self._ready()
@@ -298,13 +302,25 @@ class Sender:
             old = self._replaceable(key)
             slot = self._crew.book.slot(old.nonce)
             assert slot is not None
-            fees = next_fees(slot.highest_fees, market, self._settings.fees)
-            if not isinstance(fees, Fees):
+            fees = self._replacing_fees(slot, market)
+            if isinstance(fees, Hold):
                 raise CannotReplace(f"{key}: {_HOLD_REASONS[fees]}", remedy="wait for it, then submit the newer one")
             entry = await self._follower.supersede(old, intent, gas, fees)
         self._crew.observer(Replaced(intent.key, entry.nonce, fees.cap))
-        await self._broadcast(entry)
+        try:
+            await self._broadcast(entry)
+        finally:
+            if fees.is_zero and self._crew.broadcaster.needs_fees(entry.nonce):
+                self._replaces_free = False
         return self._outcome(entry)
+
+    def _replacing_fees(self, slot: Slot, market: Market) -> Fees | Hold:
+        if self._crew.desk.now_ms() - slot.current.last.at_ms < self._settings.patience.replace_ms:
+            return Hold.TOO_SOON
+        fees = next_fees(slot.highest_fees, market, self._settings.fees)
+        if fees is Hold.ZERO_FEE and slot.highest_fees.is_zero and self._replaces_free:
+            return slot.highest_fees
+        return fees
 
     def _replaceable(self, key: str) -> Entry:
         entry = self._crew.book.find(key)
@@ -341,4 +357,5 @@ class Sender:
 _HOLD_REASONS = {
     Hold.ZERO_FEE: "a chain without fees takes no replacement",
     Hold.CEILING: "a replacement would break the fee ceiling",
+    Hold.TOO_SOON: "the last offer is too young to be raised",
 }

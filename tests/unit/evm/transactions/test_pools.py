@@ -5,13 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
+from tests.support.crashes import Crash
 from tests.support.mempool import GWEI
 from tests.support.pools import FAMILIES, FREE, PAID, Offer
 from tests.support.sending import Rig, price
 
 from seamark.core.errors import TemporaryError
 from seamark.evm.ports import TxState
-from seamark.evm.transactions import FeePolicy
+from seamark.evm.transactions import CannotReplace, FeePolicy, Patience
 from seamark.evm.transactions.ports import Held, Refused, Replaced
 
 MARKETS = [
@@ -192,3 +193,80 @@ def test_the_families_differ_where_their_sources_do():
     exact = {name: FAMILIES[name].replaces(Offer(100, 100), Offer(110, 110), 0, 1) for name in PAID}
     assert exact == {"geth": True, "erigon": True, "nethermind": True, "nethermind-2025": True, "besu": False}
     assert not FAMILIES["erigon"].replaces(Offer(100, 100), Offer(120, 120, value=1), 0, 2), "a larger value"
+
+
+async def free(rig: Rig, name: str) -> None:
+    rig.node.rule, rig.node.base_fee, rig.node.market_tip = name, 0, 0
+    await stuck(rig)
+
+
+async def test_nothing_replaces_nothing_where_the_pool_lets_it(rig: Rig):
+    await free(rig, "besu-free-replacing")
+    for number in (2, 3):
+        await rig.sender.replace(f"price-{number - 1}", price(number))
+    assert [tx.data for tx in rig.node.pool.values()] == [b"price-3"]
+    assert {tx.cap for tx in rig.node.accepted} == {0}
+    rig.node.room = 1
+    rig.node.mine()
+    await rig.look()
+    assert [await rig.state(number) for number in (1, 2, 3)] == [
+        TxState.REPLACED,
+        TxState.REPLACED,
+        TxState.CONFIRMED,
+    ]
+
+
+async def test_where_the_pool_does_not_it_is_tried_once(rig: Rig):
+    await free(rig, "besu-free")
+    with pytest.raises(TemporaryError, match="journalled"):
+        await rig.sender.replace("price-1", price(2))
+    with pytest.raises(CannotReplace, match="without fees"):
+        await rig.sender.replace("price-2", price(3))
+    assert await rig.sender.find("price-3") is None
+    await rig.look(70)
+    rig.node.room = 1
+    rig.node.mine()
+    await rig.look()
+    assert (await rig.state(1), await rig.state(2)) == (TxState.CONFIRMED, TxState.REPLACED)
+
+
+async def test_the_newer_one_goes_in_once_the_pool_lost_the_older(rig: Rig):
+    await free(rig, "besu-free")
+    with pytest.raises(TemporaryError):
+        await rig.sender.replace("price-1", price(2))
+    rig.node.drop_pool()
+    await rig.look(6)
+    rig.node.room = 1
+    rig.node.mine()
+    await rig.look()
+    assert (await rig.state(1), await rig.state(2)) == (TxState.REPLACED, TxState.CONFIRMED)
+
+
+async def test_an_offer_is_not_replaced_before_its_time(rig: Rig):
+    rig.start(patience=Patience(replace_ms=30_000))
+    await stuck(rig)
+    rig.clock.advance(29)
+    with pytest.raises(CannotReplace, match="too young"):
+        await rig.sender.replace("price-1", price(2))
+    assert await rig.sender.find("price-2") is None
+    rig.clock.advance(1)
+    await rig.sender.replace("price-1", price(2))
+    assert [tx.data for tx in rig.node.pool.values()] == [b"price-2"]
+
+
+@pytest.mark.parametrize("point", ["before write", "after write", "before send_raw", "after send_raw"])
+async def test_a_replacement_survives_a_death_at_any_step(rig: Rig, point):
+    await stuck(rig)
+    rig.fuse.arm(point)
+    with pytest.raises(Crash):
+        await rig.sender.replace("price-1", price(2))
+    rig.start()
+    rig.node.room = 1
+    for _ in range(3):
+        await rig.look(6)
+        rig.node.mine()
+    await rig.look()
+    assert len(rig.node.mined) == 1, "one nonce, one transaction"
+    journalled = await rig.sender.find("price-2") is not None
+    assert journalled is (point != "before write")
+    assert rig.node.mined[0].data == (b"price-2" if journalled else b"price-1")
