@@ -42,6 +42,7 @@ __all__ = [
     "count",
     "covering",
     "fold",
+    "gains",
     "latencies",
     "nonce_of",
     "revoked_by",
@@ -270,7 +271,7 @@ def transitions(before: int | None, state: MessageState, orphans: Sequence[Sight
     if gained & Fact.RETRACTED:
         mask |= Fact.RETRACTED
         stage = _step_back(steps, Step.RETRACTED, stage, mask, [item for item in orphans if type(item.body) is Sent])
-    for kind, after, field in _gains(mask, gained):
+    for kind, after, field in gains(mask, gained):
         evidence: Evidence | None = getattr(state, field) if field else None
         if kind is Step.COMMITTED and evidence is None:
             steps.append(Transition(Step.VERIFIED, stage, after, None, state.verified_time))
@@ -281,7 +282,7 @@ def transitions(before: int | None, state: MessageState, orphans: Sequence[Sight
 
 
 @cache
-def _gains(mask: int, gained: int) -> tuple[tuple[Step, Stage, str], ...]:
+def gains(mask: int, gained: int) -> tuple[tuple[Step, Stage, str], ...]:
     """The steps forward: kind, stage after it, and the field of the state that shows it."""
     found = []
     for fact, kind, field in _MILESTONES:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
@@ -17,23 +17,27 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select, tuple_
 
-from seamark.messages.model import Increment, Stage, Step, Transition
+from seamark.messages.model import Evidence, Fact, Increment, Sent, Stage, Step, Transition
+from seamark.messages.rules import gains
 from seamark.messages.store import tables
 from seamark.messages.store.bulk import insert_tuples
 from seamark.messages.store.lanes import Lane, Lanes, lane_labels
 from seamark.messages.store.notices import NEWS_S
-from seamark.messages.store.rows import MESSAGE_COLUMNS, view_of
+from seamark.messages.store.rows import MESSAGE_COLUMNS, STAGE_TEXTS, view_of
 from seamark.storage.bulk import chunks, upsert
 from seamark.storage.events import Event, append_events
 from seamark.storage.totals import TotalKey, add_totals, total_key
 
-__all__ = ["LATENCY_BUCKETS_S", "NEWS_S", "Books", "Changes", "TallyKey"]
+__all__ = ["LATENCY_BUCKETS_S", "NEWS_S", "Books", "Changes", "Life", "TallyKey"]
 
 LATENCY_BUCKETS_S = (5, 15, 30, 60, 120, 300, 600, 900, 1200, 1800, 2700, 3600, 7200, 14400, 28800, 86400)
 """From instant finality (seconds) over Ethereum's (15 minutes) to the slowest rollups (a day and more)."""
 
 TallyKey = tuple[int, str, str]
 """(lane id, "stage" or "reason", name)."""
+
+Life = tuple[int, int, int]
+"""(lane id, facts before, facts after); before is 0 for a message that nobody knew."""
 
 
 @dataclass(slots=True)
@@ -54,7 +58,7 @@ class Books:
         self._protocol = protocol
         self._lanes = lanes
         self._now_ms = now_ms
-        self._news_from = now_ms // 1000 - NEWS_S
+        self.news_from = now_ms // 1000 - NEWS_S
         self._transitions: list[tuple[Any, ...]] = []
         self._events: list[Event] = []
         self._added: defaultdict[tuple[int, str, str], int] = defaultdict(int)
@@ -81,6 +85,34 @@ class Books:
                 added[lane_id, "message_latency_seconds_sum", label] += amount
             else:
                 added[lane_id, metric, label] += amount
+
+    def count_spans(self, found: Mapping[tuple[int, str], Sequence[int]]) -> None:
+        """Seconds that many messages took, by lane and span; none is negative."""
+        for (lane_id, label), spans in found.items():
+            self._added[lane_id, "message_latency_seconds_sum", label] += sum(spans)
+            for seconds, messages in Counter(spans).items():
+                self._added[lane_id, "message_latency_seconds_bucket", _bucket(label, seconds)] += messages
+
+    def count_fee(self, lane_id: int, told: Sent) -> None:
+        """What a send that was not counted before has cost."""
+        if told.fee_token:
+            self._added[lane_id, "fees_total", told.fee_token] += int(told.fee_amount)
+        if told.fee_juels is not None:
+            self._added[lane_id, "fees_juels_total", ""] += int(told.fee_juels)
+
+    def count_lives(self, lives: Mapping[Life, int]) -> None:
+        """Messages that moved on in the same way: none of them was counted with what it gained, and none failed."""
+        for (lane_id, before, after), messages in lives.items():
+            gained = after & ~before
+            if gained & Fact.SENT:
+                self._added[lane_id, "messages_sent_total", ""] += messages
+            if gained & Fact.EXECUTED:
+                self._added[lane_id, "messages_received_total", "success"] += messages
+            if before:
+                self.tally(lane_id, STAGE_TEXTS[before], "", -messages)
+            self.tally(lane_id, STAGE_TEXTS[after], "", messages)
+            for step, _, _ in gains(before, gained):
+                self._changes.steps[step.value] += messages
 
     def tally(self, lane_id: int, stage: str, reason: str, change: int) -> None:
         """Messages of a lane that are in a stage now; failed ones also by reason."""
@@ -111,8 +143,27 @@ class Books:
                     )
                 )
             self._changes.steps[kind] += 1
-            if back or (step.time or values[_TIME]) >= self._news_from:
+            if back or (step.time or values[_TIME]) >= self.news_from:
                 self._announce(kind, before, values, lane)
+
+    def tell_past(
+        self,
+        no: int,
+        taken: int,
+        steps: Sequence[tuple[str, str | None, str, int]],
+        shown: Sequence[Evidence | None],
+        finalized_time: int | None,
+    ) -> None:
+        """Steps forward that are no news: kind, stage before and after, and which of `shown` is the evidence."""
+        number, now_ms, rows = no << tables.STEP_BITS | taken, self._now_ms, self._transitions
+        for kind, before, after, index in steps:
+            at = shown[index]
+            rows.append(
+                (number, kind, before, after, finalized_time, now_ms, None, None, None, None)
+                if at is None
+                else (number, kind, before, after, at.time, now_ms, at.chain_id, at.block_number, None, at.log_index)
+            )
+            number += 1
 
     def _announce(self, kind: str, before: str | None, values: Sequence[Any], lane: Lane) -> None:
         shown = msgspec.to_builtins(view_of(dict(zip(MESSAGE_COLUMNS, values, strict=True)), lane))

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -30,13 +29,8 @@ from seamark.messages.store.bulk import find_rows, insert_tuples, update_tuples
 from seamark.messages.store.commits import Commits, Span, merged
 from seamark.messages.store.lanes import Lane, Lanes
 from seamark.messages.store.notices import orphan_notices, record_notices
-from seamark.messages.store.rows import (
-    MESSAGE_COLUMNS,
-    SIGHTING_COLUMNS,
-    decode_body,
-    message_values,
-    sighting_values,
-)
+from seamark.messages.store.rows import MESSAGE_COLUMNS, SIGHTING_COLUMNS, decode_body, message_values, sighting_values
+from seamark.messages.store.straight import KNOWN, MOVING, MOVING_PART, Finality, Known, Straight
 from seamark.storage.bulk import chunks, insert_new
 
 __all__ = ["Finality", "Ledger", "take_turn"]
@@ -46,69 +40,9 @@ PROMOTED_AT_ONCE = 2000  # messages folded together when a finalized block cover
 _message, _sighting = tables.message, tables.sighting
 
 
-class Finality(NamedTuple):
-    """A chain's final height grew: sends above `after` became final at `time` (None: nobody saw when)."""
-
-    chain_id: ChainId
-    after: int
-    time: int | None
-
-
-class Known(NamedTuple):
-    """What is stored of a message, as far as it matters for what comes next."""
-
-    no: int
-    id: str
-    lane_id: int
-    facts: int
-    counted: int
-    stage: str
-    reason: str
-    time: int
-    finalized_time: int | None
-    committed_tx: str | None
-    committed_time: int | None
-    steps: int
-
-    @property
-    def verified_time(self) -> int | None:
-        """Of a commit that no transaction made."""
-        return self.committed_time if self.committed_tx is None else None
-
-    def shows(self, state: MessageState) -> bool:
-        """Whether a state that came without news of the message's own facts is what is stored: another commit may cover
-        it now.
-        """
-        at = state.committed
-        commit = (at.transaction, at.time) if at else (None, state.verified_time)
-        return state.facts == self.facts and commit == (self.committed_tx, self.committed_time)
-
-
-_KNOWN = tuple(_message.c[name] for name in Known._fields)
 _FACT = tuple(
     _sighting.c[name] for name in ("place", "live", "message_no", "lane_id", "tx", "version", "sequence", "body")
 )
-
-# What changes about a message whose send is known; the other columns and their indexes are left alone.
-_MOVING = (
-    "facts",
-    "counted",
-    "stage",
-    "pending_block",
-    "finalized_time",
-    "committed_tx",
-    "committed_time",
-    "executed_tx",
-    "executed_time",
-    "attempts",
-    "steps",
-    "reason",
-    "error",
-    "callback",
-    "manual",
-    "conflicting",
-)
-_MOVING_PART = itemgetter(*(MESSAGE_COLUMNS.index(name) for name in ("no", *_MOVING)))
 
 Values = tuple[Any, ...]
 
@@ -191,18 +125,56 @@ class Ledger:
         commits, revocations, told = _sorted_out(sightings)
         self._lanes.ensure({item.lane: item.version for item in sightings if type(item.body) is not Revoked})
         self._blocks.ensure(item.evidence for facts in told.values() for item in facts)
-        items = {message_id: _Item(message_id) for message_id in told}
+        items: dict[str, _Item] = {message_id: _Item(message_id) for message_id in told}
         self._find_covered(items, self._commits.store(commits))
         self._find_covered(items, self._commits.revoke(revocations))
         # Most deliveries come with their commit, which has just found their messages.
         self._find(items, _message.c.id, [message_id for message_id in told if items[message_id].known is None])
+        for item in items.values():
+            item.no = item.no or self._take_number()
+        if not revocations and _is_past(sightings, self._books.news_from):
+            items = self._go_straight(items, told, finality)
         self._load_facts(items.values())
         place = self._blocks.place
-        for message_id, facts in told.items():
-            item = items[message_id]
-            for fact in facts:
+        for message_id, item in items.items():
+            for fact in told.get(message_id, ()):
                 item.add(place(fact.evidence, fact.part), fact)
         self._refold(items.values(), finality)
+
+    def _go_straight(
+        self, items: Mapping[str, _Item], told: Mapping[str, Sequence[Sighting]], finality: Finality | None
+    ) -> dict[str, _Item]:
+        """Fold what can be folded in one pass; the others are left."""
+        straight = Straight(self._lanes, self._blocks, self._books, self._heights)
+        commits = self._covering_of(items.values(), told)
+        left = {}
+        for message_id, item in items.items():
+            facts, covering = told.get(message_id, ()), commits.get(message_id, ())
+            if len(facts) > 1:
+                taken = False
+            elif item.known is not None:
+                taken = straight.moved(item.known, facts[0] if facts else None, covering)
+            else:
+                taken = straight.sent(item.no, facts[0], covering, finality)
+            if not taken:
+                left[message_id] = item
+        straight.write(self._connection)
+        return left
+
+    def _covering_of(
+        self, items: Iterable[_Item], told: Mapping[str, Sequence[Sighting]]
+    ) -> Mapping[str, Sequence[CommitRange]]:
+        """The commits that may cover messages, by message id; as far as one fact or what is stored names their lane."""
+        wanted: defaultdict[int, list[tuple[int, str]]] = defaultdict(list)
+        for item in items:
+            known = item.known
+            if known is not None:
+                wanted[known.lane_id].append((known.sequence, item.id))
+            else:
+                fact = told[item.id][0]
+                wanted[self._lanes.of(fact.lane).id].append((fact.sequence, item.id))
+        self._lanes.fetch(wanted)
+        return self._commits.covering(wanted)
 
     def notice(self, notices: Sequence[Notice]) -> None:
         """What contracts of canonical blocks tell beside messages."""
@@ -287,12 +259,12 @@ class Ledger:
         return {row.place for row in rows}
 
     def _find(self, items: dict[str, _Item], column: Any, values: Sequence[Any]) -> None:
-        self._take(items, find_rows(self._connection, _KNOWN, column, values))
+        self._take(items, find_rows(self._connection, KNOWN, column, values))
 
     def _find_covered(self, items: dict[str, _Item], ranges: Iterable[Span]) -> None:
         for lane_id, first, last in merged(ranges):
             where = (_message.c.lane_id == lane_id) & _message.c.sequence.between(first, last)
-            self._take(items, self._connection.execute(select(*_KNOWN).where(where)))
+            self._take(items, self._connection.execute(select(*KNOWN).where(where)))
 
     @staticmethod
     def _take(items: dict[str, _Item], rows: Iterable[Any]) -> None:
@@ -304,7 +276,7 @@ class Ledger:
             item.known, item.no = known, known.no
 
     def _load_facts(self, items: Iterable[_Item]) -> None:
-        by_no = {item.no: item for item in items if item.no and not item.live and not item.orphaned}
+        by_no = {item.no: item for item in items if item.known is not None and not item.live and not item.orphaned}
         rows = list(find_rows(self._connection, _FACT, _sighting.c.message_no, list(by_no)))
         self._lanes.fetch({row[3] for row in rows})
         self._blocks.fetch({block_no_of(row[0]) for row in rows})
@@ -336,7 +308,7 @@ class Ledger:
             for place, fact in item.fresh.items():
                 facts.append(sighting_values(fact, place, item.no, self._lanes.of(fact.lane).id))
         insert_tuples(self._connection, _message, MESSAGE_COLUMNS, new)
-        update_tuples(self._connection, _message, "no", _MOVING, [*map(_MOVING_PART, moved)])
+        update_tuples(self._connection, _message, "no", MOVING, [*map(MOVING_PART, moved)])
         update_tuples(self._connection, _message, "no", MESSAGE_COLUMNS[1:], changed)
         insert_tuples(self._connection, _sighting, SIGHTING_COLUMNS, facts, update=("live", "body"))
 
@@ -362,10 +334,8 @@ class Ledger:
     def _settle(self, item: _Item, state: MessageState, facts: Sequence[Sighting]) -> tuple[Values | None, bool]:
         """Take a new state into the books; the row to write, and whether only its moving parts differ."""
         known = item.known
-        if known is not None and not item.fresh and not item.orphans and known.shows(state):
+        if known is not None and not item.fresh and not item.orphans and _shows(known, state):
             return None, False
-        if not item.no:
-            item.no = self._take_number()
         lane = self._lanes.of(state.lane)
         counted, increments = count(state, known.counted if known else 0)
         steps = transitions(known.facts if known else None, state, item.orphans)
@@ -403,6 +373,20 @@ class Ledger:
 
 _encode = msgspec.json.Encoder().encode
 _STAGE, _REASON = MESSAGE_COLUMNS.index("stage"), MESSAGE_COLUMNS.index("reason")
+
+
+def _shows(known: Known, state: MessageState) -> bool:
+    """Whether a state that came without news of the message's own facts is what is stored: another commit may cover it
+    now.
+    """
+    at = state.committed
+    commit = (at.transaction, at.time) if at else (None, state.verified_time)
+    return state.facts == known.facts and commit == (known.committed_tx, known.committed_time)
+
+
+def _is_past(sightings: Sequence[Sighting], news_from: int) -> bool:
+    """Whether nobody waits for any of it: the facts are in the order of their blocks."""
+    return sightings[-1].evidence.time < news_from
 
 
 def _sorted_out(
