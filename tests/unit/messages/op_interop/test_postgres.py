@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,10 +17,12 @@ from seamark.messages.protocols.op_interop.settings import InteropSettings
 from seamark.messages.protocols.op_interop.store import (
     Decision,
     JobBook,
+    JobFilter,
     close_incident,
     history,
     list_incidents,
     list_jobs,
+    page_jobs,
     ranges,
     read_due,
     read_tallies,
@@ -128,4 +131,30 @@ async def test_chains_that_touch_the_same_jobs_at_once() -> None:
         assert {item.status for item in jobs} == {Status.VALID}
         assert {item.exec_level for item in jobs} == {Level.FINALIZED}
         assert sum(row.jobs for row in tallies) == len(jobs) == 20
+        await database.close()
+
+
+async def test_pages_hold_each_message_once() -> None:
+    """Also where the database sorts text otherwise than Python does."""
+    async with new_database() as url:
+        database = await open_database(url)
+        source, targets = FakeL2(901), [FakeL2(902), FakeL2(903)]
+        log = source.mine(initiating())
+        for target in targets:
+            target.mine(*[executing(log) for _ in range(12)])
+            target.mine(executing(log, chain_id=10**40))
+            await save(database, target)
+        found, cursor = [], None
+        while True:
+            page = await database.read(partial(page_jobs, wanted=JobFilter(), limit=5, cursor=cursor))
+            found += [item.key for item in page.jobs]
+            cursor = page.next
+            if cursor is None:
+                break
+        jobs = await database.read(lambda c: list_jobs(c, limit=100))
+        assert len(found) == len(set(found)) == 26
+        assert set(found) == {item.key for item in jobs}
+        wanted = JobFilter(statuses=(Status.INVALID,), exec_chain=903, init_chain=10**40)
+        page = await database.read(partial(page_jobs, wanted=wanted, limit=5))
+        assert [item.message.chain_id for item in page.jobs] == [903]
         await database.close()
