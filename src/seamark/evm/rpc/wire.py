@@ -253,26 +253,36 @@ class _Memo(dict[str, _T]):
         return value
 
 
+class _Hashes(dict[str, Hash32]):
+    """The same for hashes: nearly all are in lower case, and are kept as they are."""
+
+    def __missing__(self, text: str) -> Hash32:
+        value = self[text] = Hash32(text) if _HASH.fullmatch(text) else _hash(text)
+        return value
+
+
 def _to_logs(replies: Sequence[_Log]) -> list[Log]:
-    hashes, numbers, addresses = _Memo(_hash), _Memo(parse_quantity), _Memo(_address)
-    return [_log(reply, hashes, numbers, addresses) for reply in replies]
-
-
-def _log(reply: _Log, hashes: _Memo[Hash32], numbers: _Memo[int], addresses: _Memo[Address]) -> Log:
-    # Some nodes send a zero time for a block that they have not indexed: as good as none.
-    timestamp = None if reply.blockTimestamp is None else numbers[reply.blockTimestamp] or None
-    if reply.removed or len(reply.topics) > _MAX_TOPICS or reply.data[:2] != "0x":
-        raise BadReply("a log is removed or malformed")
-    return Log(
-        address=addresses[reply.address],
-        topics=tuple([hashes[topic] for topic in reply.topics]),
-        data=reply.data,
-        block_number=numbers[reply.blockNumber],
-        block_hash=hashes[reply.blockHash],
-        transaction_hash=hashes[reply.transactionHash],
-        log_index=numbers[reply.logIndex],
-        block_timestamp=timestamp,
-    )
+    """One loop, by position: this runs for every log there is."""
+    hashes, numbers, addresses = _Hashes(), _Memo(parse_quantity), _Memo(_address)
+    hash_of, logs = hashes.__getitem__, list[Log]()
+    for reply in replies:
+        topics, timestamp = reply.topics, reply.blockTimestamp
+        if reply.removed or len(topics) > _MAX_TOPICS or not reply.data.startswith("0x"):
+            raise BadReply("a log is removed or malformed")
+        logs.append(
+            Log(
+                addresses[reply.address],
+                tuple(map(hash_of, topics)),
+                reply.data,
+                numbers[reply.blockNumber],
+                hashes[reply.blockHash],
+                hashes[reply.transactionHash],
+                numbers[reply.logIndex],
+                # Some nodes send a zero time for a block that they have not indexed: as good as none.
+                None if timestamp is None else numbers[timestamp] or None,
+            )
+        )
+    return logs
 
 
 def _logs(replies: Sequence[_Log], wanted: LogFilter, first: int, last: int) -> list[Log]:
