@@ -24,6 +24,7 @@ from seamark.messages.protocols.op_interop.recording import JobStream
 from seamark.messages.protocols.op_interop.replicas import ReplicaWatch
 from seamark.messages.protocols.op_interop.safety import SafetyWatch
 from seamark.messages.protocols.op_interop.store import JobChanges, read_tallies
+from seamark.messages.protocols.op_interop.supernodes import SupernodeWatch
 from seamark.messages.protocols.op_interop.watch import LOOK_EVERY_S, Watch
 from seamark.messages.service import MessageStream
 from seamark.monitoring.alerts.model import Scope
@@ -48,12 +49,16 @@ class InteropServices:
     failsafe: Failsafe | None
     filters: FilterWatch | None
     replicas: ReplicaWatch | None
+    supernodes: SupernodeWatch | None
     watch: Watch
     clock: Clock
 
     @property
-    def services(self) -> Sequence[Checker | SafetyWatch | Failsafe | FilterWatch | ReplicaWatch | Watch]:
-        wanted = [item for item in (self.failsafe, self.filters, self.replicas) if item is not None]
+    def services(
+        self,
+    ) -> Sequence[Checker | SafetyWatch | Failsafe | FilterWatch | ReplicaWatch | SupernodeWatch | Watch]:
+        beside = (self.failsafe, self.filters, self.replicas, self.supernodes)
+        wanted = [item for item in beside if item is not None]
         return (*self.checkers, *self.safety, *wanted, self.watch)
 
     def wrap(self, stream: MessageStream) -> MessageStream:
@@ -125,6 +130,10 @@ async def open_interop(
     if own.replicas:
         clients = [ReplicaClient(url, session=session) for url in own.replicas]
         replicas = ReplicaWatch(clients, metrics=metrics, clock=clock)
+    supernodes = None
+    if told := dict.fromkeys((*own.supernodes, *own.replicas)):
+        clients = [ReplicaClient(url, session=session) for url in told]
+        supernodes = SupernodeWatch(clients, metrics=metrics, clock=clock)
     watch = Watch(
         network=network,
         settings=own,
@@ -159,7 +168,9 @@ async def open_interop(
     )
     checkers += [*(checker(chain_id) for chain_id in readers), checker(None)]
     safeties = tuple(map(safety, readers.values()))
-    return InteropServices(network, metrics, tuple(checkers), safeties, failsafe, filters, replicas, watch, clock)
+    return InteropServices(
+        network, metrics, tuple(checkers), safeties, failsafe, filters, replicas, supernodes, watch, clock
+    )
 
 
 def _failsafe(

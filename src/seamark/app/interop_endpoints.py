@@ -86,7 +86,7 @@ class FilterClient:
 
 
 class ReplicaClient:
-    """A supernode (`Replica`)."""
+    """A supernode (`Replica` and `Supernode`)."""
 
     def __init__(self, url: str, *, session: aiohttp.ClientSession) -> None:
         self.label = address_label(url)
@@ -97,6 +97,9 @@ class ReplicaClient:
         return await call_rpc(
             self._session, self._url, "superroot_atTimestamp", (hex(timestamp),), timeout_s=REPLICA_TIMEOUT_S
         )
+
+    async def sync_status(self) -> msgspec.Raw:
+        return await call_rpc(self._session, self._url, "supernode_syncStatus", (), timeout_s=REPLICA_TIMEOUT_S)
 
 
 def read_token_secret(

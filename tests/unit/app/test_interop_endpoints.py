@@ -17,6 +17,7 @@ from aiohttp import web
 from seamark.app.interop_endpoints import AdminEndpoint, FilterClient, ReplicaClient, read_token_secret
 from seamark.core.errors import SettingsError, TemporaryError
 from seamark.messages.protocols.op_interop.settings import TokenSettings
+from seamark.messages.protocols.op_interop.supernodes import read_heads
 from seamark.runtime.http_rpc import RpcRefusal
 from tests.support.clock import FakeClock
 
@@ -111,6 +112,13 @@ async def test_a_replica_is_asked_for_a_time_in_hex(server: Server, session: aio
         "finalized_timestamp": 5
     }
     assert (server.calls[0]["method"], server.calls[0]["params"]) == ("superroot_atTimestamp", ["0x100"])
+
+
+async def test_a_supernode_is_asked_for_its_sync_status(server: Server, session: aiohttp.ClientSession) -> None:
+    server.answer = {"result": {"chains": {"901": {"safe_l2": {"number": 7}, "finalized_l2": {"number": 5}}}}}
+    found = read_heads(await ReplicaClient(server.url, session=session).sync_status())
+    assert found == {"901": (7, 5)}
+    assert (server.calls[0]["method"], server.calls[0]["params"]) == ("supernode_syncStatus", [])
 
 
 def test_the_secret_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ class InteropMetrics(Collector):
         self._ranges = BlockRanges({}, {})
         self._failsafe: dict[str, bool | None] = {}
         self._replicas: tuple[float, float, float] | None = None
+        self._supernodes: Mapping[str, Mapping[str, tuple[int, int]] | None] = {}
         registry.register(self)
 
     def load(self, tallies: Iterable[TallyRow], totals: Iterable[Total]) -> None:
@@ -80,6 +81,10 @@ class InteropMetrics(Collector):
     def saw_replicas(self, *, differing: bool, compared: int, timestamp: int) -> None:
         """The last comparison of replicas."""
         self._replicas = (float(differing), float(compared), float(timestamp))
+
+    def saw_supernodes(self, found: Mapping[str, Mapping[str, tuple[int, int]] | None]) -> None:
+        """By endpoint and chain id: cross-safe and final block; None: it does not answer."""
+        self._supernodes = found
 
     def saw_ranges(self, ranges: BlockRanges) -> None:
         self._ranges = ranges
@@ -109,6 +114,24 @@ class InteropMetrics(Collector):
         if self._replicas is not None:
             for (name, text), number in zip(_REPLICAS, self._replicas, strict=True):
                 yield GaugeMetricFamily(f"interop_{name}", text, number)
+
+        if self._supernodes:
+            yield from self._supernode_families()
+
+    def _supernode_families(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("interop_supernode_up", "1: it tells its sync status.", labels=("endpoint",))
+        heads = GaugeMetricFamily(
+            "interop_supernode_safe_head",
+            "The newest block of a chain that a supernode calls cross-safe, or final.",
+            labels=("endpoint", "chain_id", "level"),
+        )
+        for endpoint, chains in sorted(self._supernodes.items()):
+            up.add_metric([endpoint], float(chains is not None))
+            for chain_id, (cross_safe, finalized) in sorted((chains or {}).items()):
+                heads.add_metric([endpoint, chain_id, "cross_safe"], cross_safe)
+                heads.add_metric([endpoint, chain_id, "finalized"], finalized)
+        yield up
+        yield heads
 
     def _pairs(self) -> list[tuple[int, str]]:
         known = {(one, str(other)) for one in self._chains for other in self._chains}

@@ -156,6 +156,9 @@ class InteropSettings(SettingsModel):
     replicas: tuple[RpcUrl, ...] = Field((), repr=False)
     """Supernodes whose super roots must be the same; two or more."""
 
+    supernodes: tuple[RpcUrl, ...] = Field((), repr=False)
+    """Supernodes whose sync status is shown; that of `replicas` is shown as well."""
+
     @model_validator(mode="after")
     def _replicas_to_compare(self) -> Self:
         if len(self.replicas) == 1:
