@@ -15,6 +15,7 @@ import pytest
 
 from seamark.app.sending import open_operator
 from seamark.devnet.accounts import Role, account
+from seamark.runtime.clock import SystemClock
 from seamark.settings import load
 from seamark.storage.database import open_database
 from tests.support.process import Seamark
@@ -115,10 +116,11 @@ async def check_file(file: Path) -> None:
     """What commands beside the demo use: its chains, its database, its senders, an operator's key."""
     settings = load(file, {})
     database = await open_database(settings.database, migrate=False)
+    async with open_operator(settings, database=database, clock=SystemClock()) as operator:
+        assert operator.address == account(Role.OPERATOR).address
     await database.close()
     assert [chain.chain_id for chain in settings.chains.values()] == [138, 31337]
     assert [sender.name for sender in settings.ccip.checks.senders] == ["BTC/USD", "ETH/USD", "LINK/USD"]
-    assert (await open_operator(settings)).address == account(Role.OPERATOR).address
 
 
 async def test_a_visit(start: Callable[..., Any], tmp_path: Path) -> None:

@@ -196,7 +196,9 @@ async def _add_oracle(app: Application, chains: Chains, stack: AsyncExitStack) -
     metrics = TransactionMetrics(app.registry)
     senders = {}
     if settings.signer is not None:
-        signer = await open_settings_signer(settings.signer, "oracle.signer")
+        signer = await open_settings_signer(
+            settings.signer, "oracle.signer", session=chains.session, clock=app.clock, database=app.database
+        )
         for name in {feed.chain for feed in settings.feeds}:
             senders[name] = make_sender(
                 chains.opened[name], signer, database=app.database, clock=app.clock, metrics=metrics

@@ -171,14 +171,16 @@ class OperationsDesk:
     async def _open_signer(self, setting: str, wanted: SignerSettings | None) -> Signer:
         if wanted is None:
             raise SettingsError(setting, "is not set, so nothing can be signed", remedy="set it to a key of its own")
-        if wanted == self._settings.oracle.signer:
+        if wanted.same_key(self._settings.oracle.signer):
             raise SettingsError(
                 setting,
                 "is the publisher's key: two processes that sign with the same one take each other's nonces",
                 remedy="use another key",
             )
         if setting not in self._signers:
-            self._signers[setting] = await open_settings_signer(wanted, setting)
+            self._signers[setting] = await open_settings_signer(
+                wanted, setting, session=self._chains.session, clock=self._clock, database=self._database
+            )
         return self._signers[setting]
 
     # ---- steps ------------------------------------------------------------------------------------------------------

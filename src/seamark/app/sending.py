@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -27,6 +27,7 @@ from seamark.evm.transactions.fees import quote
 from seamark.evm.transactions.quoting import FeeDesk
 from seamark.evm.types import Receipt
 from seamark.runtime.clock import Clock
+from seamark.runtime.http import make_session
 from seamark.settings import Settings
 from seamark.storage.database import Database
 
@@ -47,8 +48,9 @@ class Delivery:
     wanted: bool = True
 
 
-async def open_operator(settings: Settings) -> Signer:
-    """The signer of recovery.
+@asynccontextmanager
+async def open_operator(settings: Settings, *, database: Database, clock: Clock) -> AsyncIterator[Signer]:
+    """The signer of recovery, as long as the block lasts.
 
     Raises:
         SettingsError: There is none, it cannot be opened, or it is the publisher's.
@@ -60,14 +62,14 @@ async def open_operator(settings: Settings) -> Signer:
             "is not set, so nothing can be signed",
             remedy="set it to a key that nothing else uses, or take the transaction with --out and sign it elsewhere",
         )
-    signer = await open_settings_signer(wanted, "recovery.signer")
-    if settings.oracle.signer == wanted:
+    if wanted.same_key(settings.oracle.signer):
         raise SettingsError(
             "recovery.signer",
             "is the publisher's key: two processes that sign with the same one take each other's nonces",
             remedy="use another key",
         )
-    return signer
+    async with make_session() as session:
+        yield await open_settings_signer(wanted, "recovery.signer", session=session, clock=clock, database=database)
 
 
 async def send_once(
@@ -189,7 +191,7 @@ async def unsigned_transaction(
         TemporaryError: No node answers.
     """
     limits = item.settings.fees
-    policy = FeePolicy(ceiling=limits.max_gas_price, min_tip=limits.min_tip)
+    policy = FeePolicy(ceiling=limits.max_gas_price, min_tip=limits.min_tip, legacy=limits.legacy)
     market = await FeeDesk(item.chain, clock, SenderSettings(fees=policy)).market()
     fees = quote(market, policy)
     made = {

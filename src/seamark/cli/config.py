@@ -11,10 +11,14 @@ from urllib.parse import urlsplit
 import typer
 
 from seamark.app import CCIP_MONITOR, MONITORS, ORACLE, SERVICES, FoundSettings, open_application
+from seamark.app.naming import calling
+from seamark.app.signing import ask_signers
 from seamark.cli.files import ConfigOption, check_services, find_file, read_settings
 from seamark.cli.loop import run_until_stopped
 from seamark.cli.output import EXIT_SETTINGS, console, print_json, print_problems
 from seamark.core.errors import SettingsError
+from seamark.evm.address import to_checksum
+from seamark.runtime.clock import SystemClock
 from seamark.runtime.logs import configure_logs
 from seamark.runtime.settings import Problem, SettingsProblems
 from seamark.settings import Settings, load
@@ -32,7 +36,9 @@ ServicesArgument = Annotated[
 OnlineOption = Annotated[
     bool,
     typer.Option(
-        "--online", help="Also ask the nodes: chain ids, contracts, permissions. Publishes nothing, stores nothing."
+        "--online",
+        help="Also ask the nodes and signers: chain ids, contracts, permissions, accounts."
+        " Publishes nothing, stores nothing.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -74,14 +80,22 @@ def show(config: ConfigOption = None) -> None:
 
 async def _check(services: Collection[str] | None, file: Path | None, online: bool, as_json: bool) -> None:
     found = await read_settings(services or (), file)
+    signers: dict[str, str] = {}
     if online:
+        with calling(found.names):
+            asked = await ask_signers(found.settings, SystemClock())
+        signers = {setting: to_checksum(address) for setting, address in asked.items()}
         await _check_online(found, services or _configured(found.settings))
     counts = _counts(found.settings)
     if as_json:
-        print_json({"ok": True, "source": str(file or "environment"), "online": online, "found": counts})
+        shown = {"ok": True, "source": str(file or "environment"), "online": online, "found": counts}
+        print_json(shown | ({"signers": signers} if online else {}))
         return
     words = ", ".join(f"{number} {name}{'' if number == 1 else 's'}" for name, number in counts.items())
-    console.print(f"{file or 'environment'}: ok ({words}{', nodes asked' if online else ''})", markup=False)
+    asked_whom = ", nodes and signers asked" if signers else ", nodes asked" if online else ""
+    console.print(f"{file or 'environment'}: ok ({words}{asked_whom})", markup=False)
+    for setting, account in signers.items():
+        console.print(f"  {setting}: {account}", markup=False)
 
 
 def _show_problems(error: SettingsError, as_json: bool) -> None:

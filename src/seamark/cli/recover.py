@@ -37,6 +37,7 @@ from seamark.cli.signing import (
 from seamark.core.errors import RejectedError, SettingsError
 from seamark.core.ids import Address
 from seamark.evm.hexdata import HexError, parse_data
+from seamark.evm.ports import Signer
 from seamark.messages.model import Stage
 from seamark.messages.protocols.ccip.v2_0.proofs import GivenProofs, ProofSource, read_proofs
 from seamark.messages.recovery.model import Gas
@@ -313,8 +314,18 @@ class _Session:
     async def _send(
         self, examined: Sequence[Examination], going: Sequence[Examination], prepared: Sequence[Prepared]
     ) -> int:
+        settings, database = self._ledger.settings, self._ledger.database
+        async with open_operator(settings, database=database, clock=SystemClock()) as signer:
+            return await self._send_as(signer, examined, going, prepared)
+
+    async def _send_as(
+        self,
+        signer: Signer,
+        examined: Sequence[Examination],
+        going: Sequence[Examination],
+        prepared: Sequence[Prepared],
+    ) -> int:
         wish = self._wish
-        signer = await open_operator(self._ledger.settings)
         if wish.yes:
             await self._office.check_policy(prepared)
         else:

@@ -26,6 +26,7 @@ from seamark.cli.output import EXIT_FAILED, aside, console, print_json
 from seamark.cli.signing import EXIT_NOT_NOW, confirm, operator_name, parse_account, parse_wait, write_unsigned
 from seamark.core.errors import SettingsError
 from seamark.core.ids import Address
+from seamark.evm.ports import Signer
 from seamark.messages.reports.store import token_names
 from seamark.runtime.clock import SystemClock
 from seamark.runtime.logs import configure_logs
@@ -107,7 +108,13 @@ async def _resend(config: Path | None, database: str | None, wish: _Wish, end: C
 
 
 async def _run(ledger: Ledger, office: ResendOffice, wish: _Wish) -> int:
-    signer = await open_operator(ledger.settings) if wish.send else None
+    if not wish.send:
+        return await _run_as(None, ledger, office, wish)
+    async with open_operator(ledger.settings, database=ledger.database, clock=SystemClock()) as signer:
+        return await _run_as(signer, ledger, office, wish)
+
+
+async def _run_as(signer: Signer | None, ledger: Ledger, office: ResendOffice, wish: _Wish) -> int:
     found = await office.look(wish.feed, wish.to, wish.round, signer.address if signer else wish.from_)
     quiet = wish.as_json or wish.calldata or str(wish.out) == "-"
     if not quiet:

@@ -5,16 +5,14 @@ A chain is named once, under `chains`, and referred to by that name everywhere e
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr, model_validator
+from pydantic import Field
 
-from seamark.core.ids import Address
 from seamark.core.units import Seconds
-from seamark.evm.address import AddressError, parse_address, to_checksum
-from seamark.runtime.logs import redact_url
-from seamark.runtime.settings import Duration, SettingsModel
+from seamark.evm.fields import AddressText, RpcUrl, SelectorText
+from seamark.evm.signer_settings import SignerSettings
+from seamark.runtime.settings import Duration, Money, SettingsModel
 
 __all__ = [
     "AddressText",
@@ -25,43 +23,6 @@ __all__ = [
     "SelectorText",
     "SignerSettings",
 ]
-
-_MAX_UINT64 = 2**64 - 1
-
-
-def _check_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        # The URL itself may carry a key: never quote all of it.
-        raise ValueError(f"{redact_url(url)!r} is no node address; write http://host:port or https://…")
-    return url
-
-
-def _to_selector(value: Any) -> Any:
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _MAX_UINT64:
-        raise ValueError(f"{value!r} is no chain selector; write a decimal uint64 above zero")
-    return value
-
-
-def _to_address(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError("is a number to YAML, not an address; write it in quotes")  # noqa: TRY004 - as pydantic wants
-    try:
-        return parse_address(value)
-    except AddressError as error:
-        raise ValueError(str(error)) from None  # as pydantic wants it; the setting's name is added there
-
-
-AddressText = Annotated[Address, BeforeValidator(_to_address), PlainSerializer(to_checksum, when_used="json")]
-"""20 bytes in hex; where the case is mixed it must be the EIP-55 checksum."""
-
-RpcUrl = Annotated[str, AfterValidator(_check_url), PlainSerializer(redact_url, when_used="json")]
-"""A node's address; shown without its user, path and query, where providers put keys."""
-
-SelectorText = Annotated[int, BeforeValidator(_to_selector), PlainSerializer(str, when_used="json")]
-"""CCIP chain selector; text or a number in YAML, text in JSON (it exceeds 2**53)."""
 
 
 class FinalitySettings(SettingsModel):
@@ -87,39 +48,15 @@ class FeeSettings(SettingsModel):
     bump_after: Duration = Seconds(30.0)
     """Offer 12.5 % more when a transaction is not mined for so long. Chains without fees never bump."""
 
+    legacy: bool = False
+    """Send transactions of type 0 (one gas price) although the chain has a base fee; without one they always are."""
+
+    spend_per_day: Money | None = None
+    """Never spend more with one account on this chain in 24 hours ("0.5 ether"): what would is refused or waits."""
+
     confirmations: int = Field(1, ge=1)
     """Blocks on top of (and with) a transaction's own until it counts as confirmed, where the node knows no finality
     tag and `finality.depth` asks for less."""
-
-
-class SignerSettings(SettingsModel):
-    """Exactly one way to sign."""
-
-    private_key_env: str | None = None
-    """Name of the environment variable that holds a hex key: for trials and containers."""
-
-    private_key_file: str | None = None
-    """File with a hex key, readable by its owner alone."""
-
-    keystore: str | None = None
-    """Keystore V3 file, readable by its owner alone."""
-
-    password_file: str | None = None
-    """File with the keystore's password, readable by its owner alone."""
-
-    private_key: SecretStr | None = None
-    """The key itself; for values from the environment (`${PRIVATE_KEY}`), never written down."""
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        ways = [self.private_key_env, self.private_key_file, self.keystore, self.private_key]
-        if sum(way is not None for way in ways) != 1:
-            raise ValueError(
-                "name exactly one way to sign; keystore with password_file, private_key_file, or private_key_env"
-            )
-        if self.keystore and not self.password_file:
-            raise ValueError("a keystore needs a password_file")
-        return self
 
 
 class ChainSettings(SettingsModel):

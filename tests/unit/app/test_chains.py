@@ -3,15 +3,18 @@ from typing import Any, ClassVar
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 
 from seamark.app import chains as module
 from seamark.app.chains import Chains, OpenChain, make_sender, open_settings_signer
 from seamark.core.errors import SettingsError, TemporaryError
 from seamark.core.ids import ChainId
 from seamark.evm.metrics import RpcMetrics, TransactionMetrics
+from seamark.evm.ports import Signer
 from seamark.evm.rpc.errors import WrongChain
 from seamark.evm.settings import ChainSettings, SignerSettings
 from seamark.evm.types import BlockHeader
+from seamark.runtime.http import make_session
 from seamark.storage.database import open_database
 from tests.support.clock import FakeClock
 
@@ -107,18 +110,30 @@ async def test_a_wrong_chain_is_no_silence(chains: Chains) -> None:
         await chains.open(["home", "remote"], needed=[])
 
 
+async def opened_signer(key: str) -> Signer:
+    database = await open_database("sqlite://")
+    try:
+        async with make_session() as session:
+            settings = SignerSettings(private_key=SecretStr(key))
+            return await open_settings_signer(
+                settings, "oracle.signer", session=session, clock=FakeClock(), database=database
+            )
+    finally:
+        await database.close()
+
+
 async def test_a_signer_is_named_by_its_setting_and_never_shown() -> None:
-    signer = await open_settings_signer(SignerSettings(private_key=KEY), "oracle.signer")
+    signer = await opened_signer(KEY)
     assert KEY[2:] not in repr(signer)
     with pytest.raises(SettingsError, match=r"^oracle\.signer: is not a hex private key") as error:
-        await open_settings_signer(SignerSettings(private_key=KEY + "0"), "oracle.signer")
+        await opened_signer(KEY + "0")
     assert KEY not in str(error.value)
 
 
 async def test_a_sender_is_of_its_chain_and_account(chains: Chains) -> None:
     await chains.open(["home"])
     item: OpenChain = chains.opened["home"]
-    signer = await open_settings_signer(SignerSettings(private_key=KEY), "oracle.signer")
+    signer = await opened_signer(KEY)
     database = await open_database("sqlite://")
     metrics = TransactionMetrics(CollectorRegistry())
     sender = make_sender(item, signer, database=database, clock=FakeClock(), metrics=metrics)

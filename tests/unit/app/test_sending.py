@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,13 +14,14 @@ from seamark.app.chains import OpenChain
 from seamark.app.sending import Delivery, open_operator, send_once, unsigned_transaction
 from seamark.core.errors import RejectedError, SettingsError, TemporaryError
 from seamark.core.ids import Address
-from seamark.evm.ports import Intent
+from seamark.evm.ports import Intent, Signer
 from seamark.evm.settings import ChainSettings
 from seamark.evm.signers import RawKeySigner
 from seamark.runtime.clock import SystemClock
 from seamark.runtime.settings import validate_settings
 from seamark.settings import Settings
 from seamark.storage.database import Database, open_database
+from tests.support.clock import FakeClock
 from tests.support.mempool import GWEI, MemoryNode, refusal
 
 KEY = "11" * 32
@@ -241,15 +243,25 @@ def settings(**parts: Any) -> Settings:
     return validate_settings(Settings, parts)
 
 
+@asynccontextmanager
+async def operator(wanted: Settings) -> AsyncIterator[Signer]:
+    database = await open_database("sqlite://")
+    try:
+        async with open_operator(wanted, database=database, clock=FakeClock()) as signer:
+            yield signer
+    finally:
+        await database.close()
+
+
 async def test_the_operators_key_is_that_of_recovery(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECOVERY_KEY", KEY)
-    signer = await open_operator(settings(recovery={"signer": {"private_key_env": "RECOVERY_KEY"}}))
-    assert signer.address == RawKeySigner.from_hex(KEY).address
+    async with operator(settings(recovery={"signer": {"private_key_env": "RECOVERY_KEY"}})) as signer:
+        assert signer.address == RawKeySigner.from_hex(KEY).address
 
 
 async def test_without_a_key_there_is_another_way() -> None:
     with pytest.raises(SettingsError, match=r"recovery\.signer: is not set") as caught:
-        await open_operator(settings())
+        await operator(settings()).__aenter__()
     assert "--out" in caught.value.remedy
 
 
@@ -257,4 +269,7 @@ async def test_the_publishers_key_is_not_used(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("KEY", KEY)
     same = {"private_key_env": "KEY"}
     with pytest.raises(SettingsError, match="publisher's key"):
-        await open_operator(settings(recovery={"signer": same}, oracle={"signer": same}))
+        await operator(settings(recovery={"signer": same}, oracle={"signer": same})).__aenter__()
+    guarded = same | {"policy": {"max_per_minute": 5}}
+    with pytest.raises(SettingsError, match="publisher's key"):
+        await operator(settings(recovery={"signer": guarded}, oracle={"signer": same})).__aenter__()

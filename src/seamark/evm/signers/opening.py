@@ -9,11 +9,17 @@ from dataclasses import dataclass, field
 
 from seamark.core.errors import SettingsError
 from seamark.evm.ports import Signer
+from seamark.evm.signer_settings import SignerSettings
 from seamark.evm.signers.keystore import open_keystore
+from seamark.evm.signers.policy import PolicySigner
 from seamark.evm.signers.raw_key import RawKeySigner
 from seamark.evm.signers.secret_files import read_secret_file
+from seamark.evm.signers.store import JournalLedger
+from seamark.runtime.clock import Clock
+from seamark.runtime.http_exchange import HttpSession
+from seamark.storage.database import Database
 
-__all__ = ["SignerSource", "open_signer"]
+__all__ = ["SignerSource", "open_backend", "open_guarded", "open_signer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,70 @@ class SignerSource:
     keystore: str | None = None
     password_file: str | None = None
     setting: str = "signer"
+
+
+async def open_guarded(
+    settings: SignerSettings,
+    setting: str,
+    *,
+    session: HttpSession,
+    clock: Clock,
+    database: Database,
+    environment: Mapping[str, str] = os.environ,
+) -> Signer:
+    """As `open_backend`, with the settings' policy in front. `database` holds the journal.
+
+    Raises:
+        SettingsError: The key cannot be used.
+    """
+    signer = await open_backend(settings, setting, session=session, clock=clock, environment=environment)
+    if settings.policy is None:
+        return signer
+    return PolicySigner(
+        signer, settings.policy, clock=clock, ledger=JournalLedger(database), setting=f"{setting}.policy"
+    )
+
+
+async def open_backend(
+    settings: SignerSettings,
+    setting: str,
+    *,
+    session: HttpSession,
+    clock: Clock,
+    environment: Mapping[str, str] = os.environ,
+) -> Signer:
+    """The key that the settings name, wherever it is, without their policy. `setting` is how errors name it.
+
+    Services that sign are asked for the key, and sign a harmless text once.
+
+    Raises:
+        SettingsError: It cannot be used. One line; never a key, password or token.
+    """
+    # Imported late: their parts take a while, and most processes sign with none of them or with one.
+    if settings.web3signer is not None:
+        from seamark.evm.signers.web3signer import open_web3signer  # noqa: PLC0415
+
+        return await open_web3signer(settings.web3signer, session=session, clock=clock, setting=f"{setting}.web3signer")
+    if settings.aws_kms is not None:
+        from seamark.evm.signers.aws_kms import open_aws_kms  # noqa: PLC0415
+
+        return await open_aws_kms(
+            settings.aws_kms, session=session, clock=clock, environment=environment, setting=f"{setting}.aws_kms"
+        )
+    if settings.gcp_kms is not None:
+        from seamark.evm.signers.gcp_kms import open_gcp_kms  # noqa: PLC0415
+
+        return await open_gcp_kms(settings.gcp_kms, session=session, clock=clock, setting=f"{setting}.gcp_kms")
+    key = settings.private_key
+    source = SignerSource(
+        private_key=None if key is None else key.get_secret_value(),
+        private_key_env=settings.private_key_env,
+        private_key_file=settings.private_key_file,
+        keystore=settings.keystore,
+        password_file=settings.password_file,
+        setting=setting,
+    )
+    return await open_signer(source, environment)
 
 
 async def open_signer(source: SignerSource, environment: Mapping[str, str] = os.environ) -> Signer:
