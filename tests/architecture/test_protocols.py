@@ -54,11 +54,9 @@ def decisions_in(tree: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.Compare | ast.match_case):
             parts = [node.left, *node.comparators] if isinstance(node, ast.Compare) else [node.pattern]
             for part in parts:
-                yield from (item.value for item in ast.walk(part) if _is_text(item))
-
-
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+                for item in ast.walk(part):
+                    if isinstance(item, ast.Constant) and isinstance(item.value, str):
+                        yield item.value
 
 
 def test_a_third_protocol_touches_its_folder_and_configuration_only() -> None:

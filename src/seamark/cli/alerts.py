@@ -19,12 +19,13 @@ from seamark.cli.files import ConfigOption
 from seamark.cli.loop import run_until_stopped
 from seamark.cli.messages_database import DatabaseOption, open_ledger
 from seamark.cli.output import EXIT_FAILED, console, print_json
-from seamark.core.errors import SettingsError
+from seamark.core.errors import RejectedError
 from seamark.core.findings import Severity
 
 __all__ = ["app"]
 
 MAX_ROWS: Final = 1000
+WIDE: Final = 120  # columns of a terminal that shows groups too; titles name the lane or chain
 
 app = typer.Typer(help="What is wrong now, who has it, who was told.", no_args_is_help=True)
 
@@ -63,7 +64,7 @@ async def _list(
     if as_json:
         print_json([item.model_dump(mode="json") for item in page.items])
     elif page.items:
-        print_table(alerts_table(page.items))
+        print_table(alerts_table(page.items, groups=not console.is_terminal or console.width >= WIDE))
         if page.next is not None:
             console.print(f"more than {limit}: raise --limit", markup=False)
     else:
@@ -88,7 +89,7 @@ async def _show(config: Path | None, database: str | None, alert: int, *, as_jso
         found = await StoredAlerts(ledger.database).find(alert)
         runbook = ledger.settings.alerts.runbook
     if found is None:
-        raise SettingsError("ALERT", f"there is no alert {alert}", remedy="seamark alerts list --all shows them")
+        raise RejectedError(f"there is no alert {alert}", remedy="seamark alerts list --all shows them")
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:

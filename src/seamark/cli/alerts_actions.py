@@ -19,7 +19,7 @@ from seamark.cli.files import ConfigOption
 from seamark.cli.loop import run_until_stopped
 from seamark.cli.messages_database import DatabaseOption, open_ledger
 from seamark.cli.output import console, print_json
-from seamark.core.errors import SettingsError
+from seamark.core.errors import RejectedError, SettingsError
 from seamark.core.times import iso_time
 from seamark.core.units import format_duration, parse_duration
 from seamark.monitoring.alerts import store
@@ -185,8 +185,8 @@ def forget(
     try:
         dropped = _write(config, database, lambda c: store.forget_source(c, source, person, now_ms, why=why))
     except LookupError:
-        raise SettingsError(
-            "SOURCE", f"nobody called {source!r} has reported", remedy="see seamark alerts sources"
+        raise RejectedError(
+            f"nobody called {source!r} has reported", remedy="seamark alerts sources shows who has"
         ) from None
     if as_json:
         print_json({"source": source, "findings": dropped})

@@ -11,8 +11,9 @@ import typer
 
 from seamark.app.alerts import links_of
 from seamark.cli.alerts_actions import WhoOption, who_acts
-from seamark.cli.files import ConfigOption, find_file
+from seamark.cli.files import ConfigOption
 from seamark.cli.loop import run_until_stopped
+from seamark.cli.messages_database import find_settings
 from seamark.cli.output import EXIT_FAILED, console, print_json
 from seamark.core.errors import SettingsError
 from seamark.monitoring.notifications.senders import open_receivers
@@ -38,13 +39,13 @@ def send_test(
 
 
 async def _test(config: Path | None, wanted: list[str], who: str, *, as_json: bool) -> None:
-    file = find_file(config)
+    file = find_settings(config)
     if file is None:
         raise SettingsError("--config", "there is no seamark.yaml here", remedy="receivers are named in a file")
     settings = load(file, os.environ)
     names = [receiver.name for receiver in settings.alerts.receivers]
     if not names:
-        raise SettingsError(f"{file}: alerts.receivers", "is empty", remedy="add a receiver")
+        raise SettingsError(f"{file}: alerts.receivers", "is empty, so nobody would be told", remedy="add a receiver")
     if unknown := [name for name in wanted if name not in names]:
         raise SettingsError("RECEIVER", f"there is none called {unknown[0]!r}", remedy=f"known: {', '.join(names)}")
     results = []

@@ -16,6 +16,7 @@ __all__ = ["alert_text", "alerts_table", "history_table", "print_table", "silenc
 
 _COLOURS: Final = {"critical": "red", "warning": "yellow", "info": "cyan"}
 PIPE_WIDTH: Final = 240  # nobody looks at a pipe: long lines can be searched, broken ones cannot
+_WHOLE: Final = ("alert", "severity", "state", "silence", "since (UTC)", "until (UTC)", "when (UTC)")
 _SECONDS: Final = len("2026-11-21T07:30:00")
 
 
@@ -25,11 +26,12 @@ def print_table(table: Table) -> None:
     target.print(table, soft_wrap=False)
 
 
-def alerts_table(alerts: Sequence[Alert]) -> Table:
-    table = _table("alert", "severity", "state", "since (UTC)", "group", "what")
+def alerts_table(alerts: Sequence[Alert], *, groups: bool = True) -> Table:
+    table = _table("alert", "severity", "state", "since (UTC)", *(["group"] if groups else []), "what")
     for alert in alerts:
         severity = Text(alert.severity, style=_COLOURS[alert.severity])
-        table.add_row(str(alert.id), severity, alert.state, _moment(alert.since), Text(alert.group), Text(_what(alert)))
+        group = (Text(alert.group),) if groups else ()
+        table.add_row(str(alert.id), severity, alert.state, _moment(alert.since), *group, Text(_what(alert)))
     return table
 
 
@@ -99,7 +101,7 @@ def alert_text(alert: AlertDetails, runbook: str) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in ("alert", "severity", "state", "silence"))
+        table.add_column(column, overflow="fold", no_wrap=column in _WHOLE)
     return table
 
 

@@ -180,8 +180,9 @@ def configure(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Change a sender contract: show the difference, pause, apply, resume, send a test message, watch it land, or take
-    all of it back.
+    """Change a sender contract, guarded.
+
+    Shows the difference, pauses, applies, resumes, sends a test message and watches it land, or takes all of it back.
     """
     wanted = load_settings(WantedSender, file, {})
     author = Author(by or operator_name(), why)
@@ -230,8 +231,10 @@ def upgrade(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Move a sender contract to another router, in two steps: the first proposes it, the second, after the contract's
-    delay of a day, pauses, accepts, resumes and sends a test message to every destination.
+    """Move a sender contract to another router, in two steps.
+
+    The first proposes it. The second, after the contract's delay of a day, pauses, accepts, resumes and sends a test
+    message to every destination.
     """
     target = parse_account("--router", router)
     author = Author(by or operator_name(), why)

@@ -80,7 +80,7 @@ def list_(
         if as_json:
             print_json([_plain_job(item) for item in jobs])
         else:
-            print_table(_jobs_table(jobs))
+            _print(_jobs_table(jobs), "no executing messages")
 
     run_until_stopped(work())
 
@@ -133,7 +133,7 @@ def expiring_(
         if as_json:
             print_json([_plain_unrelayed(item, now) for item in found])
         else:
-            print_table(_expiring_table(found, now))
+            _print(_expiring_table(found, now), "nothing expires: every message that is old enough was relayed")
         if found:
             raise typer.Exit(EXIT_FAILED)
 
@@ -150,7 +150,7 @@ def incidents(as_json: JsonOption = False, config: ConfigOption = None, database
         if as_json:
             print_json([_plain_incident(item) for item in found])
         else:
-            print_table(_incidents_table(found))
+            _print(_incidents_table(found), "no incidents")
 
     run_until_stopped(work())
 
@@ -262,6 +262,13 @@ def _incidents_table(found: Sequence[Incident]) -> Table:
             str(item.id), _moment(item.opened_ms / _MS), str(item.jobs), stopped, closed, item.closed_by, Text(reason)
         )
     return table
+
+
+def _print(table: Table, nothing: str) -> None:
+    if table.row_count:
+        print_table(table)
+    else:
+        console.print(nothing, markup=False)
 
 
 def _table(*columns: str) -> Table:

@@ -74,11 +74,14 @@ def _print(end: Reached, chain: str, seconds: float, *, as_json: bool) -> None:
         }
         sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
     elif not span.blocks:
-        console.print(f"{chain}: block {span.first} is read already; it began with block {span.last + 1}", markup=False)
-    else:
         console.print(
-            f"{chain}: blocks {span.first:,} to {span.last:,} are read, {end.logs:,} events, "
-            f"{end.messages:,} sends new ({format_duration(seconds)})",
+            f"{chain}: block {span.first:,} is read already; the monitor began with block {span.last + 1:,}",
+            markup=False,
+        )
+    else:
+        blocks = f"blocks {span.first:,} to {span.last:,} are" if span.blocks > 1 else f"block {span.first:,} is"
+        console.print(
+            f"{chain}: {blocks} read, {end.logs:,} events, {end.messages:,} sends new ({format_duration(seconds)})",
             markup=False,
         )
 

@@ -54,9 +54,9 @@ def tell_prepared(prepared: Sequence[Prepared]) -> None:
     for item in prepared:
         call = item.call
         number = f"{len(call.messages)} message{'' if len(call.messages) == 1 else 's'}"
-        estimate = "no estimate" if item.estimate is None else f"the contract needs {item.estimate}"
+        estimate = "no estimate" if item.estimate is None else f"the contract needs {item.estimate:,}"
         proof = "all of it was run with that limit" if not item.checked else f"not checked: {escape(item.checked)}"
-        _line("transaction", f"{number}, {item.gas} gas ({estimate}; {proof})")
+        _line("transaction", f"{number}, {item.gas:,} gas ({estimate}; {proof})")
 
 
 def tell_result(result: Result) -> None:

@@ -88,7 +88,7 @@ def test_show_tells_all(report: Report, run: Run) -> None:
         assert words in shown
     assert answer(run("show", "1", "--json"))["acknowledged"]["who"] == "ann"
     missing = run("show", "9")
-    assert isinstance(missing.exception, SettingsError)
+    assert isinstance(missing.exception, RejectedError)
     assert "there is no alert 9" in str(missing.exception)
 
 
@@ -128,7 +128,6 @@ def test_silences(report: Report, run: Run) -> None:
         (["silence", "colour=red", "--for", "2h", "--why", "x"], "MATCHER: 'colour=red' is no matcher"),
         (["silence", "kind=x", "--for", "2", "--why", "x"], "--for: '2' is not a duration"),
         (["ack", "1", "--for", "soon"], "--for: 'soon' is not a duration"),
-        (["forget", "nobody", "--why", "x"], "SOURCE: nobody called 'nobody' has reported"),
     ],
 )
 def test_what_is_typed_wrong(report: Report, run: Run, arguments: list[str], words: str) -> None:
@@ -140,6 +139,9 @@ def test_what_is_typed_wrong(report: Report, run: Run, arguments: list[str], wor
 
 def test_sources_and_forgetting_one(report: Report, run: Run) -> None:
     report(finding())
+    unknown = run("forget", "nobody", "--why", "x")
+    assert isinstance(unknown.exception, RejectedError)
+    assert "nobody called 'nobody' has reported" in str(unknown.exception)
     assert run("sources").stdout.startswith("judge: 1 finding, ")
     assert answer(run("sources", "--json"))[0]["source"] == "judge"
     assert run("forget", "judge", "--why", "moved").stdout == "judge is forgotten, with 1 finding\n"

@@ -105,5 +105,10 @@ def test_close_wants_a_reason(database: str) -> None:
     assert isinstance(result.exception, SettingsError)
 
 
+def test_an_empty_list_says_so(database: str) -> None:
+    assert run(database, "list", "--executing", "901").output == "no executing messages\n"
+    assert run(database, "expiring").output.startswith("nothing expires")
+
+
 def test_nothing_expires(database: str) -> None:
     assert answer(database, "expiring") == []
