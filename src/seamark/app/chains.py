@@ -137,11 +137,12 @@ def make_sender(
         database=database,
         clock=clock,
         settings=SenderSettings(
-            fees=FeePolicy(ceiling=fees.max_gas_price, min_tip=fees.min_tip),
+            fees=FeePolicy(ceiling=fees.max_gas_price, min_tip=fees.min_tip, legacy=fees.legacy),
             patience=Patience(bump_ms=int(fees.bump_after * 1000), replace_ms=int(fees.bump_after * 1000)),
             confirmations=max(fees.confirmations, finality.depth + 1),  # where the node knows no tag
             final_tag=finality.tag,
             poll_s=item.settings.poll_interval,
+            spend_per_day=fees.spend_per_day,
         ),
         observer=metrics.of(item.name),
     )

@@ -21,6 +21,7 @@ __all__ = [
     "parse_decimal",
     "parse_duration",
     "parse_ratio",
+    "parse_wei",
     "to_base_units",
 ]
 
@@ -40,6 +41,8 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _RATIO = re.compile(r"(\d+(?:\.\d+)?)\s*(%|ppb|ppm|bps)")
 _RATIO_UNIT = {"%": _PPB_PER_PERCENT, "ppb": 1, "ppm": 1000, "bps": _PPB_PER_BASIS_POINT}
+_MONEY = re.compile(r"(\d+(?:\.\d+)?)\s*(wei|gwei|ether)", re.ASCII)
+_MONEY_PLACES = {"wei": 0, "gwei": 9, "ether": 18}
 _DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
 # Enough for int256 (77 digits) times 10**36, so that no conversion rounds behind our back.
 _DIGITS = 120
@@ -117,6 +120,25 @@ def parse_decimal(text: str) -> Decimal:
     if abs(number.adjusted()) > _DIGITS // 2:
         raise ValueError(f"{text[:40]!r} is out of any price's range")
     return number
+
+
+def parse_wei(text: str) -> Wei:
+    """Read "0.2 ether", "30 gwei" or "1000 wei"; exact.
+
+    Raises:
+        ValueError: No unit, no number, a part of a wei, or less than nothing.
+    """
+    found = _MONEY.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(
+            f"{text!r} is not an amount: write a number with a unit, such as 0.2 ether, 30 gwei or 1000 wei"
+        )
+    with localcontext() as context:
+        context.prec = _DIGITS
+        amount = parse_decimal(found[1]).scaleb(_MONEY_PLACES[found[2]])
+    if amount != amount.to_integral_value():
+        raise ValueError(f"{text!r} is not a whole number of wei")
+    return Wei(int(amount))
 
 
 def to_base_units(value: Decimal, decimals: int) -> int:

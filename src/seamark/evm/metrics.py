@@ -23,6 +23,7 @@ from seamark.evm.transactions.ports import (
     Refused,
     Replaced,
     Settled,
+    Spent,
     Submitted,
 )
 
@@ -94,6 +95,10 @@ class TransactionMetrics:
         self.in_flight = Gauge("tx_in_flight", "Sent and not in a block.", chain, registry=registry)
         self.oldest = Gauge("tx_oldest_in_flight_seconds", "Age of the oldest of them.", chain, registry=registry)
         self.balance = Gauge("tx_signer_balance_wei", "What the signer owns.", chain, registry=registry)
+        self.spent = Gauge("tx_spent_day_wei", "What the last 24 hours cost, or may cost.", chain, registry=registry)
+        self.spend_limit = Gauge(
+            "tx_spend_limit_wei", "What they may cost; absent: no limit.", chain, registry=registry
+        )
 
     def of(self, chain: str) -> Observer:
         """The observer for one chain's sender."""
@@ -126,3 +131,7 @@ class TransactionMetrics:
                 self.oldest.labels(chain).set(oldest)
             case BalanceRead(wei=wei):
                 self.balance.labels(chain).set(wei)
+            case Spent(wei=wei, limit=limit):
+                self.spent.labels(chain).set(wei)
+                if limit is not None:
+                    self.spend_limit.labels(chain).set(limit)

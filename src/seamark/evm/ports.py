@@ -261,3 +261,14 @@ class TransactionSender(Protocol):
     async def find(self, key: str) -> Outcome | None:
         """What the journal knows."""
         ...
+
+    def limit_spending(self, owner: str, wei: int | None) -> None:
+        """From now on refuse (`RejectedError`) what would make this owner's transactions cost more in 24 hours.
+
+        A key's owner is what stands before its last colon. None: no limit.
+        """
+        ...
+
+    def spent(self, owner: str) -> int:
+        """What this owner's transactions of the last 24 hours cost, or may cost while they are not mined, in wei."""
+        ...

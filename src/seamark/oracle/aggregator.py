@@ -21,6 +21,7 @@ from seamark.evm.address import ZERO_ADDRESS
 from seamark.evm.crypto import keccak256
 from seamark.evm.ports import ChainReader
 from seamark.evm.rpc.errors import CallReverted, InsufficientFunds
+from seamark.evm.transactions import OverBudget
 from seamark.evm.types import BlockHeader, Call, Receipt
 from seamark.oracle.model import FeedState, Parked
 
@@ -226,6 +227,8 @@ def failure_kind(error: RejectedError) -> str:
     """The class of a refusal, for metrics: a custom error of the contract by its name, else "rejected"."""
     if isinstance(error, InsufficientFunds):
         return "no_funds"
+    if isinstance(error, OverBudget):
+        return "over_budget"
     text = str(error)
     if isinstance(error, CallReverted) and error.data:
         text = ABI.decode_error(error.data).name

@@ -7,7 +7,7 @@ settings and words from short lists. Ages are worked out at the moment of the sc
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -88,6 +88,8 @@ class OracleMetrics:
             buckets=_MINED_BUCKETS,
             registry=registry,
         )
+        self.spent = gauge("spent_day_wei", "What the feed's transactions of 24 hours cost, or may cost.")
+        self.spend_limit = gauge("spend_limit_wei", "What they may cost; absent: no limit.")
         self.balance = gauge("signer_balance_wei", "What the publisher's account holds.", ("chain",))
         self.runs_left = gauge("signer_runs_left", "Publications that the balance pays for.", ("chain",))
 
@@ -152,6 +154,13 @@ class FeedMeter:
     def expect(self, venues: int) -> None:
         """How many venues an answer needs."""
         self.metrics.venues_needed.labels(self._ref.name, self._ref.chain).set(venues)
+
+    def watch_spending(self, spent: Callable[[], int], limit: int | None) -> None:
+        """Show what the feed spends from now on."""
+        labels = (self._ref.name, self._ref.chain)
+        self.metrics.spent.labels(*labels).set_function(spent)
+        if limit is not None:
+            self.metrics.spend_limit.labels(*labels).set(limit)
 
     def watch_source(self, name: str, health: SourceHealth) -> None:
         """Show a source's health from now on."""

@@ -22,7 +22,8 @@ DEFAULT_DEADLINE_S = 5.0
 class FeedPlan:
     """One feed to publish. Intervals in seconds, `value` in wei.
 
-    `gas_limit` None: what the contract asks for, or what earlier submissions used, or an estimate.
+    `gas_limit` None: what the contract asks for, or what earlier submissions used, or an estimate. `spend_per_day` in
+    wei, None: without limit.
     """
 
     ref: FeedRef
@@ -34,6 +35,7 @@ class FeedPlan:
     refresh_interval: float = 15.0
     gas_limit: int | None = None
     value: int = 0
+    spend_per_day: int | None = None
 
 
 def make_venues(settings: Mapping[str, VenueSettings]) -> dict[str, Venue]:
@@ -96,6 +98,7 @@ def make_plan(settings: FeedSettings, ref: FeedRef, pair: Pair, venues: Mapping[
         refresh_interval=settings.refresh_interval,
         gas_limit=settings.gas_limit,
         value=settings.value,
+        spend_per_day=settings.spend_per_day,
     )
 
 

@@ -11,15 +11,29 @@ from seamark.evm.ports import Outcome, TxState
 from seamark.oracle.aggregator import ParkedLog, PublishedLog, read_outcome
 from seamark.oracle.model import FeedRef, FeedState, Planned, Publication, PublicationState, Reason
 
-__all__ = ["attempt_key", "came_to_nothing", "from_journal", "settle", "settle_losers", "state_after", "to_publication"]
+__all__ = [
+    "attempt_key",
+    "came_to_nothing",
+    "from_journal",
+    "settle",
+    "settle_losers",
+    "spender",
+    "state_after",
+    "to_publication",
+]
 
 REPLACED_FOR_GOOD_S: Final = 86_400.0  # the journal does not tell when the winner is final: a day is beyond all chains
 
 
 def attempt_key(ref: FeedRef, round_id: int, attempt: int) -> str:
     """The natural key of one attempt at one round."""
-    key = f"{ref.chain_id}:{ref.address}:round:{round_id}"
+    key = f"{spender(ref)}:{round_id}"
     return key if attempt == 1 else f"{key}#{attempt}"
+
+
+def spender(ref: FeedRef) -> str:
+    """Whose the feed's transactions are, to the sender: what all their keys begin with."""
+    return f"{ref.chain_id}:{ref.address}:round"
 
 
 def came_to_nothing(outcome: Outcome, ref: FeedRef) -> bool:

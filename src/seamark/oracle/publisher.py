@@ -44,7 +44,7 @@ from seamark.oracle.model import (
     Trigger,
 )
 from seamark.oracle.plan import FeedPlan
-from seamark.oracle.publications import attempt_key, settle, settle_losers, state_after, to_publication
+from seamark.oracle.publications import attempt_key, settle, settle_losers, spender, state_after, to_publication
 from seamark.oracle.recovery import Recovery
 from seamark.oracle.rules import aggregate, chain_now, decide, explain, follow_streaks, replaces
 from seamark.oracle.store import (
@@ -116,6 +116,9 @@ class FeedPublisher:
         self._gas_used = 0
         self._reset()
         meter.expect(plan.aggregation.min_venues)
+        owner = spender(plan.ref)
+        sender.limit_spending(owner, plan.spend_per_day)
+        meter.watch_spending(lambda: sender.spent(owner), plan.spend_per_day)
 
     def _reset(self) -> None:
         self._work: asyncio.Queue[Planned] = asyncio.Queue()
@@ -127,6 +130,7 @@ class FeedPublisher:
         self._busy_since = 0.0
         self._attempt = 1
         self._failures = 0
+        self._refusal = ""
         self._not_before = 0.0
         self._unreachable = False
         patience = max((source.deadline for source in self.plan.sources), default=0.0)
@@ -217,7 +221,7 @@ class FeedPublisher:
         if self.state is None:
             return "its contract was not read yet"
         if self._failures >= PAUSED_AFTER:
-            return f"{self._failures} failed publications in a row"
+            return f"{self._failures} failed publications in a row" + (f": {self._refusal}" if self._refusal else "")
         if self._busy and (waited := self._clock.monotonic() - self._busy_since) > SLOW_AFTER_S:
             return f"its transaction waits for {format_duration(waited)}"
         if self._stale:
@@ -451,12 +455,14 @@ class FeedPublisher:
     async def _fail_attempt(self, settled: Publication, tried: int) -> None:
         self._log.warning("publication failed", round=settled.round, state=str(settled.state), key=settled.key)
         self._gas_used = 0
+        self._refusal = ""
         await self._back_off()
         self._attempt = self._attempt_after(settled, tried)
 
     async def _give_up(self, kind: str, detail: str) -> None:
         """Nothing was sent: the same attempt may be made again."""
         self._log.warning("publication refused", kind=kind, error=detail)
+        self._refusal = detail
         await self._count_failure(kind, detail)
         await self._back_off()
 

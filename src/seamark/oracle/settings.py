@@ -38,7 +38,7 @@ from seamark.oracle.model import (
 from seamark.oracle.sources.paths import JsonPath
 from seamark.oracle.sources.source import TimeUnit
 from seamark.runtime.logs import redact_url
-from seamark.runtime.settings import Duration, Ratio, SettingsModel, parse_environment, validate_settings
+from seamark.runtime.settings import Duration, Money, Ratio, SettingsModel, parse_environment, validate_settings
 
 __all__ = [
     "ENVIRONMENT_CHAIN",
@@ -217,6 +217,10 @@ class FeedSettings(SettingsModel):
 
     gas_limit: int | None = Field(None, ge=21_000)
     """Gas of a submission; where missing, what the contract asks for, else twice what earlier ones used."""
+
+    spend_per_day: Money | None = None
+    """Never spend more on this feed in 24 hours ("0.2 ether"); updates beyond that are held, and counted as errors of
+    class over_budget. Transactions that wait count at their highest offer. The chain's own limit is in its fees."""
 
     value: int = Field(0, ge=0)
     """Wei sent along for cross-chain fees; the contract gives back what it does not need."""

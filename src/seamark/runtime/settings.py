@@ -19,11 +19,21 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from seamark.core.errors import SettingsError
-from seamark.core.units import Ppb, Seconds, format_duration, format_ratio, parse_duration, parse_ratio
+from seamark.core.units import (
+    Ppb,
+    Seconds,
+    Wei,
+    format_duration,
+    format_ratio,
+    parse_duration,
+    parse_ratio,
+    parse_wei,
+)
 
 __all__ = [
     "Duration",
     "Host",
+    "Money",
     "Port",
     "Problem",
     "Ratio",
@@ -75,6 +85,18 @@ def _to_ppb(value: Any) -> Any:
     raise ValueError(f"{value!r} has no unit: write 0.5%, 50bps or 5000000ppb")
 
 
+def _to_wei(value: Any) -> Any:
+    if isinstance(value, str):
+        return parse_wei(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value == 0:
+        return value
+    raise ValueError(f"{value!r} has no unit: write 0.2 ether, 30 gwei or 1000 wei")
+
+
+def _show_wei(amount: Wei) -> str:
+    return f"{amount} wei"
+
+
 _CODE_PPB = 1000  # defaults in code are plain ppb integers; a person's bare 0.5, 1 or 50 is still refused
 
 Duration = Annotated[
@@ -84,6 +106,9 @@ Duration = Annotated[
 
 Ratio = Annotated[Ppb, BeforeValidator(_to_ppb), Field(ge=0), PlainSerializer(format_ratio, when_used="json")]
 """Parts per billion; written with a unit ("0.5%")."""
+
+Money = Annotated[Wei, BeforeValidator(_to_wei), Field(ge=0), PlainSerializer(_show_wei, when_used="json")]
+"""Wei; written with a unit ("0.2 ether")."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 """A TCP port; 0 lets the system choose."""

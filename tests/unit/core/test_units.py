@@ -12,6 +12,7 @@ from seamark.core.units import (
     parse_decimal,
     parse_duration,
     parse_ratio,
+    parse_wei,
     to_base_units,
 )
 
@@ -93,6 +94,20 @@ def test_decimals_are_exact(text: str) -> None:
 def test_numbers_that_are_no_prices_are_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_decimal(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [("0.2 ether", 2 * 10**17), ("30gwei", 30 * 10**9), (" 1000 wei ", 1000), ("0.000000001 gwei", 1), ("0 wei", 0)],
+)
+def test_amounts_of_money_have_a_unit(text: str, amount: int) -> None:
+    assert parse_wei(text) == amount
+
+
+@pytest.mark.parametrize("text", ["", "1", "0.5", "1 eth", "-1 wei", "1.5 wei", "1e18 wei", "1 ETHER", "0x1 wei"])
+def test_anything_else_is_no_amount(text: str) -> None:
+    with pytest.raises(ValueError, match=r"amount|whole number"):
+        parse_wei(text)
 
 
 @pytest.mark.parametrize(

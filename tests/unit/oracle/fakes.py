@@ -259,6 +259,7 @@ class FakeSender:
         self.refusal: Exception | None = None
         self.lost_reply = False
         self.irreplaceable = False
+        self.limits: dict[str, int | None] = {}
         self._changed = asyncio.Event()
 
     async def submit(self, intent: Intent) -> Outcome:
@@ -324,6 +325,12 @@ class FakeSender:
         while self.journal[key].state not in ends:
             await self._changed.wait()
         return self.journal[key]
+
+    def limit_spending(self, owner: str, wei: int | None) -> None:
+        self.limits[owner] = wei
+
+    def spent(self, owner: str) -> int:
+        return sum(5 for key in self.journal if key.startswith(owner))
 
     async def find(self, key: str) -> Outcome | None:
         return self.journal.get(key)

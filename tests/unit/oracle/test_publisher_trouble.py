@@ -7,8 +7,9 @@ import pytest
 
 from seamark.core.errors import RejectedError, TemporaryError
 from seamark.evm.ports import TxState
+from seamark.evm.transactions import OverBudget
 from seamark.oracle.model import PublicationState, Reason
-from seamark.oracle.publications import attempt_key
+from seamark.oracle.publications import attempt_key, spender
 
 from .conftest import running
 from .fakes import REF, SIGNER, START, make_world, until
@@ -29,7 +30,8 @@ async def test_a_refused_submission_is_tried_again_after_a_growing_pause(databas
             await failed(world, failures)
             pauses.append(world.publisher._not_before - world.clock.monotonic())
             assert world.sample("oracle_feed_paused") == (failures >= 5)
-        assert world.publisher.problem() == "8 failed publications in a row"
+        refusal = "insufficient funds for gas * price + value"
+        assert world.publisher.problem() == f"8 failed publications in a row: {refusal}"
         assert world.tell(2000, 2000, 2000) is None
         world.sender.refusal = None
         await world.clock.advance(60)
@@ -287,3 +289,26 @@ async def test_an_expired_feed_is_told_once_and_its_recovery_too(database):
         "oracle.stale",
         "oracle.fresh",
     ]
+
+
+async def test_beyond_the_days_money_updates_are_held_for_a_clear_reason(database):
+    world = make_world(database, spend_per_day=1000)
+    owner = spender(REF)
+    assert world.sender.limits == {owner: 1000}
+    assert attempt_key(REF, 7, 2).rpartition(":")[0] == owner
+    async with running(world.publisher):
+        await started(world)
+        world.sender.refusal = OverBudget("round 1: the feed has spent 990 wei in 24 hours")
+        for times in range(1, 6):
+            assert world.tell(2000, 2000, 2000) is not None
+            await failed(world, times)
+            await world.clock.advance(61)
+        assert world.publisher.problem() == (
+            "5 failed publications in a row: round 1: the feed has spent 990 wei in 24 hours"
+        )
+        assert world.sample("oracle_update_errors_total", **{"class": "over_budget"}) == 5
+        assert world.sample("oracle_spend_limit_wei") == 1000
+        world.sender.refusal = None
+        await publish(world, 2000, 2000, 2000)
+        assert world.publisher.problem() is None
+    assert world.sample("oracle_spent_day_wei") == 5

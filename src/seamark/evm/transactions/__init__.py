@@ -5,6 +5,7 @@ from seamark.evm.transactions.ports import ChainWriter, Event, Observer
 from seamark.evm.transactions.rules import Patience
 from seamark.evm.transactions.sender import CannotReplace, Sender
 from seamark.evm.transactions.settings import SenderSettings
+from seamark.evm.transactions.spending import OverBudget
 
 __all__ = [
     "CannotReplace",
@@ -12,6 +13,7 @@ __all__ = [
     "Event",
     "FeePolicy",
     "Observer",
+    "OverBudget",
     "Patience",
     "Sender",
     "SenderSettings",

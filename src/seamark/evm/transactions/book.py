@@ -14,6 +14,7 @@ from seamark.evm.ports import Outcome, TxState
 from seamark.evm.transactions.errors import Refusal
 from seamark.evm.transactions.model import Entry, Slot, is_at_least
 from seamark.evm.transactions.rules import UsedSince
+from seamark.evm.transactions.spending import Cost, Spending, highest_cost
 
 __all__ = ["Book"]
 
@@ -21,7 +22,8 @@ __all__ = ["Book"]
 class Book:
     """Slots by nonce, with what is remembered about each until it settles."""
 
-    def __init__(self) -> None:
+    def __init__(self, spending: Spending | None = None) -> None:
+        self.spending = spending or Spending()
         self._slots: dict[int, Slot] = {}
         self._nonces: dict[str, int] = {}
         self._costs: dict[int, int] = {}
@@ -32,11 +34,14 @@ class Book:
         self.used: dict[int, UsedSince] = {}
         self.accepted: set[int] = set()
 
-    def load(self, entries: Iterable[Entry]) -> None:
-        """Start anew from the journal."""
+    def load(self, entries: Iterable[Entry], spent: Iterable[tuple[int, Cost]] = ()) -> None:
+        """Start anew from the journal: what is unfinished, and what finished ones have cost since a day."""
         for memory in (self._slots, self._nonces, self._costs, self.sent_ms, self.refusals, self.used):
             memory.clear()
+        self.spending.clear()
         self.committed_wei = 0
+        for nonce, cost in spent:
+            self.spending.put(nonce, cost)
         for entry in entries:
             self.put(entry)
 
@@ -47,7 +52,8 @@ class Book:
         entries = tuple(sorted((*others, entry), key=lambda known: known.id))
         self._slots[entry.nonce] = Slot(entry.nonce, entries)
         self._nonces[entry.key] = entry.nonce
-        self._set_cost(entry.nonce, _cost(self._slots[entry.nonce]))
+        self._set_cost(entry.nonce, highest_cost(self._slots[entry.nonce]))
+        self.spending.note(self._slots[entry.nonce])
         self.tell(entry)
 
     def settle(self, nonce: int) -> None:
@@ -113,11 +119,3 @@ class Book:
                 still.append((until, future))
         if still:
             self._waiters[entry.key] = still
-
-
-def _cost(slot: Slot) -> int:
-    """The most that an unmined slot may cost, in wei; nothing once it is mined, or no longer ours."""
-    live = [entry for entry in slot.entries if entry.current]
-    if slot.winner is not None or not live:
-        return 0
-    return max(entry.gas * entry.last.fees.cap + entry.value for entry in live)

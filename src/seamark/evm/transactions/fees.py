@@ -32,6 +32,7 @@ class Hold(StrEnum):
     ZERO_FEE = "zero_fee"  # the chain takes no fees: only the same bytes again
     CEILING = "ceiling"  # more would break the operator's limit
     TOO_SOON = "too_soon"  # the last offer was made a moment ago
+    BUDGET = "budget"  # more would break the limit on what may be spent in a day
     SIGNER = "signer"  # the signer is away, or its policy forbids the higher offer
 
 
@@ -43,6 +44,7 @@ class FeePolicy:
     min_tip: int = 0
     max_tip: int = 50 * _GWEI
     growth_blocks: int = GROWTH_BLOCKS
+    legacy: bool = False  # type 0 also where the chain has a base fee
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,14 @@ def mean_reward(rewards: Sequence[Sequence[int]]) -> int | None:
 def quote(market: Market, policy: FeePolicy) -> Fees:
     """The first offer. Never above the ceiling, even when the market is: then it waits for the market."""
     if is_free(market, policy):
-        return Fees(0, 0, legacy=market.next_base is None)
+        return Fees(0, 0, legacy=market.next_base is None or policy.legacy)
     if market.next_base is None:
         price = min(max(market.gas_price, policy.min_tip), policy.ceiling)
         return Fees(price, price, legacy=True)
     tip = max(min(market.tip, policy.max_tip), policy.min_tip)
+    if policy.legacy:  # the whole price is paid, so no more than what one more block could ask
+        price = min(_grown(market.next_base, 1) + tip, policy.ceiling)
+        return Fees(price, price, legacy=True)
     cap = min(_grown(market.next_base, policy.growth_blocks) + tip, policy.ceiling)
     return Fees(cap, min(tip, cap))
 

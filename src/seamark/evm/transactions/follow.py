@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -37,6 +38,7 @@ from seamark.evm.transactions.ports import (
     Orphaned,
     Replaced,
     Settled,
+    Spent,
 )
 from seamark.evm.transactions.quoting import FeeDesk, GasDesk
 from seamark.evm.transactions.rules import (
@@ -53,6 +55,7 @@ from seamark.evm.transactions.rules import (
     plan_recovery,
 )
 from seamark.evm.transactions.settings import SenderSettings
+from seamark.evm.transactions.spending import ALL, OverBudget, highest_cost
 from seamark.evm.transactions.store import Change, Journal
 from seamark.evm.types import Receipt
 from seamark.storage.database import Database
@@ -317,8 +320,22 @@ class Follower:
                 again.append(slot.current)
             elif isinstance(move, Bump):
                 bumps.append((slot, move.fees))
-        again += await self._bump(bumps[:PUSHES])
+        with ExitStack() as reserved:
+            affordable = [(slot, fees) for slot, fees in bumps[:PUSHES] if self._reserve(reserved, slot, fees)]
+            again += await self._bump(affordable)
         await self._send(again[: 2 * PUSHES])
+
+    def _reserve(self, reserved: ExitStack, slot: Slot, fees: Fees) -> bool:
+        """Whether the budget has room for a higher offer, which is then held for it."""
+        key, more = slot.current.key, slot.current.gas * fees.cap + slot.current.value - highest_cost(slot)
+        try:
+            reserved.enter_context(self._book.spending.reserved(key, max(more, 0), self._desk.now_ms()))
+        except OverBudget as error:
+            if self._held.get(slot.nonce) is not Hold.BUDGET:
+                log.error("transaction waits: no money for a higher offer", nonce=slot.nonce, error=str(error))  # noqa: TRY400
+            self._note_hold(slot, Hold.BUDGET)
+            return False
+        return True
 
     def _note_hold(self, slot: Slot, reason: Hold | None) -> None:
         if reason is None or self._held.get(slot.nonce) is reason:
@@ -407,6 +424,8 @@ class Follower:
         self._crew.observer(InFlight(len(unmined), (self._desk.now_ms() - oldest) / 1000))
         if self.balance is not None:
             self._crew.observer(BalanceRead(self.balance))
+        spent = self._book.spending.spent(ALL, self._desk.now_ms())
+        self._crew.observer(Spent(spent, self._crew.settings.spend_per_day))
 
 
 def _is_in(found: Mapping[Hash32, Receipt], slot: Slot) -> bool:

@@ -28,6 +28,7 @@ __all__ = [
     "Refused",
     "Replaced",
     "Settled",
+    "Spent",
     "Submitted",
 ]
 
@@ -162,8 +163,16 @@ class BalanceRead:
     wei: int
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """By all keys in 24 hours, in wei: what was paid, and the most that the unmined ones may cost."""
+
+    wei: int
+    limit: int | None
+
+
 Event: TypeAlias = (
-    Submitted | Mined | Settled | Orphaned | Replaced | Held | Refused | GapFilled | InFlight | BalanceRead
+    Submitted | Mined | Settled | Orphaned | Replaced | Held | Refused | GapFilled | InFlight | BalanceRead | Spent
 )
 
 

@@ -30,6 +30,7 @@ from seamark.evm.transactions.model import FILLER_PREFIX, Entry, Fees, Slot, is_
 from seamark.evm.transactions.ports import ChainWriter, Event, Observer, Replaced, Submitted
 from seamark.evm.transactions.quoting import FeeDesk, GasDesk
 from seamark.evm.transactions.settings import SenderSettings
+from seamark.evm.transactions.spending import DAY_MS, Spending, highest_cost
 from seamark.evm.transactions.store import Journal
 from seamark.evm.types import BlockHeader
 from seamark.runtime.clock import Clock
@@ -74,7 +75,8 @@ class Sender:
         self._clock = clock
         self.name = f"transactions-{chain.chain_id}"
         desk = SigningDesk(chain.chain_id, signer, clock)
-        journal, book, lock = Journal(chain.chain_id, signer.address), Book(), asyncio.Lock()
+        journal, lock = Journal(chain.chain_id, signer.address), asyncio.Lock()
+        book = Book(Spending(self._settings.spend_per_day))
         self._crew = Crew(
             chain=chain,
             database=database,
@@ -178,7 +180,9 @@ class Sender:
             confirmed = await crew.database.read(crew.journal.highest_confirmed)
             self._follower.settled_below = 0 if confirmed is None else confirmed + 1
             nonces = [entry.nonce for entry in entries] + ([] if confirmed is None else [confirmed])
-            crew.book.load(entries)
+            since = crew.desk.now_ms() - DAY_MS
+            spent = await crew.database.read(partial(crew.journal.costs_since, since_ms=since))
+            crew.book.load(entries, spent)
             for key in crew.book.missed():
                 if ended := await crew.database.read(partial(crew.journal.find, key=key)):
                     crew.book.tell(ended)
@@ -223,8 +227,10 @@ class Sender:
             return known.outcome()
         gas = await self._gas(intent)
         fees = quote(await self._crew.fees.market(), self._settings.fees)
-        await self._check_funds(intent, gas * fees.cap + intent.value)
-        committed = await self._crew.committer.commit(Desired(intent, gas, fees))
+        cost = gas * fees.cap + intent.value
+        await self._check_funds(intent, cost)
+        with self._crew.book.spending.reserved(intent.key, cost, self._crew.desk.now_ms()):
+            committed = await self._crew.committer.commit(Desired(intent, gas, fees))
         if not committed.new:
             return committed.entry.outcome()
         await self._broadcast(committed.entry)
@@ -305,7 +311,9 @@ class Sender:
             fees = self._replacing_fees(slot, market)
             if isinstance(fees, Hold):
                 raise CannotReplace(f"{key}: {_HOLD_REASONS[fees]}", remedy="wait for it, then submit the newer one")
-            entry = await self._follower.supersede(old, intent, gas, fees)
+            more = gas * fees.cap + intent.value - highest_cost(slot)
+            with self._crew.book.spending.reserved(intent.key, max(more, 0), self._crew.desk.now_ms()):
+                entry = await self._follower.supersede(old, intent, gas, fees)
         self._crew.observer(Replaced(intent.key, entry.nonce, fees.cap))
         try:
             await self._broadcast(entry)
@@ -328,6 +336,16 @@ class Sender:
         if entry is None or slot is None or slot.winner is not None or slot.current.id != entry.id:
             raise CannotReplace(f"{key}: it is not waiting to be mined", remedy="submit the newer one by itself")
         return entry
+
+    # ---- spending ----
+
+    def limit_spending(self, owner: str, wei: int | None) -> None:
+        """Refuse what would make the keys of this owner (all before a key's last colon) cost more in 24 hours."""
+        self._crew.book.spending.limit(owner, wei)
+
+    def spent(self, owner: str) -> int:
+        """What the keys of this owner cost in the last 24 hours, in wei; unmined ones count at their highest offer."""
+        return self._crew.book.spending.spent(owner, self._crew.desk.now_ms())
 
     # ---- asking ----
 

@@ -23,6 +23,7 @@ class SenderSettings:
 
     fees: FeePolicy = field(default_factory=FeePolicy)
     patience: Patience = field(default_factory=Patience)
+    spend_per_day: int | None = None  # wei, of all keys together; None: no limit
     confirmations: int = 1
     final_tag: Literal["finalized", "safe"] | None = None
     poll_s: float = 1.0

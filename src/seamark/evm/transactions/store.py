@@ -38,12 +38,15 @@ from seamark.core.errors import StopError, TemporaryError
 from seamark.core.ids import Address, ChainId, Hash32
 from seamark.evm.ports import TxState
 from seamark.evm.transactions.model import Attempt, Entry, Fees
+from seamark.evm.transactions.spending import Cost, owner_of, paid
 from seamark.evm.types import Receipt
 from seamark.storage.bulk import chunks
 from seamark.storage.schema import AUTO_ID, metadata
 
 __all__ = ["Change", "Draft", "Journal", "JournalConflict", "find_entries"]
 
+_ABOVE_ALL = 2**63 - 1  # a nonce has 64 bits (EIP-2681), the column 63; nobody gets near
+_PAGE = 1000  # rows at once, going back through what was confirmed
 _OPEN = (TxState.SIGNED, TxState.BROADCAST, TxState.MINED)
 
 _transaction = Table(
@@ -202,6 +205,22 @@ class Journal:
         lowest = select(func.min(_transaction.c.nonce)).where(confirmed).scalar_subquery()
         found = self._load(connection, _transaction.c.state == TxState.CONFIRMED, _transaction.c.nonce == lowest)
         return found[0] if found else None
+
+    def costs_since(self, connection: Connection, since_ms: int) -> list[tuple[int, Cost]]:
+        """What confirmed transactions that were journalled since then have cost, by nonce."""
+        found: list[tuple[int, Cost]] = []
+        below = _ABOVE_ALL
+        while True:
+            older = _transaction.c.nonce < below
+            wanted = and_(self._ours, _transaction.c.state == TxState.CONFIRMED, older)
+            query = select(_transaction).where(wanted).order_by(_transaction.c.nonce.desc()).limit(_PAGE)
+            rows = connection.execute(query).all()
+            entries = [_to_entry(row, ()) for row in rows]
+            young = [entry for entry in entries if entry.created_ms >= since_ms and entry.receipt is not None]
+            found += [(one.nonce, Cost(owner_of(one.key), one.created_ms, paid(one), settled=True)) for one in young]
+            if len(young) < _PAGE:
+                return found[::-1]
+            below = rows[-1].nonce
 
     def find(self, connection: Connection, key: str) -> Entry | None:
         """The newest entry with this key, FOREIGN ones included: those are older than a live one."""

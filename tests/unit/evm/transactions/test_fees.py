@@ -103,3 +103,20 @@ def test_whether_an_offer_pays_for_the_next_block():
     assert not pays(Fees(10, 0), market, FeePolicy(min_tip=1))
     assert pays(Fees(5, 5, legacy=True), Market(None, 0, 5), POLICY)
     assert not pays(Fees(4, 4, legacy=True), Market(None, 0, 5), POLICY)
+
+
+def test_type_0_by_choice_pays_one_price():
+    policy = FeePolicy(ceiling=10**12, legacy=True)
+    assert quote(Market(8 * GWEI, GWEI, 9 * GWEI), policy) == Fees(10 * GWEI, 10 * GWEI, legacy=True)
+    assert quote(Market(0, 0, 0), policy) == Fees(0, 0, legacy=True)
+    assert quote(Market(8 * GWEI, GWEI, 9 * GWEI), FeePolicy(ceiling=GWEI, legacy=True)).cap == GWEI
+
+
+@pytest.mark.parametrize("market", [Market(8 * GWEI, GWEI, 9 * GWEI), Market(None, 0, 9 * GWEI)])
+def test_a_replacement_keeps_the_type(market):
+    policy = FeePolicy(ceiling=10**12, legacy=market.next_base is not None)
+    first = quote(market, policy)
+    raised = next_fees(first, market, policy)
+    assert isinstance(raised, Fees)
+    assert raised.legacy
+    assert raised.cap == raised.tip > first.cap * 11 // 10

@@ -56,6 +56,17 @@ async def test_a_replacement_is_taken_the_first_time(rig: Rig, base, tip):
 
 
 @pytest.mark.usefixtures("family")
+async def test_type_0_by_choice_is_replaced_too(rig: Rig):
+    rig.start(fees=FeePolicy(legacy=True))
+    await stuck(rig)
+    for _ in range(2):
+        await rig.look(31)
+        rig.node.mine()
+    assert [tx.legacy for tx in rig.node.accepted] == [True] * 3
+    assert not rig.told(Refused)
+
+
+@pytest.mark.usefixtures("family")
 @pytest.mark.parametrize("blocks", [1, 2])
 async def test_also_where_the_base_fee_has_risen_since_it_was_read(rig: Rig, blocks):
     rig.node.base_fee, rig.node.market_tip = 30 * GWEI, GWEI
