@@ -1,4 +1,4 @@
-"""What settings about chains are made of: addresses, node addresses, selectors, amounts of wei, functions.
+"""What settings about chains are made of: addresses, node addresses, selectors, functions.
 
 Each type says what is wrong with a value in words for the operator; whatever may hold a secret is shown redacted.
 """
@@ -12,16 +12,13 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
 from seamark.core.ids import Address
-from seamark.core.units import from_base_units, parse_decimal, to_base_units
 from seamark.evm.address import AddressError, parse_address, to_checksum
 from seamark.evm.crypto import keccak256
 from seamark.runtime.logs import redact_url
 
-__all__ = ["AddressText", "FunctionText", "RpcUrl", "SelectorText", "WeiText"]
+__all__ = ["AddressText", "FunctionText", "RpcUrl", "SelectorText"]
 
 _MAX_UINT64: Final = 2**64 - 1
-_WEI_DECIMALS: Final = {"wei": 0, "gwei": 9, "ether": 18, "eth": 18}
-_AMOUNT: Final = re.compile(r"([0-9][0-9_.]*)\s*([a-z]+)", re.ASCII)
 _FUNCTION: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*\([A-Za-z0-9_$,()\[\]]*\)", re.ASCII)
 _FUNCTION_SELECTOR: Final = re.compile(r"0x[0-9a-fA-F]{8}", re.ASCII)
 _ALIASES: Final = re.compile(r"\bu?int\b(?!\d)")
@@ -52,20 +49,6 @@ def _to_address(value: Any) -> Any:
         raise ValueError(str(error)) from None  # as pydantic wants it; the setting's name is added there
 
 
-def _to_wei(value: Any) -> Any:
-    match = _AMOUNT.fullmatch(value.strip().lower()) if isinstance(value, str) else None
-    decimals = _WEI_DECIMALS.get(match[2]) if match else None
-    if match is None or decimals is None:
-        if isinstance(value, int) and not isinstance(value, bool) and value == 0:
-            return 0
-        raise ValueError(f"{value!r} is no amount with a unit; write 0.05 ether, 30 gwei or 1000 wei")
-    amount = parse_decimal(match[1].replace("_", ""))
-    wei = to_base_units(amount, decimals)
-    if from_base_units(wei, decimals) != amount:
-        raise ValueError(f"{value!r} is finer than a wei; write fewer decimals")
-    return wei
-
-
 def _to_function(value: Any) -> Any:
     if isinstance(value, str) and _FUNCTION_SELECTOR.fullmatch(value):
         return value.lower()
@@ -85,9 +68,6 @@ RpcUrl = Annotated[str, AfterValidator(_check_url), PlainSerializer(redact_url, 
 
 SelectorText = Annotated[int, BeforeValidator(_to_selector), PlainSerializer(str, when_used="json")]
 """CCIP chain selector; text or a number in YAML, text in JSON (it exceeds 2**53)."""
-
-WeiText = Annotated[int, BeforeValidator(_to_wei), PlainSerializer(lambda wei: f"{wei} wei", when_used="json")]
-"""An amount of a chain's native coin in wei; written with its unit."""
 
 FunctionText = Annotated[str, BeforeValidator(_to_function)]
 """The four bytes that name a function in a call, as 0x and 8 hex digits; may be written as its signature."""

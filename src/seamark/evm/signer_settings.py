@@ -11,9 +11,9 @@ from typing import Final, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from seamark.core.units import Seconds
-from seamark.evm.fields import AddressText, FunctionText, RpcUrl, WeiText
-from seamark.runtime.settings import Duration, SettingsModel
+from seamark.core.units import Seconds, Wei
+from seamark.evm.fields import AddressText, FunctionText, RpcUrl
+from seamark.runtime.settings import Duration, Money, SettingsModel
 
 __all__ = [
     "AllowedCallSettings",
@@ -156,16 +156,16 @@ class SignerPolicySettings(SettingsModel):
     allow: tuple[AllowedCallSettings, ...] = ()
     """A transaction has to fit one of them. Empty: any chain, contract and function."""
 
-    max_fee: WeiText | None = Field(None, ge=0)
+    max_fee: Money | None = None
     """Gas limit times the highest price per gas that one transaction may offer."""
 
-    max_value: WeiText = Field(0, ge=0)
+    max_value: Money = Wei(0)
     """What one transaction may carry to its receiver, besides its fee."""
 
     max_per_minute: int | None = Field(None, gt=0)
     """Signatures in any 60 seconds."""
 
-    max_spend_per_day: WeiText | None = Field(None, ge=0)
+    max_spend_per_day: Money | None = None
     """Fees and values of any 24 hours, on each chain: what was paid where that is known, else the most that may be."""
 
     reports: bool = False
