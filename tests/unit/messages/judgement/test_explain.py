@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seamark.evm.address import to_checksum
 from seamark.messages.judgement import Curse, LaneProfile, explain, is_late
 from seamark.messages.judgement.limits import lane_profile
 from seamark.messages.judgement.model import Learned, Percentiles
@@ -204,7 +205,7 @@ def test_delivered_though_retracted() -> None:
 def test_delivered_in_silence() -> None:
     told = text(view(Stage.EXECUTED, callback=False), profile())
     assert "the receiver's code did not run" in told
-    assert "0x" + "4e" * 20 in told
+    assert to_checksum("0x" + "4e" * 20) in told
     assert "did not run" not in text(view(Stage.EXECUTED, callback=False, size=0)), "there was nothing to call with"
 
 
