@@ -14,7 +14,6 @@ from seamark.api.readers import StoredAlerts
 from seamark.api.readers.interop_messages import StoredExecuting
 from seamark.core.findings import Finding, Severity
 from seamark.monitoring.alerts import store as alerts
-from seamark.runtime.health import Health
 from tests.support.browser import CHROMIUM, CHROMIUM_FLAGS, ServedApi, opened_story, serving
 from tests.support.interop import Bed, executing, initiating
 from tests.unit.api.fakes import HOME, NAMES, Story, chain_state, hash_of, make_message, now_ms
@@ -519,21 +518,20 @@ async def test_numbers_read_as_people_write_them(page: Page, api: ServedApi) -> 
         assert await page.evaluate(call, [name, values]) == expected, (name, values)
 
 
+async def test_without_interop_nothing_is_said_of_it(page: Page, api: ServedApi) -> None:
+    await open_live(page, f"{api.url}/#/interop")
+    await expect(page.get_by_text("No messages yet")).to_be_visible()
+    await expect(page.locator("#interop")).to_be_hidden()
+
+
 async def test_executing_messages_are_counted_and_those_that_are_not_valid_are_named(page: Page, story: Story) -> None:
     bed = Bed(901, 902)
     log = bed[901].mine(initiating())
     bed[902].mine(executing(log))
     await bed.follow()
-
-    async def fine() -> Health:
-        return Health.ok("verdicts are up to date")
-
     reader = StoredExecuting(bed.database, NAMES)
     async with serving(story, alerts=StoredAlerts(story.database), executing=reader) as api:
-        await open_live(page, api.url)
-        await expect(page.locator("#interop")).to_be_hidden()  # nothing here says that interop is watched
-        api.health.register("interop-checker:l2-901", fine, required=False)
-        await page.goto(f"{api.url}/#/interop")
+        await open_live(page, f"{api.url}/#/interop")
         section = page.locator("#interop")
         await expect(section).to_be_in_viewport()
         await expect(section).to_contain_text("0 invalid")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 from seamark.core.errors import SettingsError
 from seamark.core.ids import ChainId
@@ -160,3 +162,42 @@ async def test_a_chain_that_is_away_at_the_start_holds_up_no_other(tmp_path: Pat
                 await target.warp(100)
                 await target.execute(log)
                 await app.statuses("invalid", "valid")
+
+
+async def test_the_whole_process_shows_them_over_http_and_asks_a_supernode(tmp_path: Path) -> None:
+    answer = {"chains": {"901": {"safe_l2": {"number": 3}, "finalized_l2": {"number": 2}}}}
+
+    async def supernode(request: web.Request) -> web.Response:
+        asked = await request.json()
+        assert asked["method"] == "supernode_syncStatus"
+        return web.json_response({"jsonrpc": "2.0", "id": asked["id"], "result": answer})
+
+    server = web.Application()
+    server.router.add_post("/", supernode)
+    runner = web.AppRunner(server)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    async with plain_chains() as chains:
+        log = await chains[901].emit()
+        await chains[902].warp(100)
+        await chains[902].execute(log, log_index=5)
+        urls = {chain.chain_id: chain.node.url for chain in chains.values()}
+        settings = interop_settings(tmp_path, urls, supernodes=[url])
+        async with watched(settings, ("interop-monitor", "api")) as app, aiohttp.ClientSession() as client:
+            await app.statuses("invalid")
+            assert app.app.api is not None
+            root = app.app.api.url.rstrip("/")
+            async with client.get(f"{root}/api/interop/messages?status=invalid&executing=l2-902") as response:
+                (item,) = (await response.json())["items"]
+            assert (item["rule"], item["executing"]["chain"]["key"]) == ("no_log", "l2-902")
+            async with client.get(f"{root}/api/interop/messages/{item['id']}") as response:
+                assert [step["step"] for step in (await response.json())["history"]] == ["invalid"]
+            async with client.get(f"{root}/api/interop/counts") as response:
+                assert (await response.json())["totals"]["invalid"] == 1
+
+            async def told() -> bool:
+                return app.value("interop_supernode_safe_head", chain_id="901", level="cross_safe") == 3
+
+            await app.until(told, "the supernode's heads")
+    await runner.cleanup()

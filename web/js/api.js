@@ -33,7 +33,7 @@ import { setClock } from "./clock.js";
  * @typedef {{ status: "ok" | "degraded" | "down", detail: string, required: boolean }} Check
  * @typedef {{ chain: Chain, block: string | null, block_at: string | null, finalized: string | null, reorgs: number }} ChainState
  * @typedef {{ now: string, version: string, status: "ok" | "degraded" | "down", ready: boolean,
- *   checks: Record<string, Check>, chains: ChainState[], last_event: number }} Status
+ *   checks: Record<string, Check>, chains: ChainState[], last_event: number, interop: boolean }} Status
  * @typedef {{ lane: { source: Chain, destination: Chain }, protocol: string, total: number }} LaneState
  * @typedef {{ who: string, why: string, at: string, until: string | null }} Acknowledgement
  * @typedef {{ id: number, kind: string, subject: string, group: string, severity: "info" | "warning" | "critical",

@@ -1,5 +1,5 @@
 // Executing messages of OP Stack interop, at #/interop: how many there are of each verdict, and the newest that are not valid. One
-// of them with its history is in the drawer, at #/interop/902:0x…:0. The section shows itself where interop is watched.
+// of them with its history is in the drawer, at #/interop/902:0x…:0. The section shows itself where interop is configured.
 
 import { getExecuting, getExecutingCounts, getExecutingMessage } from "./api.js";
 import { since } from "./clock.js";
@@ -13,7 +13,6 @@ import * as format from "./format.js";
 const FIRST_ROWS = 10;
 const MORE_ROWS = 50;
 const MOST_ROWS = 200; // as many as the API gives at once; older ones are for the API
-const CHECK = "interop-"; // how the health checks of a process begin that watches interop
 const INTEROP_ROUTE = /^#\/interop$/;
 
 /** @type {Record<string, { word: string, icon: keyof typeof import("./icons.js").ICONS, tone: string, title: string }>} */
@@ -46,16 +45,12 @@ export class Interop {
   }
 
   /** @param {import("./api.js").Status} status */
-  noticeChecks(status) {
-    this.watched ||= Object.keys(status.checks).some((name) => name.startsWith(CHECK));
-  }
-
-  wanted() {
-    return this.watched || INTEROP_ROUTE.test(location.hash);
+  notice(status) {
+    this.watched = status.interop;
   }
 
   async reload() {
-    if (!this.wanted()) return;
+    if (!this.watched) return;
     const [counts, page] = await Promise.all([getExecutingCounts(), getExecuting(this.rows)]);
     const appeared = this.section.hidden;
     this.section.hidden = false;

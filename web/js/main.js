@@ -70,7 +70,7 @@ async function loadPrices() {
 async function loadStatus() {
   const status = await getStatus();
   header.show(status);
-  interop.noticeChecks(status);
+  interop.notice(status);
 }
 
 async function loadLanes() {

@@ -128,7 +128,7 @@ def create_app(
         api.include_router(interop_routes(incidents))
     if executing is not None:
         api.include_router(executing_routes(executing))
-    api.include_router(live_routes(hub, asked, chains, version, limits=limits))
+    api.include_router(live_routes(hub, asked, chains, version, limits=limits, interop=executing is not None))
     app.include_router(api)
     if web_root is not None:
         app.mount("/", PageFiles(web_root), name="page")

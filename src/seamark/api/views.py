@@ -126,6 +126,7 @@ class Status(View):
     checks: dict[str, Check]
     chains: list[ChainState]
     last_event: int = Field(description="Id of the newest event.", examples=[4711])
+    interop: bool = Field(False, description="Whether executing messages are told: /api/interop/messages.")
 
 
 # --- prices ---

@@ -104,6 +104,8 @@ class TestExecutingMessages:
                 None,
             ]
 
+            async with client.get(f"{api.url}/api/status") as response:
+                assert (await response.json())["interop"] is True
             assert (await get("messages/902:0x" + "00" * 32 + ":0"))[0] == 404
             for bad in ("messages/1", "messages?status=bad", "messages?executing=nowhere", "messages?cursor=x"):
                 assert (await get(bad))[0] == 422, bad

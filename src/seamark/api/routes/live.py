@@ -40,6 +40,7 @@ def live_routes(
     version: str,
     *,
     limits: StreamLimits,
+    interop: bool = False,
     max_streams: int = MAX_STREAMS,
 ) -> APIRouter:
     router = APIRouter(tags=["live"])
@@ -79,7 +80,14 @@ def live_routes(
     @router.get("/status", response_model=Status, summary="Health, chains and version in one answer")
     async def get_status() -> Status:
         report = await health.report()
-        return Status(now=now_iso(), version=version, chains=list(await chains()), last_event=hub.position, **report)
+        return Status(
+            now=now_iso(),
+            version=version,
+            chains=list(await chains()),
+            last_event=hub.position,
+            interop=interop,
+            **report,
+        )
 
     return router
 
