@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Column, Connection, Index, Integer, MetaData, Table, Text, create_engine, select
 from sqlalchemy.exc import IntegrityError
 
-from seamark.messages.store.bulk import ROWS_AT_ONCE, find_rows, insert_tuples, update_tuples
+from seamark.messages.store.bulk import ROWS_AT_ONCE, SIZES, find_rows, gathered_rows, insert_tuples, update_tuples
 
 _metadata = MetaData()
 _item = Table(
@@ -21,7 +21,7 @@ _item = Table(
     Index("ix_item_name", "name"),
 )
 COLUMNS = ("no", "name", "live", "time")
-COUNTS = (1, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, ROWS_AT_ONCE + 1, 3 * ROWS_AT_ONCE + 7)
+COUNTS = (1, *SIZES, ROWS_AT_ONCE - 1, ROWS_AT_ONCE + 1, 3 * ROWS_AT_ONCE + sum(SIZES[1:]) + 3)
 
 Row = tuple[int, str, bool, int | None]
 
@@ -98,3 +98,14 @@ def test_rows_are_found_by_their_keys(connection: Connection) -> None:
     found = find_rows(connection, (_item.c.no, _item.c.name), _item.c.no, [*wanted, 99_999])
     assert sorted(found) == [(no, f"name {no}") for no in wanted]
     assert list(find_rows(connection, (_item.c.no,), _item.c.no, [])) == []
+
+
+def test_rows_come_in_one_piece_as_they_are_stored(connection: Connection) -> None:
+    large, odd = 2**63 - 1, 'a "quoted" name\n\u2028 über \U0001f600'
+    insert_tuples(
+        connection, _item, COLUMNS, [(1, "below", True, 3), (2, odd, True, None), (large, "x", False, -large)]
+    )
+    columns = tuple(_item.c[name] for name in COLUMNS)
+    found = gathered_rows(connection, columns, "no BETWEEN {} AND {}", (2, large))
+    assert sorted(tuple(row) for row in found) == [(2, odd, 1, None), (large, "x", 0, -large)]
+    assert list(gathered_rows(connection, columns, "no > {} AND live", (2,))) == []

@@ -17,13 +17,16 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Column, Connection, Table, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
 from seamark.storage.bulk import chunks
 
-__all__ = ["find_rows", "insert_rows", "insert_tuples", "plain_rows", "update_tuples"]
+__all__ = ["find_rows", "gathered_rows", "insert_rows", "insert_tuples", "plain_rows", "update_tuples"]
+
+_read_rows = msgspec.json.Decoder(list[list[Any]]).decode
 
 KEY = "key_of_row"  # names the key's parameter in an update, where its column may not be named
 
@@ -51,6 +54,19 @@ def plain_rows(connection: Connection, text: str, parameters: tuple[Any, ...]) -
     with connection.exec_driver_sql(text, parameters) as result:
         rows: Sequence[tuple[Any, ...]] = result.cursor.fetchall()
     return rows
+
+
+def gathered_rows(
+    connection: Connection, columns: tuple[Column[Any], ...], where: str, parameters: tuple[Any, ...]
+) -> Sequence[Sequence[Any]]:
+    """Rows of `columns` (whole numbers, truth values as 0 and 1, and text without zero bytes), in no order; `where` has
+    {} for each parameter.
+
+    SQLite's driver gives the interpreter away for every row that it fetches, too: there all rows come as one.
+    """
+    dialect = connection.dialect.name
+    found = plain_rows(connection, _gathering(columns, where, len(parameters), dialect), parameters)
+    return found if dialect == "postgresql" else _read_rows(found[0][0])
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Row], *, update: tuple[str, ...] = ()) -> None:
@@ -111,6 +127,16 @@ def _select(columns: tuple[Column[Any], ...], key: Column[Any], count: int, dial
     marks = ", ".join(f"${index}" if dialect == "postgresql" else "?" for index in range(1, count + 1))
     names = ", ".join(column.name for column in columns)
     return f"SELECT {names} FROM {key.table.name} WHERE {key.name} IN ({marks})"  # noqa: S608 - names of our own columns
+
+
+@lru_cache(maxsize=64)
+def _gathering(columns: tuple[Column[Any], ...], where: str, count: int, dialect: str) -> str:
+    names, table = ", ".join(column.name for column in columns), columns[0].table.name
+    if dialect == "postgresql":
+        where = where.format(*(f"${index}" for index in range(1, count + 1)))
+        return f"SELECT {names} FROM {table} WHERE {where}"  # noqa: S608 - names of our own columns
+    where = where.format(*"?" * count)
+    return f"SELECT json_group_array(json_array({names})) FROM {table} WHERE {where}"  # noqa: S608 - as above
 
 
 @lru_cache(maxsize=64)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, select, tuple_
@@ -17,7 +18,7 @@ from seamark.core.ids import ChainId
 from seamark.messages.model import Committed, Evidence, Revoked, Sighting
 from seamark.messages.rules import CommitRange, revoked_by
 from seamark.messages.store import tables
-from seamark.messages.store.bulk import insert_rows
+from seamark.messages.store.bulk import gathered_rows, insert_rows
 from seamark.messages.store.lanes import Lanes
 from seamark.messages.store.rows import commit_row, evidence_of, revocation_row
 from seamark.storage.bulk import chunks
@@ -27,6 +28,13 @@ __all__ = ["Commits", "Span", "merged"]
 GAP = 1000  # sequence numbers closer than this are looked up in one range of commits
 
 _commit, _revocation, _lane = tables.commit, tables.revocation, tables.lane
+
+
+_RANGE = tuple(
+    _commit.c[name]
+    for name in ("first", "last", "root", "chain_id", "block_number", "block_hash", "tx", "log_index", "time")
+)
+_OF_LANE = "lane_id = {} AND first BETWEEN {} AND {} AND live"
 
 
 class Span(NamedTuple):
@@ -105,16 +113,14 @@ class Commits:
         return touched
 
     def _between(self, lane_id: int, lowest: int, highest: int) -> list[CommitRange]:
-        where = (_commit.c.lane_id == lane_id) & _commit.c.first.between(lowest, highest) & _commit.c.live
-        rows = self._connection.execute(select(_commit).where(where).order_by(_commit.c.first)).all()
-        revocations = self._revocations({row.root for row in rows if row.root}) if self._has_revocations() else {}
-        found = []
-        for row in rows:
-            at = evidence_of(row)
-            found.append(
-                CommitRange(row.first, row.last, at, revoked_by(at, revocations.get((at.chain_id, row.root), ())))
-            )
-        return found
+        rows = gathered_rows(self._connection, _RANGE, _OF_LANE, (lane_id, lowest, highest))
+        found = [(first, last, Evidence(*at), root) for first, last, root, *at in rows]
+        revocations = self._revocations({root for *_, root in found if root}) if self._has_revocations() else {}
+        found.sort(key=itemgetter(0))
+        return [
+            CommitRange(first, last, at, revoked_by(at, revocations.get((at.chain_id, root), ())))
+            for first, last, at, root in found
+        ]
 
     def _has_revocations(self) -> bool:
         if self._any_revoked is None:

@@ -25,7 +25,7 @@ from seamark.messages.rules import CommitRange, completed, count, fold, speaker,
 from seamark.messages.store import tables
 from seamark.messages.store.blocks import Blocks, block_no_of, places_in
 from seamark.messages.store.books import Books, Changes
-from seamark.messages.store.bulk import find_rows, insert_tuples, update_tuples
+from seamark.messages.store.bulk import find_rows, gathered_rows, insert_tuples, update_tuples
 from seamark.messages.store.commits import Commits, Span, merged
 from seamark.messages.store.lanes import Lane, Lanes
 from seamark.messages.store.notices import orphan_notices, record_notices
@@ -43,6 +43,8 @@ _message, _sighting = tables.message, tables.sighting
 _FACT = tuple(
     _sighting.c[name] for name in ("place", "live", "message_no", "lane_id", "tx", "version", "sequence", "body")
 )
+
+_OF_LANE = "lane_id = {} AND sequence BETWEEN {} AND {}"
 
 Values = tuple[Any, ...]
 
@@ -263,8 +265,7 @@ class Ledger:
 
     def _find_covered(self, items: dict[str, _Item], ranges: Iterable[Span]) -> None:
         for lane_id, first, last in merged(ranges):
-            where = (_message.c.lane_id == lane_id) & _message.c.sequence.between(first, last)
-            self._take(items, self._connection.execute(select(*KNOWN).where(where)))
+            self._take(items, gathered_rows(self._connection, KNOWN, _OF_LANE, (lane_id, first, last)))
 
     @staticmethod
     def _take(items: dict[str, _Item], rows: Iterable[Any]) -> None:
