@@ -37,6 +37,7 @@ LANES_HELP: Final = (
     "--rounds N also lists the newest rounds with the way of each."
 )
 SHORT_ID: Final = 10
+WIDE: Final = 100  # columns; a feed on few chains fits whole
 
 app = typer.Typer(help="Look at feeds across chains.", no_args_is_help=True)
 
@@ -75,8 +76,9 @@ async def _lanes(
         if as_json:
             sys.stdout.write(join.model_dump_json() + "\n")
         else:
-            for part in tell_join(join, rounds):
-                page().print(part)
+            wide = page()
+            for part in tell_join(join, rounds, wide.width):
+                wide.print(part)
 
 
 def _chain_names(connection: Connection, *, ledger: Ledger) -> ChainNames:
@@ -104,15 +106,17 @@ def _chosen(wanted: Sequence[str], known: Sequence[str]) -> list[str]:
 # ---- words ----------------------------------------------------------------------------------------------------------
 
 
-def tell_join(join: FeedJoin, rounds: int) -> Iterator[RenderableType]:
-    """One feed, for a console."""
+def tell_join(join: FeedJoin, rounds: int, width: int = WIDE) -> Iterator[RenderableType]:
+    """One feed, for a console; below `WIDE` columns without the message that brought the price."""
     source = join.source
     price = source.price or "no price yet"
     where = f"round {source.round} on {escape(source.chain.label)}" if source.round else escape(source.chain.label)
     yield f"[bold]{escape(join.feed)}[/] {_trimmed(price)}  [dim]{where}{_old(source.age_seconds)}[/]"
-    table = _table("", "round", "price", "drift", "age", "carried in", "by message", "")
+    carried = ("carried in", "by message") if width >= WIDE else ()
+    table = _table("", "round", "price", "drift", "age", *carried, "")
     for item in join.destinations:
-        table.add_row(f"→ {escape(item.chain.label)}", *_standing(item))
+        *figures, time, message, notes = _standing(item)
+        table.add_row(f"→ {escape(item.chain.label)}", *figures, *((time, message) if carried else ()), notes)
     yield Padding(table, (0, 0, 0, 2), expand=False)
     if rounds and join.rounds:
         yield Padding(_rounds(join.rounds[:rounds]), (1, 0, 0, 2), expand=False)
@@ -159,7 +163,7 @@ def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in columns:
         right = column in ("round", "price", "drift", "age", "carried in", "arrived after")
-        table.add_column(column, justify="right" if right else "left", no_wrap=True)
+        table.add_column(column, justify="right" if right else "left", no_wrap=bool(column))  # names and notes may wrap
     return table
 
 

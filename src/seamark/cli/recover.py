@@ -36,6 +36,7 @@ from seamark.cli.signing import (
 )
 from seamark.core.errors import RejectedError, SettingsError
 from seamark.core.ids import Address
+from seamark.core.times import with_times
 from seamark.evm.hexdata import HexError, parse_data
 from seamark.evm.ports import Signer
 from seamark.messages.model import Stage
@@ -273,7 +274,7 @@ class _Session:
 
     def _nothing(self, examined: Sequence[Examination]) -> int:
         if self._wish.as_json:
-            print_json({"messages": [examination_view(item) for item in examined], "transactions": []})
+            print_json({"messages": with_times([examination_view(item) for item in examined]), "transactions": []})
         elif self._wish.calldata:
             for item in examined:
                 aside(f"{item.case.id}: {item.advice or item.verdict.text}")
@@ -301,7 +302,9 @@ class _Session:
             transactions = [
                 prepared_view(item) | {"unsigned": made} for item, made in zip(prepared, unsigned, strict=True)
             ]
-            print_json({"messages": [examination_view(item) for item in examined], "transactions": transactions})
+            print_json(
+                {"messages": with_times([examination_view(item) for item in examined]), "transactions": transactions}
+            )
 
     def _hint(self) -> None:
         console.print(
@@ -344,7 +347,7 @@ class _Session:
         if wish.as_json:
             print_json(
                 {
-                    "messages": [examination_view(item) for item in examined],
+                    "messages": with_times([examination_view(item) for item in examined]),
                     "transactions": [prepared_view(item) for item in prepared],
                     "results": [_result_view(result) for result in results],
                     "ledger": seen,

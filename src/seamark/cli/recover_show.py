@@ -74,7 +74,7 @@ def tell_result(result: Result) -> None:
         good = state is ExecutionState.SUCCESS
         word = "[green]RECOVERED[/]" if good else f"[red]{state.name}[/]"
         gas = delivery.receipt.gas_used
-        console.print(f"{_mark(good)} {message} {word} in {delivery.transaction} [dim]({gas} gas)[/]")
+        console.print(f"{_mark(good)} {message} {word} in {delivery.transaction} [dim]({gas:,} gas)[/]")
 
 
 def _line(label: str, text: str) -> None:
