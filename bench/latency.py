@@ -75,6 +75,15 @@ class Stopwatch:
     async def find(self, key: str) -> Outcome | None:
         return await self._sender.find(key)
 
+    async def replace(self, key: str, intent: Intent) -> Outcome:
+        return await self._sender.replace(key, intent)
+
+    def limit_spending(self, owner: str, wei: int | None) -> None:
+        self._sender.limit_spending(owner, wei)
+
+    def spent(self, owner: str) -> int:
+        return self._sender.spent(owner)
+
 
 async def deploy(node: NodeClient) -> list[Address]:
     """`FEEDS` aggregators that the publisher may write to."""

@@ -56,7 +56,10 @@ async def test_without_a_tag_a_transaction_is_final_no_sooner_than_its_block(
 
 async def test_limits_are_passed_on() -> None:
     settings = await sender_settings(
-        fees={"max_gas_price": 7, "min_tip": 2, "bump_after": "9s"}, finality={"tag": "safe"}, poll_interval="3s"
+        fees={"max_gas_price": 7, "min_tip": 2, "bump_after": "9s", "legacy": True, "spend_per_day": "0.5 ether"},
+        finality={"tag": "safe"},
+        poll_interval="3s",
     )
-    assert (settings.fees.ceiling, settings.fees.min_tip) == (7, 2)
+    assert (settings.fees.ceiling, settings.fees.min_tip, settings.fees.legacy) == (7, 2, True)
+    assert (settings.spend_per_day, settings.patience.replace_ms) == (5 * 10**17, 9000)
     assert (settings.patience.bump_ms, settings.final_tag, settings.poll_s) == (9000, "safe", 3.0)

@@ -76,6 +76,8 @@ def test_every_knob_arrives():
     refresh_interval: 3s
     gas_limit: 400000
     value: 5
+    replace_after: 11s
+    spend_per_day: 3 gwei
 """
         )
     )
@@ -88,7 +90,8 @@ def test_every_knob_arrives():
     assert (policy.max_dispersion, policy.outlier_factor, policy.outlier_floor) == (None, 3, 1_000_000)
     assert (policy.frozen_polls, policy.frozen_move, policy.median) == (5, 2_000_000, "mean")
     assert (policy.min_price, policy.max_price) == (Decimal("0.5"), Decimal(99999))
-    assert (trigger.confirm_after, trigger.heartbeat_margin) == (7, 200_000_000)
+    assert (trigger.confirm_after, trigger.heartbeat_margin, trigger.replace_after) == (7, 200_000_000, 11)
+    assert made.spend_per_day == 3 * 10**9
     assert (made.poll_interval, made.refresh_interval, made.gas_limit, made.value) == (0.25, 3, 400_000, 5)
 
 
