@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, ValidationInfo
 
 from seamark.core.errors import SettingsError
 from seamark.core.units import (
@@ -62,7 +62,7 @@ class SettingsModel(BaseModel):
 
     def with_changes(self, **changes: Any) -> Self:
         """A checked copy."""
-        return type(self).model_validate({**self.model_dump(), **changes})
+        return type(self).model_validate({**self.model_dump(), **changes}, context=_CHECKED)
 
 
 def _to_seconds(value: Any) -> Any:
@@ -85,10 +85,13 @@ def _to_ppb(value: Any) -> Any:
     raise ValueError(f"{value!r} has no unit: write 0.5%, 50bps or 5000000ppb")
 
 
-def _to_wei(value: Any) -> Any:
+_CHECKED = "amounts are in wei already: they come from settings that were checked"
+
+
+def _to_wei(value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, str):
         return parse_wei(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value == 0:
+    if isinstance(value, int) and not isinstance(value, bool) and (value == 0 or info.context == _CHECKED):
         return value
     raise ValueError(f"{value!r} has no unit: write 0.2 ether, 30 gwei or 1000 wei")
 

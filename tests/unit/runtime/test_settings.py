@@ -6,15 +6,17 @@ import pytest
 from pydantic import Field
 
 from seamark.core.errors import SettingsError
-from seamark.core.units import Ppb, Seconds
+from seamark.core.units import Ppb, Seconds, Wei
 from seamark.runtime.settings import (
     Duration,
+    Money,
     Port,
     Ratio,
     SettingsModel,
     SettingsProblems,
     load_settings,
     parse_environment,
+    validate_settings,
 )
 
 
@@ -140,3 +142,20 @@ def test_one_value_from_the_environment() -> None:
         parse_environment({}, "N", int, example="5")
     with pytest.raises(SettingsError, match="N: invalid literal"):
         parse_environment({"N": "x"}, "N", int, example="5")
+
+class Purse(SettingsModel):
+    limit: Money = Wei(0)
+    other: int = 0
+
+
+class Owner(SettingsModel):
+    purse: Purse = Purse()
+    name: str = ""
+
+
+def test_checked_amounts_stay_when_something_else_changes():
+    purse = validate_settings(Purse, {"limit": "0.2 ether"})
+    assert purse.with_changes(other=1) == Purse.model_construct(limit=Wei(2 * 10**17), other=1)
+    assert Owner(purse=purse).with_changes(name="x").purse.limit == 2 * 10**17
+    with pytest.raises(SettingsError, match="has no unit"):
+        validate_settings(Purse, {"limit": 200})
