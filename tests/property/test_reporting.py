@@ -67,3 +67,15 @@ def test_never_a_wrong_answer_and_always_one_once_it_is_calm(scenario):
 def test_f_faulty_nodes_of_each_kind_from_the_first_moment(kind, f):
     world = run_to_an_answer_in_calm(Scenario(seed=f, f=f, faulty=(kind,) * f, calm_at=0), answers=8)
     assert world.transmitted
+
+
+def test_the_same_with_real_signatures():
+    faulty = Scenario(seed=5, f=2, faulty=("unsorted", "replaying"), calm_at=SECOND, drop=0.1, real=True)
+    world = run_to_an_answer_in_calm(faulty, answers=2)
+    assert "duplicate signer" in world.reverts
+    assert world.transmitted
+
+
+@pytest.mark.parametrize("f", [0, 3])
+def test_other_sizes(f):
+    run_to_an_answer_in_calm(Scenario(seed=3, f=f, faulty=("lying",) * f, calm_at=SECOND, drop=0.1), answers=2)

@@ -16,10 +16,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from coincurve import PrivateKey
+
 from seamark.core.errors import RejectedError
 from seamark.core.ids import Address
 from seamark.core.units import Ppb
-from seamark.evm.crypto import keccak256
+from seamark.evm.crypto import address_of_public_key, keccak256
 from seamark.oracle.reporting.codec import (
     MedianSettings,
     Observation,
@@ -31,6 +33,7 @@ from seamark.oracle.reporting.codec import (
 )
 from seamark.oracle.reporting.config import MILLISECOND, SECOND, Network, Node, Timing
 from seamark.oracle.reporting.digest import report_digest
+from seamark.oracle.reporting.keys import ObservationKey, verify_observation
 from seamark.oracle.reporting.machine import (
     Broadcast,
     Context,
@@ -53,7 +56,7 @@ from seamark.oracle.reporting.messages import Message
 from seamark.oracle.reporting.plugin import ContractView, EpochRound, MedianPlugin
 from seamark.oracle.reporting.protocol import State, start, step, wake_at
 from seamark.oracle.reporting.schedule import Schedule
-from seamark.oracle.reporting.signatures import ReportSignature
+from seamark.oracle.reporting.signatures import ReportSignature, is_signed_by
 
 DIGEST = b"\0\1" + b"simulated-reporting-network!!!"
 ZERO = 1_700_000_000 * SECOND  # the time at which every run begins
@@ -78,6 +81,7 @@ class Scenario:
     partitions: tuple[tuple[int, int, int], ...] = ()  # from, to, bits of the nodes on one side
     crashes: tuple[tuple[int, int, int, int], ...] = ()  # when, which node, for how long, after how many effects
     forget: bool = False  # a mutation: nodes lose what they saved
+    real: bool = False  # curves instead of hashes
 
     @property
     def n(self) -> int:
@@ -112,6 +116,30 @@ class ToyCrypto:
 
     def signer_of(self, digest: bytes, signature: ReportSignature) -> int | None:
         made = (node for node in range(len(self.secrets)) if self.sign_digest(node, digest) == signature)
+        return next(made, None)
+
+
+class RealCrypto(ToyCrypto):
+    """Curves, as a network has them."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(n)
+        self.observation_keys = [ObservationKey(secret) for secret in self.secrets]
+        self.report_keys = [PrivateKey(secret) for secret in self.secrets]
+        self.addresses = [address_of_public_key(key.public_key.format(compressed=False)) for key in self.report_keys]
+
+    def sign(self, node: int, payload: bytes) -> bytes:
+        return self.observation_keys[node].sign(payload)
+
+    def verify(self, node: int, payload: bytes, signature: bytes) -> bool:
+        return verify_observation(self.observation_keys[node].public, payload, signature)
+
+    def sign_digest(self, node: int, digest: bytes) -> ReportSignature:
+        made = self.report_keys[node].sign_recoverable(digest, hasher=None)
+        return ReportSignature(made[64], int.from_bytes(made[:32], "big"), int.from_bytes(made[32:64], "big"))
+
+    def signer_of(self, digest: bytes, signature: ReportSignature) -> int | None:
+        made = (node for node, address in enumerate(self.addresses) if is_signed_by(address, digest, signature))
         return next(made, None)
 
 
@@ -194,7 +222,7 @@ class World:
         self.scenario = scenario
         self.random = random.Random(scenario.seed)
         self.network = network_of(scenario)
-        self.crypto = ToyCrypto(scenario.n)
+        self.crypto = RealCrypto(scenario.n) if scenario.real else ToyCrypto(scenario.n)
         self.contract = Contract(self.network, self.crypto)
         self.schedule = Schedule.from_secret(sha256(b"%d" % scenario.seed).digest()[:16], scenario.n)
         self.now = ZERO

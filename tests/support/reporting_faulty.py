@@ -160,7 +160,7 @@ class Faulty(Honest):
                 shuffled[0] = (rand.randint(-1, self.world.network.n), shuffled[0][1])
             case 2:
                 lie = Observation(0, rand.choice(LIES), 0).encode()
-                shuffled[0] = (shuffled[0][0], SignedObservation(lie, shuffled[0][1].signature))
+                shuffled = [(who, SignedObservation(lie, signed.signature)) for who, signed in shuffled]
             case 3:
                 del shuffled[0]
         return tuple(shuffled)
@@ -214,6 +214,9 @@ class Faulty(Honest):
         for to in self.others():
             self.world.send(self.me, to, NewEpoch(epoch + rand.randint(0, 5)))
             self.world.send(self.me, to, ObserveRequest(epoch, rand.randint(0, 6)))
+            requests = [one for one in self.heard if isinstance(one, ReportRequest) and one.epoch == epoch]
+            if requests:
+                self.world.send(self.me, to, self._another(rand.choice(requests)))
 
     def _usurp(self) -> None:
         """Asks for signatures, and finishes rounds, as if it led; transmits what the gang alone has signed."""
