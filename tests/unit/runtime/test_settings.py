@@ -143,6 +143,7 @@ def test_one_value_from_the_environment() -> None:
     with pytest.raises(SettingsError, match="N: invalid literal"):
         parse_environment({"N": "x"}, "N", int, example="5")
 
+
 class Purse(SettingsModel):
     limit: Money = Wei(0)
     other: int = 0
