@@ -257,6 +257,8 @@ def _prepare(connection: Any, _record: Any) -> None:
         "foreign_keys = ON",
         "temp_store = MEMORY",
         "cache_size = -65536",  # KiB
+        # Pages (16 MB): a page that changes with every batch of a catch-up is copied into the file once for several.
+        "wal_autocheckpoint = 4000",
     ):
         connection.execute(f"PRAGMA {pragma}")
 
