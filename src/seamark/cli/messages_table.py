@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 from rich.markup import escape
 from rich.table import Table
@@ -132,21 +132,33 @@ _COLUMNS: Final = (
 )
 
 
+_GIVE_WAY: Final = ("note", "took", "number", "age")
+
+
 def messages_table(messages: Sequence[MessageView], now: int, tokens: Tokens, width: int) -> Table:
-    """For a terminal of this many columns: the notes give way, then they are cut."""
+    """For a terminal of this many columns: notes get shorter, columns give way, lanes are cut; ids never."""
     columns = [column for column in _COLUMNS if width >= WIDE or not column.wide]
-    rows = [[Text.from_markup(column.look(message, now, tokens)) for column in columns] for message in messages]
+    looks = {
+        column.title: [Text.from_markup(column.look(message, now, tokens)) for message in messages]
+        for column in columns
+    }
+    needed = {title: max([len(title), *(cell.cell_len for cell in cells)]) for title, cells in looks.items()}
+    for title in _GIVE_WAY:
+        if sum(len(c.title) if c.elastic else needed[c.title] for c in columns) + GUTTER * (len(columns) - 1) > width:
+            columns = [column for column in columns if column.title != title]
+    sizes = {column.title: len(column.title) if column.elastic else needed[column.title] for column in columns}
+    left = width - sum(sizes.values()) - GUTTER * (len(columns) - 1)
+    for title in ("note", "lane"):  # what is left over, or what lacks
+        if title in sizes and (left < 0 or sizes[title] < needed[title]):
+            change = min(left, needed[title] - sizes[title])
+            sizes[title], left = max(sizes[title] + change, len(title)), left - change
     table = Table(box=None, pad_edge=False, padding=(0, GUTTER, 0, 0), header_style="dim")
-    left = width
-    for index, column in enumerate(columns):
-        needed = max([len(column.title), *(row[index].cell_len for row in rows)])
-        size = max(min(needed, left), len(column.title)) if column.elastic else needed
-        left -= size + GUTTER
-        table.add_column(
-            column.title, justify="right" if column.right else "left", no_wrap=True, overflow="ellipsis", width=size
-        )
-    for row in rows:
-        table.add_row(*row)
+    for column in columns:
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        size = sizes[column.title]
+        table.add_column(column.title, justify=justify, no_wrap=True, overflow="ellipsis", width=size)
+    for index in range(len(messages)):
+        table.add_row(*(looks[column.title][index] for column in columns))
     return table
 
 

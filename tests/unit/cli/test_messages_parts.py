@@ -117,7 +117,7 @@ def test_verified_is_a_word_for_people_and_a_stage_for_scripts() -> None:
     assert shown_stage(changed(stage="executed", verified=True)) == "executed"
 
 
-@pytest.mark.parametrize("width", [80, 100, 110, 160])
+@pytest.mark.parametrize("width", [48, 60, 70, 80, 100, 110, 160])
 @pytest.mark.parametrize("error", ["", "x" * 300])
 def test_the_table_fits_the_terminal(width: int, error: str) -> None:
     console = Console(width=width, force_terminal=False)
@@ -129,6 +129,20 @@ def test_the_table_fits_the_terminal(width: int, error: str) -> None:
     assert all(len(line.rstrip()) <= width for line in lines)
     assert "Anvil [local]" in lines[1]
     assert "0xabababab" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("width", "gone"), [(48, ["age", "number", "took", "note"]), (60, ["note"]), (100, []), (30, ["age", "took"])]
+)
+def test_little_room_takes_columns_not_digits(width: int, gone: list[str]) -> None:
+    table = messages_table([VIEW], NOW, Tokens(), width)
+    titles = [str(column.header) for column in table.columns]
+    assert not set(gone) & set(titles)
+    assert {"id", "lane", "stage"} <= set(titles)
+    console = Console(width=width, force_terminal=False)
+    with console.capture() as captured:
+        console.print(table)
+    assert "0xabababab " in captured.get(), "an id is never cut"
 
 
 def test_rows_of_a_pipe_have_equal_columns() -> None:
