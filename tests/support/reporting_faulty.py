@@ -47,6 +47,7 @@ class Faulty(Honest):
         super().__init__(world, me)
         self.kind, self.gang = kind, gang
         self.heard: list[Message] = []
+        self.forged: dict[EpochRound, bytes] = {}
 
     def boot(self) -> None:
         if self.kind == "silent":
@@ -57,6 +58,8 @@ class Faulty(Honest):
     def receive(self, sender: int, message: Message) -> None:
         if len(self.heard) < REMEMBERED or self.world.random.random() < 0.3:
             self.heard = [*self.heard[-REMEMBERED:], message]
+        if isinstance(message, ReportReply):
+            self._collect(sender, message)
         super().receive(sender, message)
 
     # ---- what the machine wants said --------------------------------------------------------------------------------
@@ -67,6 +70,10 @@ class Faulty(Honest):
                 self.disk = saved
             case Send(to=to, message=message):
                 self.say(to, message)
+            case Broadcast(message=ReportRequest() as request) if (
+                self.kind == "unsorted" and self.world.random.random() < 0.5
+            ):
+                self._forge(request)
             case Broadcast(message=message):
                 for to in self.others():
                     self.say(to, message)
@@ -234,6 +241,25 @@ class Faulty(Honest):
             self.world.send(self.me, to, rand.choice((request, final, FinalEcho(final))))
         signatures = [one for _, one in final.attested.signatures]
         self.throw_at_contract(transmission(ReportContext(DIGEST, *at, hashed), final.attested.report, signatures))
+
+    def _forge(self, request: ReportRequest) -> None:
+        """As a leader: the same lie in everybody's name, to everybody; what they sign is collected."""
+        lie = Observation(self.world.now // SECOND, PRICE * 2, 0).encode()
+        lies = tuple((who, SignedObservation(lie, signed.signature)) for who, signed in request.observations)
+        self.forged[request.epoch, request.round] = extra_hash(b"", [(who, lie) for who, _ in lies])
+        for to in self.others():
+            self.world.send(self.me, to, replace(request, observations=lies))
+
+    def _collect(self, sender: int, reply: ReportReply) -> None:
+        """One honest signature is enough: the gang has f of its own."""
+        at = (reply.epoch, reply.round)
+        if at not in self.forged or reply.report is None or reply.signature is None:
+            return
+        context = ReportContext(DIGEST, *at, self.forged[at])
+        if self.world.crypto.signer_of(report_digest(context, reply.report), reply.signature) == sender:
+            ours = [node._sign(at, context.extra_hash, reply.report) for node in self.gang if node.me != sender]
+            signatures = [reply.signature, *ours][: self.world.network.f + 1]
+            self.throw_at_contract(transmission(context, reply.report, signatures))
 
     def _own(self, at: EpochRound) -> SignedObservation:
         """A fresh lie for a round, rightly signed."""
