@@ -336,12 +336,14 @@ async def test_a_mined_one_cannot_be_replaced(rig: Rig):
     assert await rig.stored(2) is None
 
 
-async def test_a_chain_without_fees_replaces_nothing(rig: Rig):
+async def test_a_chain_without_fees_is_asked_once_whether_nothing_replaces_nothing(rig: Rig):
     rig.node.base_fee = rig.node.market_tip = 0
     await rig.sender.submit(price(1))
-    with pytest.raises(CannotReplace, match="without fees"):
+    with pytest.raises(TemporaryError, match="journalled"):
         await rig.sender.replace("price-1", price(2))
-    assert await rig.stored(2) is None
+    with pytest.raises(CannotReplace, match="without fees"):
+        await rig.sender.replace("price-2", price(3))
+    assert await rig.stored(3) is None
 
 
 async def test_replacing_keeps_the_ceiling(rig: Rig):
