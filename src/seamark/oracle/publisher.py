@@ -332,8 +332,11 @@ class FeedPublisher:
         try:
             self._await(attempts[-1])
             while isinstance(event := await self._mined_or_newer(attempts[-1]), Planned):
+                self._pending = None  # until it is known which attempt waits: no second one with the same number
                 newer = await self._replace(attempts[-1], event)
-                if newer is not None:
+                if newer is None:
+                    self._pending = attempts[-1]
+                else:
                     attempts.append(newer)
                     self._await(newer)
         finally:

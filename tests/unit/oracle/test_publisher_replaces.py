@@ -145,6 +145,31 @@ async def test_not_too_often_and_not_for_nothing(database):
     assert len(world.sender.submitted) == 3
 
 
+async def test_one_replacement_ends_before_the_next_begins(database, monkeypatch):
+    world = make_world(database)
+    original, gate = world.sender.replace, asyncio.Event()
+
+    async def slowly(key, intent):
+        await gate.wait()
+        return await original(key, intent)
+
+    monkeypatch.setattr(world.sender, "replace", slowly)
+    async with running(world.publisher):
+        await started(world)
+        await waiting(world, 2000, 2000, 2000)
+        await world.clock.advance(30)
+        assert world.tell(2100, 2100, 2100) is not None
+        await until(lambda: world.publisher._newer.empty())
+        await world.clock.advance(1)
+        assert world.tell(2300, 2300, 2300) is None
+        gate.set()
+        await pending(world, 2)
+        world.sender.mine(attempt_key(REF, 1, 2))
+        await published(world, 1)
+    assert list(world.sender.journal) == [attempt_key(REF, 1, 1), attempt_key(REF, 1, 2)]
+    assert world.chain.feed.rounds[1][0] == 2100 * 10**8
+
+
 async def test_where_it_cannot_be_replaced_it_is_waited_for(database):
     world = make_world(database)
     world.sender.irreplaceable = True
