@@ -197,7 +197,12 @@ async def _add_oracle(app: Application, chains: Chains, stack: AsyncExitStack) -
     senders = {}
     if settings.signer is not None:
         signer = await open_settings_signer(
-            settings.signer, "oracle.signer", session=chains.session, clock=app.clock, database=app.database
+            settings.signer,
+            "oracle.signer",
+            session=chains.session,
+            clock=app.clock,
+            database=app.database,
+            patience_s=app.settings.start_timeout,
         )
         for name in {feed.chain for feed in settings.feeds}:
             senders[name] = make_sender(

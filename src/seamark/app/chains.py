@@ -109,7 +109,13 @@ class Chains:
 
 
 async def open_settings_signer(
-    settings: SignerSettings, setting: str, *, session: aiohttp.ClientSession, clock: Clock, database: Database
+    settings: SignerSettings,
+    setting: str,
+    *,
+    session: aiohttp.ClientSession,
+    clock: Clock,
+    database: Database,
+    patience_s: float = 0.0,
 ) -> Signer:
     """From settings to a signer with its policy in front.
 
@@ -119,11 +125,12 @@ async def open_settings_signer(
         session: To ask a service that holds the key.
         clock: For the policy's limits, tokens, and waiting.
         database: Holds the journal, by which a limit per day is kept.
+        patience_s: How long to wait for a service that does not answer yet.
 
     Raises:
         SettingsError: The key cannot be used; never shows it.
     """
-    return await open_guarded(settings, setting, session=session, clock=clock, database=database)
+    return await open_guarded(settings, setting, session=session, clock=clock, database=database, patience_s=patience_s)
 
 
 def make_sender(

@@ -175,6 +175,7 @@ async def open_aws_kms(
     clock: Clock,
     environment: Mapping[str, str],
     setting: str,
+    patience_s: float = 0.0,
 ) -> RemoteSigner:
     """Ask for the key and try it.
 
@@ -185,7 +186,7 @@ async def open_aws_kms(
     line = Line(session, clock, f"{setting} ({urlsplit(url).netloc.rpartition('@')[2]})", settings.timeout)
     identity = AwsIdentity(environment, settings.region, session=session, clock=clock)
     backend = AwsKms(line, identity, url=url, region=settings.region, key_id=settings.key_id)
-    return await open_remote(backend, settings.address, setting)
+    return await open_remote(backend, settings.address, setting, clock=clock, patience_s=patience_s)
 
 
 def _domain(region: str) -> str:

@@ -158,7 +158,9 @@ def _error(reply: HttpReply) -> tuple[str, str]:
     return found.status, said(found.message)
 
 
-async def open_gcp_kms(settings: GcpKmsSettings, *, session: HttpSession, clock: Clock, setting: str) -> RemoteSigner:
+async def open_gcp_kms(
+    settings: GcpKmsSettings, *, session: HttpSession, clock: Clock, setting: str, patience_s: float = 0.0
+) -> RemoteSigner:
     """Ask for the key and try it.
 
     Raises:
@@ -172,6 +174,5 @@ async def open_gcp_kms(settings: GcpKmsSettings, *, session: HttpSession, clock:
     url = settings.endpoint or HOST
     line = Line(session, clock, f"{setting} ({urlsplit(url).netloc.rpartition('@')[2]})", settings.timeout)
     identity = GcpIdentity(account, session=session, clock=clock)
-    return await open_remote(
-        GcpKms(line, identity, url=url, key_version=settings.key_version), settings.address, setting
-    )
+    backend = GcpKms(line, identity, url=url, key_version=settings.key_version)
+    return await open_remote(backend, settings.address, setting, clock=clock, patience_s=patience_s)

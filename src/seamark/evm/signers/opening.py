@@ -46,13 +46,16 @@ async def open_guarded(
     clock: Clock,
     database: Database,
     environment: Mapping[str, str] = os.environ,
+    patience_s: float = 0.0,
 ) -> Signer:
     """As `open_backend`, with the settings' policy in front. `database` holds the journal.
 
     Raises:
         SettingsError: The key cannot be used.
     """
-    signer = await open_backend(settings, setting, session=session, clock=clock, environment=environment)
+    signer = await open_backend(
+        settings, setting, session=session, clock=clock, environment=environment, patience_s=patience_s
+    )
     if settings.policy is None:
         return signer
     return PolicySigner(
@@ -67,10 +70,12 @@ async def open_backend(
     session: HttpSession,
     clock: Clock,
     environment: Mapping[str, str] = os.environ,
+    patience_s: float = 0.0,
 ) -> Signer:
     """The key that the settings name, wherever it is, without their policy. `setting` is how errors name it.
 
-    Services that sign are asked for the key, and sign a harmless text once.
+    Services that sign are asked for the key, and sign a harmless text once; one that does not answer is asked again for
+    `patience_s` seconds.
 
     Raises:
         SettingsError: It cannot be used. One line; never a key, password or token.
@@ -79,17 +84,26 @@ async def open_backend(
     if settings.web3signer is not None:
         from seamark.evm.signers.web3signer import open_web3signer  # noqa: PLC0415
 
-        return await open_web3signer(settings.web3signer, session=session, clock=clock, setting=f"{setting}.web3signer")
+        return await open_web3signer(
+            settings.web3signer, session=session, clock=clock, setting=f"{setting}.web3signer", patience_s=patience_s
+        )
     if settings.aws_kms is not None:
         from seamark.evm.signers.aws_kms import open_aws_kms  # noqa: PLC0415
 
         return await open_aws_kms(
-            settings.aws_kms, session=session, clock=clock, environment=environment, setting=f"{setting}.aws_kms"
+            settings.aws_kms,
+            session=session,
+            clock=clock,
+            environment=environment,
+            setting=f"{setting}.aws_kms",
+            patience_s=patience_s,
         )
     if settings.gcp_kms is not None:
         from seamark.evm.signers.gcp_kms import open_gcp_kms  # noqa: PLC0415
 
-        return await open_gcp_kms(settings.gcp_kms, session=session, clock=clock, setting=f"{setting}.gcp_kms")
+        return await open_gcp_kms(
+            settings.gcp_kms, session=session, clock=clock, setting=f"{setting}.gcp_kms", patience_s=patience_s
+        )
     key = settings.private_key
     source = SignerSource(
         private_key=None if key is None else key.get_secret_value(),

@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+import structlog
+
 from seamark.core.errors import RejectedError, SettingsError, TemporaryError
 from seamark.core.ids import Address
 from seamark.evm.address import to_checksum
@@ -29,8 +31,11 @@ __all__ = ["Backend", "Line", "RemoteSigner", "is_busy", "open_remote", "said"]
 TRIES: Final = 3
 PAUSE_S: Final = 0.1  # before the second try; twice as long before each further one
 LONGEST_PAUSE_S: Final = 2.0  # a service that asks for more is asked again by whoever wants the signature
+AGAIN_S: Final = 1.0  # between tries at the start
 PROBE: Final = b"seamark: may this key be used?"  # no transaction or report begins like this
 MAX_WORDS: Final = 200  # characters of the other side's words that an error keeps
+
+log = structlog.get_logger("seamark.evm.signers")
 
 _BUSY: Final = frozenset({429, 500, 502, 503, 504})
 
@@ -123,24 +128,44 @@ class RemoteSigner:
         return f"RemoteSigner({self._backend.title}, {self.address})"
 
 
-async def open_remote(backend: Backend, expected: Address | None, setting: str) -> RemoteSigner:
+async def open_remote(
+    backend: Backend, expected: Address | None, setting: str, *, clock: Clock, patience_s: float
+) -> RemoteSigner:
     """Ask the service for the address, compare, and sign a text once.
+
+    Args:
+        backend: The service.
+        expected: Whose key it must be; None: any.
+        setting: How errors name it.
+        clock: Time.
+        patience_s: How long to go on asking a service that does not answer or refuses: it may be starting itself.
 
     Raises:
         SettingsError: It does not answer or refuses, or its key is not the expected one.
     """
-    try:
-        address = await backend.address()
-    except (TemporaryError, RejectedError) as error:
-        raise SettingsError(setting, _after(error.message, backend), remedy=error.remedy) from error
+    give_up = clock.monotonic() + patience_s
+    told = False
+    while True:
+        try:
+            return await _tried(backend, expected, setting)
+        except RejectedError as error:
+            raise SettingsError(setting, _after(error.message, backend), remedy=error.remedy) from error
+        except TemporaryError as error:
+            if clock.monotonic() + AGAIN_S > give_up:
+                raise SettingsError(setting, _after(error.message, backend), remedy=error.remedy) from error
+            if not told:
+                log.warning("waiting for a signer", setting=setting, reason=str(error), at_most_s=patience_s)
+                told = True
+        await clock.sleep(AGAIN_S)
+
+
+async def _tried(backend: Backend, expected: Address | None, setting: str) -> RemoteSigner:
+    address = await backend.address()
     if expected is not None and address != expected:
         problem = f"the key there is {to_checksum(address)}, not {to_checksum(expected)}"
         raise SettingsError(f"{setting}.address", problem, remedy="name the right key, or correct the address")
     signer = RemoteSigner(backend, address)
-    try:
-        await signer.sign(PROBE)
-    except TemporaryError as error:
-        raise SettingsError(setting, _after(error.message, backend), remedy=error.remedy) from error
+    await signer.sign(PROBE)
     return signer
 
 

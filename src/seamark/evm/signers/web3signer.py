@@ -109,7 +109,7 @@ class Web3Signer:
 
 
 async def open_web3signer(
-    settings: Web3SignerSettings, *, session: HttpSession, clock: Clock, setting: str
+    settings: Web3SignerSettings, *, session: HttpSession, clock: Clock, setting: str, patience_s: float = 0.0
 ) -> RemoteSigner:
     """Find the key and try it.
 
@@ -124,4 +124,4 @@ async def open_web3signer(
     host = urlsplit(settings.url).netloc.rpartition("@")[2]
     line = Line(session, clock, f"{setting} ({host})", settings.timeout, tls)
     backend = Web3Signer(line, settings.url, settings.address, settings.public_key)
-    return await open_remote(backend, settings.address, setting)
+    return await open_remote(backend, settings.address, setting, clock=clock, patience_s=patience_s)

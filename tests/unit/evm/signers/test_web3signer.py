@@ -164,6 +164,25 @@ async def test_nobody_there(session, clock):
     assert clock.slept == [0.1, 0.2]
 
 
+async def test_a_service_that_starts_later_is_waited_for(session, clock):
+    async with served(Web3SignerService()) as service:
+        wanted = SignerSettings(web3signer={"url": service.url, "address": ADDRESS})
+        service.answers = [web.Response(status=503) for _ in range(7)]
+        signer = await open_backend(wanted, SETTING, session=session, clock=clock, patience_s=30.0)
+        assert signer.address == ADDRESS
+        assert clock.slept.count(1.0) == 2
+        service.answers = [web.Response(status=503) for _ in range(90)]
+        with pytest.raises(SettingsError, match="503"):
+            await open_backend(wanted, SETTING, session=session, clock=clock, patience_s=10.0)
+        assert 60 < len(service.answers) < 90
+        service.secrets = ()
+        service.answers = []
+        before = len(service.requests)
+        with pytest.raises(SettingsError, match="does not hold"):
+            await open_backend(wanted, SETTING, session=session, clock=clock, patience_s=10.0)
+        assert len(service.requests) == before + 1, "what is wrong for good is told at once"
+
+
 async def test_no_part_of_the_address_but_its_host_is_told(session, clock):
     async with served(Web3SignerService()) as service:
         service.answers = [web.Response(status=404)]
