@@ -159,7 +159,7 @@ async def test_one_replacement_ends_before_the_next_begins(database, monkeypatch
         await waiting(world, 2000, 2000, 2000)
         await world.clock.advance(30)
         assert world.tell(2100, 2100, 2100) is not None
-        await until(lambda: world.publisher._newer.empty())
+        await until(world.publisher._newer.empty)
         await world.clock.advance(1)
         assert world.tell(2300, 2300, 2300) is None
         gate.set()
