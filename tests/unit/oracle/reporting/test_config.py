@@ -24,7 +24,11 @@ def offchain(n=4, **changes):
         tuple(bytes((index,)) * 32 for index in range(n)),
         tuple(f"node-{index}" for index in range(n)),
         MEDIAN.encode(),
-        *[50 * MILLISECOND] * 5,
+        50 * MILLISECOND,
+        50 * MILLISECOND,
+        50 * MILLISECOND,
+        50 * MILLISECOND,
+        50 * MILLISECOND,
         encrypt_secret(b"0123456789abcdef", publics, EncryptionKey(b"\x63" * 32)),
     )
     return replace(config, **changes)

@@ -45,7 +45,8 @@ def attested_of(case):
 
 @CASES
 def test_the_digest_names_the_configuration(case):
-    assert config_digest(*place_of(case), config_of(case)) == raw(case["configDigest"])
+    chain, contract = place_of(case)
+    assert config_digest(chain, contract, config_of(case)) == raw(case["configDigest"])
 
 
 @CASES

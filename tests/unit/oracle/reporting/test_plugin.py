@@ -1,6 +1,7 @@
 """When the median plugin reports, accepts and transmits."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -35,7 +36,12 @@ def seen(*values, start=0):
 
 
 def reported(*values, view=VIEW, plugin=PLUGIN):
-    return plugin.report(seen(*values), view)
+    return made(seen(*values), view, plugin)
+
+
+def made(observations, view, plugin=PLUGIN) -> Any:
+    """A report and why, or a skip: each test knows which."""
+    return plugin.report(observations, view)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +78,7 @@ def test_a_report_is_sorted_and_its_other_values_are_medians_of_their_own():
 
 def test_equal_values_are_sorted_by_observer_whatever_the_order():
     observations = seen(2_000_000, 2_000_000, 2_000_000, 2_000_000)
-    both = PLUGIN.report(observations, VIEW), PLUGIN.report(observations[::-1], VIEW)
+    both = made(observations, VIEW), made(observations[::-1], VIEW)
     assert both[0] == both[1]
     assert both[0][0].observers == (0, 1, 2, 3)
 
@@ -125,7 +131,7 @@ def test_out_of_bounds_is_no_report_and_nothing_is_clamped(value):
 
 def test_unreadable_observations_are_left_out_and_f_are_borne():
     observations = [*seen(2_000_000, 2_100_000), (2, b"junk"), (3, b"")]
-    report, _ = PLUGIN.report(observations, VIEW)
+    report, _ = made(observations, VIEW)
     assert report.observers == (0, 1)
     with pytest.raises(RejectedError, match="2 are needed"):
         PLUGIN.report(observations[1:], VIEW)
@@ -186,7 +192,7 @@ def test_f_liars_cannot_move_the_median_out_of_the_honest_range(data, f):
     raw += [b"junk" if value is None else Observation(START, value, 0).encode() for value in lies]
     observations = data.draw(st.permutations(list(enumerate(raw))))
     plugin = MedianPlugin(SETTINGS, OnchainConfig(-(2**191), 2**191 - 1), DIGEST, 3 * f + 1, f)
-    report, _ = plugin.report(observations, replace(VIEW, at=(0, 0)))
+    report, _ = made(observations, replace(VIEW, at=(0, 0)), plugin)
     assert min(honest) <= report.median <= max(honest)
     assert report.is_sorted
     assert Report.decode(report.encode()) == report

@@ -35,7 +35,7 @@ from seamark.oracle.reporting.messages import (
     SignedObservation,
 )
 from seamark.oracle.reporting.pacemaker import LAST_EPOCH
-from seamark.oracle.reporting.plugin import ContractView
+from seamark.oracle.reporting.plugin import ContractView, EpochRound
 from seamark.oracle.reporting.protocol import AHEAD_LIMIT, saved_of, start, step, wake_at
 from seamark.oracle.reporting.signatures import AttestedReport
 from tests.support.reporting import DIGEST, PATIENCE, PRICE, ZERO, Scenario, World
@@ -71,13 +71,15 @@ class Machine:
         return [effect for effect in self.effects if isinstance(effect, kind)]
 
 
-def signed(node, value, at=(1, 1)):
+def signed(node, value, at: EpochRound = (1, 1)):
     observation = Observation(ZERO // SECOND, value, 0).encode()
-    return SignedObservation(observation, WORLD.crypto.sign(node, observation_payload(DIGEST, *at, b"", observation)))
+    return SignedObservation(
+        observation, WORLD.crypto.sign(node, observation_payload(DIGEST, at[0], at[1], b"", observation))
+    )
 
 
 def request(nodes=(0, 1, 2), at=(1, 1), first=PRICE):
-    return ReportRequest(*at, b"", tuple((node, signed(node, first + node, at)) for node in nodes))
+    return ReportRequest(at[0], at[1], b"", tuple((node, signed(node, first + node, at)) for node in nodes))
 
 
 def hash_of(message):
@@ -86,9 +88,9 @@ def hash_of(message):
 
 def final_of(at=(1, 1), signers=(0, 1), median=PRICE):
     report = Report(1, (0, 1, 2), (median,) * 3, 0).encode()
-    digest = report_digest(ReportContext(DIGEST, *at, b"h" * 32), report)
+    digest = report_digest(ReportContext(DIGEST, at[0], at[1], b"h" * 32), report)
     signatures = tuple((node, WORLD.crypto.sign_digest(node, digest)) for node in signers)
-    return Final(*at, b"h" * 32, AttestedReport(report, signatures))
+    return Final(at[0], at[1], b"h" * 32, AttestedReport(report, signatures))
 
 
 def asked_to_report(message=None, saved=None):
@@ -320,6 +322,7 @@ def test_observations_count_once_for_their_node_and_round():
     for sender, one in ((0, signed(1, PRICE)), (0, signed(0, PRICE, (1, 2))), (0, signed(0, PRICE)), (0, signed(0, 7))):
         machine.hear(sender, Observe(1, 1, one))
     machine.hear(1, Observe(1, 2, signed(1, PRICE, (1, 2))))
+    assert machine.state.rounds.lead is not None
     assert machine.state.rounds.lead.observed == {0: signed(0, PRICE)}
 
 
@@ -430,7 +433,7 @@ def accepted(view=EMPTY, me=FOLLOWER, at=(1, 1)):
 
 def delay_of(node, at=(1, 1)):
     timing = WORLD.network.timing
-    return WORLD.schedule.delays(DIGEST, *at, timing.stages, timing.stage)[node]
+    return WORLD.schedule.delays(DIGEST, at[0], at[1], timing.stages, timing.stage)[node]
 
 
 def test_each_node_waits_for_its_turn_and_asks_again():

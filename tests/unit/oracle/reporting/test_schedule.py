@@ -42,7 +42,7 @@ def test_keys_and_leaders():
     ],
 )
 def test_turns_to_transmit(at, expected):
-    assert Schedule.from_secret(SECRET, 4).delays(DIGEST, *at, [1, 1, 2], 10) == expected
+    assert Schedule.from_secret(SECRET, 4).delays(DIGEST, at[0], at[1], [1, 1, 2], 10) == expected
 
 
 def test_stages_that_are_too_few_leave_nodes_out_and_too_many_are_nobody():
