@@ -21,7 +21,7 @@ from coincurve import PrivateKey
 from seamark.core.errors import RejectedError
 from seamark.core.ids import Address
 from seamark.core.units import Ppb
-from seamark.evm.crypto import address_of_public_key, keccak256
+from seamark.evm.crypto import address_of_public_key, keccak256, recover_address
 from seamark.oracle.reporting.codec import (
     MedianSettings,
     Observation,
@@ -56,7 +56,7 @@ from seamark.oracle.reporting.messages import Message
 from seamark.oracle.reporting.plugin import ContractView, EpochRound, MedianPlugin
 from seamark.oracle.reporting.protocol import State, start, step, wake_at
 from seamark.oracle.reporting.schedule import Schedule
-from seamark.oracle.reporting.signatures import ReportSignature, is_signed_by
+from seamark.oracle.reporting.signatures import ReportSignature
 
 DIGEST = b"\0\1" + b"simulated-reporting-network!!!"
 ZERO = 1_700_000_000 * SECOND  # the time at which every run begins
@@ -139,8 +139,10 @@ class RealCrypto(ToyCrypto):
         return ReportSignature(made[64], int.from_bytes(made[:32], "big"), int.from_bytes(made[32:64], "big"))
 
     def signer_of(self, digest: bytes, signature: ReportSignature) -> int | None:
-        made = (node for node, address in enumerate(self.addresses) if is_signed_by(address, digest, signature))
-        return next(made, None)
+        try:
+            return self.addresses.index(recover_address(digest, signature.parity, signature.r, signature.s))
+        except (RejectedError, ValueError):
+            return None
 
 
 @dataclass(frozen=True)
