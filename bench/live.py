@@ -1,6 +1,6 @@
 """Many live messages: what a block costs beside them, a block with a thousand messages, memory.
 
-    python -m bench live                                  100,000 live messages
+    python -m bench live                                  500,000 live messages
     SEAMARK_BENCH_LIVE=500000 python -m bench live
 
 Facts go straight to the tracker (decoding is measured elsewhere) and into SQLite on disk. A live message is one that is
@@ -31,7 +31,7 @@ from seamark.messages.tracker import apply, decode
 from seamark.runtime.process import calm_collector
 from seamark.storage.database import Database, open_database
 
-LIVE = int(os.environ.get("SEAMARK_BENCH_LIVE", "100000"))
+LIVE = int(os.environ.get("SEAMARK_BENCH_LIVE", "500000"))
 FEW = 8_000
 PER_BLOCK, BLOCKS = 10, 60
 BIG_BLOCK = 1_000
