@@ -34,8 +34,8 @@ class StreamSettings:
     max_range: int = 10_000
     """Blocks in one log query over finalized history; the reader splits further by what each endpoint allows."""
 
-    first_range: int = 100
-    """The first query's range: short, so that storing begins at once. It then follows the density of the logs."""
+    first_range: int = 500
+    """The first query's range; it then follows the density of the logs."""
 
     prefetch: int = 2
     """Ranges that are read ahead while the consumer stores one. Bounds memory together with `max_batch_logs`."""
