@@ -53,7 +53,7 @@ def calm_plans(random: Random) -> dict[ChainId, Plan]:
 
 def calm_batches(random: Random, world: World, plans: dict[ChainId, Plan]) -> Iterator[Batch]:
     """Each chain in a few batches, final at their ends or at the end of all, in any order of the chains."""
-    queues = {}
+    queues: dict[ChainId, list[tuple[LogEvent, ...]]] = {}
     for chain, plan in plans.items():
         blocks = [world.block(chain, number, plan.facts.get(number, ())) for number in range(LENGTH)]
         cuts = sorted({*random.sample(range(1, LENGTH), k=random.randrange(4)), LENGTH})
