@@ -388,7 +388,9 @@ def test_a_keystore_with_another_password(refused: Callable[..., str], tmp_path:
 
 def test_two_ways_to_sign(refused: Callable[..., str]) -> None:
     line = refused(lambda values: signer(values, private_key_env="A", private_key_file="b"))
-    assert "oracle.signer: name exactly one way to sign; keystore with password_file" in line
+    assert (
+        "oracle.signer: name exactly one way to sign; web3signer, aws_kms, gcp_kms, keystore with password_file" in line
+    )
 
 
 def test_an_account_that_may_not_publish(refused: Callable[..., str]) -> None:
@@ -568,4 +570,5 @@ def test_a_variable_that_is_wrong(  # noqa: PLR0917 - what pytest hands over
 def test_environment_variables_can_be_checked_alone(seamark: Callable[..., Ended], variables: dict[str, str]) -> None:
     ended = seamark("config", "check", "oracle", "ccip-monitor", "--online", **variables)
     assert (ended.code, ended.lines) == (0, [])
-    assert ended.everything == "environment: ok (2 chains, 1 feed, 0 watched feeds, 1 CCIP chain, nodes asked)\n"
+    told = "environment: ok (2 chains, 1 feed, 0 watched feeds, 1 CCIP chain, nodes and signers asked)"
+    assert ended.everything == f"{told}\n  oracle.signer: {Account.from_key(variables['PRIVATE_KEY']).address}\n"

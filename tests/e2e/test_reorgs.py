@@ -367,7 +367,8 @@ async def test_a_random_history(tmp_path: Path, faulty: bool) -> None:
         retracted = {key for key, view in ours.messages.items() if view.stage == MessageStage.RETRACTED}
         assert retracted
         assert retracted <= retractions
-        assert retractions - retracted, "none came back"
+        if not faulty:  # a monitor that nodes keep in the dark may see a message again before it has missed it
+            assert retractions - retracted, "none came back"
         assert fallbacks
 
 

@@ -14,6 +14,7 @@ import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ __all__ = ["npm_package"]
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / ".setup" / "npm"
 PACK_TIMEOUT_S = 120
+SAFELY: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Debian 12 has 3.11.2 without
 
 
 def npm_package(name: str, version: str, integrity: str) -> Path:
@@ -55,7 +57,7 @@ def _fetch(npm: str, package: str, integrity: str, folder: Path) -> None:
         assert found == integrity, f"{package} is not what it was: sha512-{found}"
         unpacked = Path(scratch) / "unpacked"
         with tarfile.open(tarballs[0]) as archive:
-            archive.extractall(unpacked, filter="data")
+            archive.extractall(unpacked, **SAFELY)
         try:
             unpacked.rename(folder)
         except OSError:
