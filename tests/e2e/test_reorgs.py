@@ -365,11 +365,11 @@ async def test_a_random_history(tmp_path: Path, faulty: bool) -> None:
         assert theirs.messages.keys() == await sent_messages(stage.devnet)
         assert len(theirs.messages) >= 20, "hardly anything happened: this proves nothing"
         retracted = {key for key, view in ours.messages.items() if view.stage == MessageStage.RETRACTED}
-        assert retracted
         assert retracted <= retractions
         if not faulty:  # a monitor that nodes keep in the dark may see a message again before it has missed it
+            assert retracted
             assert retractions - retracted, "none came back"
-        assert fallbacks
+            assert fallbacks
 
 
 async def anything(play: Act, chance: random.Random) -> None:
