@@ -19,7 +19,7 @@ What keeps it right:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -33,12 +33,14 @@ from seamark.oracle.metrics import FeedMeter
 from seamark.oracle.model import (
     Answer,
     FeedState,
+    Jump,
     Planned,
     Publication,
     PublicationState,
     Quote,
     Reason,
     Rejected,
+    Sample,
     SourceReport,
     Streak,
     Trigger,
@@ -46,7 +48,17 @@ from seamark.oracle.model import (
 from seamark.oracle.plan import FeedPlan
 from seamark.oracle.publications import attempt_key, settle, settle_losers, spender, state_after, to_publication
 from seamark.oracle.recovery import Recovery
-from seamark.oracle.rules import aggregate, chain_now, decide, explain, follow_streaks, replaces
+from seamark.oracle.rules import (
+    aggregate,
+    chain_now,
+    decide,
+    explain,
+    follow_jump,
+    follow_streaks,
+    follow_window,
+    is_held,
+    replaces,
+)
 from seamark.oracle.store import (
     add_publication,
     add_replacement,
@@ -111,6 +123,8 @@ class FeedPublisher:
         self._log = log.bind(feed=plan.ref.name, chain=plan.ref.chain)
         self._quotes: dict[str, Quote] = {}
         self._streaks: dict[str, Streak] = {}
+        self._window: Mapping[str, tuple[Sample, ...]] = {}
+        self._jump: Jump | None = None
         self._silent = {source.name for source in plan.sources}
         self._stale = False
         self._gas_used = 0
@@ -152,6 +166,7 @@ class FeedPublisher:
             else:
                 self._meter.source_failed(report.source, report.kind)
         self._streaks = follow_streaks(self._streaks, list(self._quotes.values()))
+        self._window = follow_window(self._window, self._quotes.values(), self._clock.now(), self.plan.aggregation)
         return self.tick()
 
     def tick(self) -> Planned | None:
@@ -162,9 +177,10 @@ class FeedPublisher:
         result = self._aggregate(state, now)
         if isinstance(result, Rejected):
             return None
+        self._jump = follow_jump(state, result, self._jump, now, self.plan.trigger)
         if not self._may_publish():
             return self._plan_replacement(state, result, now)
-        decision = decide(state, result, now, self.plan.trigger)
+        decision = decide(state, result, now, self.plan.trigger, self._jump)
         return self._plan_round(state, result, decision.reason, now) if isinstance(decision, Trigger) else None
 
     def _aggregate(self, state: FeedState, now: float) -> Answer | Rejected:
@@ -178,6 +194,7 @@ class FeedPublisher:
             decimals=state.decimals,
             streaks=self._streaks,
             feed_bounds=bounds,
+            window=self._window,
         )
         self._meter.aggregated(self.result)
         return self.result
@@ -207,7 +224,8 @@ class FeedPublisher:
             return None
         waited = self._clock.monotonic() - self._handed_in
         observed_at = pending.observed_at or 0
-        if not replaces(state, pending.answer, observed_at, answer, waited=waited, policy=self.plan.trigger):
+        trigger, jump = self.plan.trigger, self._jump
+        if not replaces(state, pending.answer, observed_at, answer, waited=waited, policy=trigger, jump=jump):
             return None
         reason = explain(state, answer.value, self.plan.trigger) or pending.reason
         attempt = pending.attempt + 1
@@ -226,6 +244,8 @@ class FeedPublisher:
             return f"its transaction waits for {format_duration(waited)}"
         if self._stale:
             return "expired on chain"
+        if isinstance(self.result, Answer) and is_held(self.state, self.result, self._jump, self.plan.trigger):
+            return f"held: {self.result.price} is a jump that waits for confirmation"
         return str(self.result.detail) if isinstance(self.result, Rejected) else None
 
     # ---- running ----------------------------------------------------------------------------------------------------
