@@ -49,6 +49,7 @@ __all__ = [
     "Streak",
     "Trigger",
     "TriggerPolicy",
+    "Vote",
 ]
 
 DEFAULT_MAX_SPREAD: Final = Ppb(20_000_000)  # 2 %: a wider book is one that nobody trades in
@@ -413,6 +414,18 @@ class PublicationState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Vote:
+    """What one source had told when an answer was made, and what became of it. `age` in seconds; no fault: it was used."""
+
+    source: str
+    venue: str
+    price: Decimal
+    age: float
+    weight: int = 1
+    fault: QuoteFault | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Publication:
     """One attempt to publish one round, as stored. `answer` is None where only the journal knew of the attempt.
 
@@ -437,3 +450,5 @@ class Publication:
     mined_at: float | None = None
     closed: bool = False
     id: int = 0
+    votes: tuple[Vote, ...] = ()
+    """Every source's, used or not; empty where only `quotes` were kept."""

@@ -65,6 +65,7 @@ from seamark.oracle.store import (
     open_publications,
     record_failure,
     record_freshness,
+    record_held,
     record_state,
     register_feed,
     settle_publication,
@@ -127,6 +128,7 @@ class FeedPublisher:
         self._jump: Jump | None = None
         self._silent = {source.name for source in plan.sources}
         self._stale = False
+        self._held = False
         self._gas_used = 0
         self._reset()
         meter.expect(plan.aggregation.min_venues)
@@ -244,9 +246,15 @@ class FeedPublisher:
             return f"its transaction waits for {format_duration(waited)}"
         if self._stale:
             return "expired on chain"
-        if isinstance(self.result, Answer) and is_held(self.state, self.result, self._jump, self.plan.trigger):
-            return f"held: {self.result.price} is a jump that waits for confirmation"
-        return str(self.result.detail) if isinstance(self.result, Rejected) else None
+        return self._jump_held() or (str(self.result.detail) if isinstance(self.result, Rejected) else None)
+
+    def _jump_held(self) -> str | None:
+        """What the circuit breaker keeps back, in words; None: nothing."""
+        if self.state is None or not isinstance(self.result, Answer):
+            return None
+        if not is_held(self.state, self.result, self._jump, self.plan.trigger):
+            return None
+        return f"held: {self.result.price:f} is a jump from {self.state.price:f} that waits for confirmation"
 
     # ---- running ----------------------------------------------------------------------------------------------------
 
@@ -268,6 +276,7 @@ class FeedPublisher:
         while True:
             self.tick()
             await self._tell_freshness()
+            await self._tell_held()
             await self._clock.sleep(self.plan.poll_interval)
 
     async def _refresh_forever(self) -> None:
@@ -317,6 +326,16 @@ class FeedPublisher:
         await self._database.write(lambda connection: record_freshness(connection, ref, stale=stale, detail=detail))
         self._stale = stale
         self._log.warning("feed expired" if stale else "feed is fresh again", age_s=round(age), detail=detail)
+
+    async def _tell_held(self) -> None:
+        """An event when the circuit breaker begins to hold answers back, and when that ends."""
+        detail, ref = self._jump_held(), self.plan.ref
+        held = detail is not None
+        if held == self._held:
+            return
+        await self._database.write(lambda connection: record_held(connection, ref, held=held, detail=detail or ""))
+        self._held = held
+        self._log.warning("answer held" if held else "no answer is held any more", detail=detail or "")
 
     # ---- one publication --------------------------------------------------------------------------------------------
 
