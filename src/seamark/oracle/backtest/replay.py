@@ -3,7 +3,7 @@
     ticks of one moment -> follow_streaks, follow_window -> aggregate -> follow_jump -> decide -> a round, after `delay`
 
 The clock stands at each tick's time, and between ticks wherever the heartbeat falls due or a round lands; nothing else
-happens in time, so a year takes as long as its ticks do. One round is on its way at a time, as with the publisher; a round
+happens in time, so a year takes as long as its ticks do. A source tells its last price until its next tick. One round is on its way at a time, as with the publisher; a round
 that was submitted lands as it was decided. The contract's own step limit is not simulated: `max_step` is the breaker.
 
 Invariant: the same ticks and the same plan give the same figures, on every machine.
@@ -156,8 +156,12 @@ class _Run:
         """What happens between the tick before and this one."""
         while (now := self._next(time)) is not None:
             landed = self._land(now)
-            if isinstance(self._look(now), Rejected) and not landed:
-                return  # without a new tick there will be no answer before this moment's end
+            # A venue that is polled tells its last price again; how old that price may be is `max_age`.
+            self._quotes = {name: replace(quote, received_at=now) for name, quote in self._quotes.items()}
+            rounds = len(self._updates)
+            self._look(now)
+            if not landed and self._sent is None and len(self._updates) == rounds:
+                return  # without a new tick there will be no answer before this span's end
 
     def _next(self, time: float) -> float | None:
         """The next moment before `time` at which something falls due."""
