@@ -141,7 +141,7 @@ def _feed(name: str | None, config: Path | None) -> FeedSettings:
     if file is None:
         raise SettingsError("--feed", "there are no settings to take it from", remedy="name a file with --config")
     oracle = load(file, os.environ).oracle
-    feeds = {str(item.name or item.pair): item for item in (oracle.feeds if oracle is not None else ())}
+    feeds = {str(item.name or item.pair): item for item in oracle.feeds}
     found = next((item for key, item in feeds.items() if key.casefold() == name.casefold()), None)
     if found is None:
         raise SettingsError("--feed", f"no feed is called {name[:60]!r}", remedy=f"known: {', '.join(feeds) or 'none'}")
@@ -159,7 +159,8 @@ def _aggregation(settings: FeedSettings, ticks: Sequence[Tick]) -> AggregationPo
 
 def _plans(base: Plan, deviations: Sequence[str], heartbeats: Sequence[str]) -> list[Plan]:
     thresholds = [_parse("--deviation", text, parse_ratio) for text in deviations] or [base.trigger.deviation]
-    spans = [_parse("--heartbeat", text, parse_duration) for text in heartbeats] or [base.trigger.heartbeat]
+    spans: list[float] = [_parse("--heartbeat", text, parse_duration) for text in heartbeats]
+    spans = spans or [base.trigger.heartbeat]
     if not all(thresholds):
         raise SettingsError("--deviation", "must be more than zero")
     if not all(spans):

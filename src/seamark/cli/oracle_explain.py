@@ -67,7 +67,9 @@ def find_account(connection: Connection, *, feed: str, chain: str | None, round_
         known = ", ".join(sorted({item.ref.name for item in rows})) or "none"
         raise SettingsError("FEED", f"no feed is called {feed[:60]!r} here", remedy=f"known: {known}")
     ref = row.ref
-    found = list_publications(connection, feed=ref.name, chain_id=_only(chain, ref.chain_id), round_id=round_id, limit=50)
+    found = list_publications(
+        connection, feed=ref.name, chain_id=_only(chain, ref.chain_id), round_id=round_id, limit=50
+    )
     publication = _chosen(found)
     if publication is None:
         wanted = "nothing" if round_id is None else f"no round {round_id}"

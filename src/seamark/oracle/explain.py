@@ -141,7 +141,9 @@ def account_of(
     price = None if publication.answer is None else from_base_units(publication.answer, publication.decimals)
     known = before is not None and before.answer is not None and publication.answer is not None
     moved = deviation(before.answer or 0, publication.answer or 0) if known and before is not None else None
-    earlier = from_base_units(before.answer, before.decimals) if before is not None and before.answer is not None else None
+    earlier = (
+        from_base_units(before.answer, before.decimals) if before is not None and before.answer is not None else None
+    )
     return Account(
         feed=publication.feed.name,
         chain=publication.feed.chain,
@@ -161,7 +163,11 @@ def account_of(
 
 
 def _why(
-    publication: Publication, before: Publication | None, moved: Ppb | None, threshold: Ppb | None, heartbeat: float | None
+    publication: Publication,
+    before: Publication | None,
+    moved: Ppb | None,
+    threshold: Ppb | None,
+    heartbeat: float | None,
 ) -> str:
     match publication.reason:
         case Reason.FIRST:
@@ -169,9 +175,10 @@ def _why(
         case Reason.CONFIRM:
             return "the contract had parked an answer near this one, and this confirmed it"
         case Reason.HEARTBEAT:
-            age = "" if before is None or before.block_time is None else (
-                f": round {before.round} was {format_duration(max(publication.planned_at - before.block_time, 0))} old"
-            )
+            age = ""
+            if before is not None and before.block_time is not None:
+                old = max(publication.planned_at - before.block_time, 0)
+                age = f": round {before.round} was {format_duration(old)} old"
             return f"the heartbeat{'' if heartbeat is None else f' of {format_duration(heartbeat)}'} was due{age}"
     limit = "" if threshold is None else f", and the threshold is {format_ratio(threshold)}"
     if moved is None or before is None:

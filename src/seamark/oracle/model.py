@@ -179,8 +179,9 @@ class MedianKind(StrEnum):
 class Method(StrEnum):
     """What the venues' prices come to.
 
-    MEDIAN takes the (weighted) median of the newest prices. TWAP takes it of each venue's time-weighted average over the
-    window. VWAP takes the mean of all venues' prices in the window by their volume; a venue that invents volume moves it.
+    MEDIAN takes the (weighted) median of the newest prices. TWAP takes it of each venue's time-weighted average over
+    the window. VWAP takes the mean of all venues' prices in the window by their volume; a venue that invents volume
+    moves it.
     """
 
     MEDIAN = "median"
@@ -189,7 +190,9 @@ class Method(StrEnum):
 
 
 class OutlierFilter(StrEnum):
-    """Which prices are left out: far from the median by the median distance (MAD), or far outside the quartiles (IQR)."""
+    """Which prices are left out: far from the median by the median distance (MAD), or far outside the quartiles
+    (IQR).
+    """
 
     MAD = "mad"
     IQR = "iqr"
@@ -415,7 +418,9 @@ class PublicationState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """What one source had told when an answer was made, and what became of it. `age` in seconds; no fault: it was used."""
+    """What one source had told when an answer was made, and what became of it. `age` in seconds; no fault: it was
+    used.
+    """
 
     source: str
     venue: str

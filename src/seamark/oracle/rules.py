@@ -87,9 +87,7 @@ def heartbeat_due_at(state: FeedState, policy: TriggerPolicy) -> float:
     return state.updated_at + policy.heartbeat * (PPB_PER_UNIT - policy.heartbeat_margin) / PPB_PER_UNIT
 
 
-def decide(
-    state: FeedState, answer: Answer, now: float, policy: TriggerPolicy, jump: Jump | None = None
-) -> Decision:
+def decide(state: FeedState, answer: Answer, now: float, policy: TriggerPolicy, jump: Jump | None = None) -> Decision:
     """Whether an answer is published, given what the chain itself says (never what this process remembers sending).
 
     `jump` is what `follow_jump` made of the answers before: without it, an answer beyond `max_step` is held.

@@ -16,7 +16,6 @@ from decimal import Decimal
 from enum import IntFlag
 from typing import Any, Final
 
-import msgspec
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -35,6 +34,7 @@ from sqlalchemy import (
 
 from seamark.core.ids import Address, ChainId, Hash32
 from seamark.core.units import Ppb, from_base_units
+from seamark.oracle.explain import decode_votes, encode_votes
 from seamark.oracle.model import (
     FeedRef,
     FeedState,
@@ -43,7 +43,6 @@ from seamark.oracle.model import (
     Reason,
     Role,
 )
-from seamark.oracle.explain import decode_votes, encode_votes
 from seamark.storage.bulk import insert_new, upsert
 from seamark.storage.events import Event, append_events
 from seamark.storage.schema import AUTO_ID, metadata

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,13 +31,15 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     async def fill() -> None:
         database = await open_database(f"sqlite:///{tmp_path / 'feeds.db'}")
-        await database.write(lambda connection: register_feed(connection, REF, heartbeat=3600, deviation=Ppb(5_000_000)))
+        await database.write(
+            lambda connection: register_feed(connection, REF, heartbeat=3600, deviation=Ppb(5_000_000))
+        )
         for row in (
             replace(BEFORE, key="7"),
             replace(ROUND, key="8", transaction=Hash32("0x" + "12" * 32)),
             replace(ROUND, key="9", round=9, state=PublicationState.REVERTED),
         ):
-            await database.write(lambda connection, row=row: add_publication(connection, row))
+            await database.write(partial(add_publication, publication=row))
         await database.close()
 
     asyncio.run(fill())
@@ -53,7 +56,9 @@ def test_the_last_answer_source_by_source(monkeypatch: pytest.MonkeyPatch, capsy
     text = capsys.readouterr().out
     assert "ETH/USD 2000  round 8 on home, mined" in text  # not the attempt that reverted
     assert "deviation: the price was 1.010101% from that of round 7, and the threshold is 0.5%" in text
-    lines = {line.split()[0]: " ".join(line.split()) for line in text.splitlines() if line[:2] in ("a ", "b ", "c ", "d ")}
+    lines = {
+        line.split()[0]: " ".join(line.split()) for line in text.splitlines() if line[:2] in ("a ", "b ", "c ", "d ")
+    }
     assert lines == {
         "a": "a a 1999.5 -0.025% 250ms 1 used",
         "b": "b bee 2000 0% 3s 2 used",

@@ -2,9 +2,9 @@
 
 Invariants:
 - The order of the quotes has no influence, and no argument is changed. A weight of n is n venues that say the same.
-- A median lies within the range of the honest prices whenever honest votes outnumber the others among those used, so with
-  `min_venues` of 2f + 1 (or a `min_weight` above twice theirs) f liars cannot move it out. A volume-weighted price has no
-  such bound: it lies within the range of all prices used.
+- A median lies within the range of the honest prices whenever honest votes outnumber the others among those used, so
+  with `min_venues` of 2f + 1 (or a `min_weight` above twice theirs) f liars cannot move it out. A volume-weighted
+  price has no such bound: it lies within the range of all prices used.
 - Nothing is clamped: an answer out of bounds is no answer.
 """
 
@@ -150,7 +150,10 @@ def _check_value(value: int, feed_bounds: tuple[int, int] | None) -> tuple[Rejec
     if not INT192[0] <= value <= INT192[1]:
         return RejectedWhy.OUT_OF_RANGE, f"{value} is no int192"
     if feed_bounds is not None and not feed_bounds[0] <= value <= feed_bounds[1]:
-        return RejectedWhy.OUT_OF_FEED_BOUNDS, f"{value} is not within the contract's {feed_bounds[0]}..{feed_bounds[1]}"
+        return (
+            RejectedWhy.OUT_OF_FEED_BOUNDS,
+            f"{value} is not within the contract's {feed_bounds[0]}..{feed_bounds[1]}",
+        )
     return None
 
 

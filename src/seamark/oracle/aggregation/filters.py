@@ -1,9 +1,9 @@
 """Which prices are too far from the rest.
 
-MAD: |x - m| > max(k * 1.4826 * MAD, floor * |m|) around the median m, where MAD is the median distance from it. At least
-half of the votes lie within one MAD, so never are all of them outliers.
-IQR: outside [q1 - k' * IQR, q3 + k' * IQR], and farther from m than the floor, where IQR = q3 - q1. The middle half always
-stays.
+MAD: |x - m| > max(k * 1.4826 * MAD, floor * |m|) around the median m, where MAD is the median distance from it. At
+least half of the votes lie within one MAD, so never are all of them outliers.
+IQR: outside [q1 - k' * IQR, q3 + k' * IQR], and farther from m than the floor, where IQR = q3 - q1. The middle half
+always stays.
 
 Where most prices are equal MAD and IQR are 0, and the floor alone decides: honest venues are never thrown out for a
 difference that is usual between venues.
@@ -25,9 +25,7 @@ MAD_TO_SIGMA: Final = Decimal("1.4826")  # the median absolute deviation of a no
 MIN_FOR_OUTLIERS: Final = 5  # with fewer values neither filter can say who is wrong
 
 
-def outliers(
-    prices: Sequence[Decimal], policy: AggregationPolicy, weights: Sequence[int] | None = None
-) -> list[bool]:
+def outliers(prices: Sequence[Decimal], policy: AggregationPolicy, weights: Sequence[int] | None = None) -> list[bool]:
     """One flag per price, by the policy's filter; with fewer than five prices nobody is called wrong."""
     if len(prices) < MIN_FOR_OUTLIERS or policy.outlier_filter is OutlierFilter.NONE:
         return [False] * len(prices)

@@ -1,7 +1,7 @@
 """Exact order statistics and ratios of prices.
 
-A weight is a whole number of votes: a price of weight 3 counts as three equal prices, in every statistic here. Results do
-not depend on the order of the arguments. Sums and products keep `DIGITS` digits, more than two int256 need.
+A weight is a whole number of votes: a price of weight 3 counts as three equal prices, in every statistic here. Results
+do not depend on the order of the arguments. Sums and products keep `DIGITS` digits, more than two int256 need.
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ def median(prices: Sequence[Decimal], kind: MedianKind = MedianKind.UPPER) -> De
     return _mean(ordered[half - 1], ordered[half])
 
 
-def weighted_median(
-    prices: Sequence[Decimal], weights: Sequence[int], kind: MedianKind = MedianKind.UPPER
-) -> Decimal:
+def weighted_median(prices: Sequence[Decimal], weights: Sequence[int], kind: MedianKind = MedianKind.UPPER) -> Decimal:
     """The median of each price repeated as often as its weight says.
 
     Args:

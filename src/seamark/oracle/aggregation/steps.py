@@ -4,9 +4,9 @@
                                           --answers of agreeing_venues venues jumped too------> released at once
                                           --another price, or too late------------------------> a new Jump
 
-The reference is what the chain says, never what this process remembers, so a restart keeps the breaker: an answer that was
-held is held again, for one `confirm_after` at most. It resets by itself when the price is back within the step, or when
-the jump is published. A feed without a round has no reference, and its first answer is never a jump.
+The reference is what the chain says, never what this process remembers, so a restart keeps the breaker: an answer that
+was held is held again, for one `confirm_after` at most. It resets by itself when the price is back within the step, or
+when the jump is published. A feed without a round has no reference, and its first answer is never a jump.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ from seamark.oracle.model import Answer, FeedState, Jump, TriggerPolicy
 __all__ = ["follow_jump", "is_held"]
 
 
-def follow_jump(
-    state: FeedState, answer: Answer, jump: Jump | None, now: float, policy: TriggerPolicy
-) -> Jump | None:
+def follow_jump(state: FeedState, answer: Answer, jump: Jump | None, now: float, policy: TriggerPolicy) -> Jump | None:
     """What is waiting for confirmation after this answer; None: nothing is."""
     if not _jumps(state, answer.value, policy):
         return None
@@ -63,6 +61,8 @@ def _enough_agree(state: FeedState, answer: Answer, policy: TriggerPolicy) -> bo
         prices = [quote.price.scaleb(answer.decimals) for quote in answer.quotes]
         limit = abs(state.answer) * policy.max_step
         agreeing = [
-            price for price in prices if abs(price - state.answer) * PPB_PER_UNIT > limit and (price > state.answer) is up
+            price
+            for price in prices
+            if abs(price - state.answer) * PPB_PER_UNIT > limit and (price > state.answer) is up
         ]
     return len(agreeing) >= policy.agreeing_venues

@@ -1,8 +1,8 @@
 """Averages of each source over a window: what TWAP and VWAP feeds put in place of its newest price.
 
-TWAP: a price holds from the moment it was received until the next one, or until now; the average weighs each by that time
-(in whole milliseconds). VWAP: each observation weighs by its volume. Both are per source; how sources come together is in
-`aggregate`. A window that is not filled yet, after a start, is averaged over what there is.
+TWAP: a price holds from the moment it was received until the next one, or until now; the average weighs each by that
+time (in whole milliseconds). VWAP: each observation weighs by its volume. Both are per source; how sources come
+together is in `aggregate`. A window that is not filled yet, after a start, is averaged over what there is.
 
 Invariant: an average lies within the range of the prices that it was made of.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal, localcontext
+from itertools import pairwise
 
 from seamark.oracle.aggregation.statistics import DIGITS
 from seamark.oracle.model import AggregationPolicy, Method, Quote, Sample
@@ -60,7 +61,7 @@ def in_window(quote: Quote, window: Window, now: float, policy: AggregationPolic
 def time_weighted(samples: Sequence[Sample], *, start: float, end: float) -> Decimal:
     """Sum of price x time over time, to `DIGITS` digits; the newest price where no time has passed."""
     moments = [max(_ms(sample.at), _ms(start)) for sample in samples] + [_ms(end)]
-    spans = [max(after - before, 0) for before, after in zip(moments, moments[1:], strict=False)]
+    spans = [max(after - before, 0) for before, after in pairwise(moments)]
     total = sum(spans)
     if not total:
         return samples[-1].price

@@ -23,17 +23,23 @@ ERRORS: Final = 120
 MARGIN: Final = 70
 GRID: Final = 4
 _STYLE: Final = """
-:root{color-scheme:light dark;--ink:#1d2530;--dim:#667;--line:#c9d0d8;--market:#8a97a6;--chain:#0b6bcb;--bad:#b3261e;--bg:#fff}
-@media(prefers-color-scheme:dark){:root{--ink:#e6eaf0;--dim:#9aa6b2;--line:#38424d;--market:#7b8794;--chain:#6cb4ff;--bad:#ff8a80;--bg:#12171d}}
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--bg);max-width:1080px;margin:2rem auto;padding:0 1rem}
-table{border-collapse:collapse;width:100%}th,td{padding:.3rem .8rem .3rem 0;text-align:right;border-bottom:1px solid var(--line)}
+:root{color-scheme:light dark;--ink:#1d2530;--dim:#667;--line:#c9d0d8;--market:#8a97a6;
+--chain:#0b6bcb;--bad:#b3261e;--bg:#fff}
+@media(prefers-color-scheme:dark){:root{--ink:#e6eaf0;--dim:#9aa6b2;--line:#38424d;--market:#7b8794;
+--chain:#6cb4ff;--bad:#ff8a80;--bg:#12171d}}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--bg);max-width:1080px;
+margin:2rem auto;padding:0 1rem}
+table{border-collapse:collapse;width:100%}
+th,td{padding:.3rem .8rem .3rem 0;text-align:right;border-bottom:1px solid var(--line)}
 th:first-child,td:first-child{text-align:left}svg{width:100%;height:auto}text{fill:var(--dim);font-size:12px}
 .grid{stroke:var(--line)}.market{stroke:var(--market);fill:none}.chain{stroke:var(--chain);fill:none;stroke-width:1.5}
 .error{stroke:var(--bad);fill:none}figcaption,.dim{color:var(--dim)}
 """
 
 
-def to_html(title: str, runs: Sequence[tuple[str, Figures]], columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def to_html(
+    title: str, runs: Sequence[tuple[str, Figures]], columns: Sequence[str], rows: Sequence[Sequence[str]]
+) -> str:
     """A whole page.
 
     Args:

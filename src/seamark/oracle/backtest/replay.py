@@ -3,8 +3,9 @@
     ticks of one moment -> follow_streaks, follow_window -> aggregate -> follow_jump -> decide -> a round, after `delay`
 
 The clock stands at each tick's time, and between ticks wherever the heartbeat falls due or a round lands; nothing else
-happens in time, so a year takes as long as its ticks do. A source tells its last price until its next tick. One round is on its way at a time, as with the publisher; a round
-that was submitted lands as it was decided. The contract's own step limit is not simulated: `max_step` is the breaker.
+happens in time, so a year takes as long as its ticks do. A source tells its last price until its next tick. One round
+is on its way at a time, as with the publisher; a round that was submitted lands as it was decided. The contract's own
+step limit is not simulated: `max_step` is the breaker.
 
 Invariant: the same ticks and the same plan give the same figures, on every machine.
 """
@@ -255,7 +256,7 @@ class _Run:
             worst_error=worst[0],
             worst_at=worst[1],
             mean_error=Ppb(sum(error for error, _ in errors) // len(errors)) if errors else Ppb(0),
-            p99_error=errors[(len(errors) - 1) * 99 // 100][0] if errors else Ppb(0),
+            p99_error=errors[-(-len(errors) * 99 // 100) - 1][0] if errors else Ppb(0),
             worst_age=max(ages, default=0.0),
             expired_seconds=sum(max(age - heartbeat, 0.0) for age in ages),
             cost_wei=len(self._updates) * costs.gas * costs.gas_price,
@@ -272,5 +273,3 @@ def _ages(updates: Sequence[Update], end: float) -> Iterator[float]:
     """How old each round was when the next one took its place, or the recording ended."""
     times = [update.time for update in updates]
     yield from (after - before for before, after in zip(times, [*times[1:], end], strict=True)) if times else ()
-
-

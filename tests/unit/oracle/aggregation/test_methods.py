@@ -1,5 +1,6 @@
 """TWAP and VWAP, weights, and the range of an answer."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 import pytest
@@ -7,8 +8,13 @@ import pytest
 from seamark.oracle.aggregation import aggregate, follow_window
 from seamark.oracle.aggregation.windows import time_weighted
 from seamark.oracle.model import AggregationPolicy, Answer, Method, QuoteFault, Rejected, RejectedWhy, Sample
+from tests.unit.oracle.fakes import START, quote
 
-from ..fakes import START, quote
+
+def answered(quotes, now, policy, window=None):
+    result = aggregate(quotes, now=now, policy=policy, decimals=0, window=window)
+    assert isinstance(result, Answer)
+    return result
 
 
 def run(*quotes, window=None, now=START, decimals=8, **changes):
@@ -18,7 +24,7 @@ def run(*quotes, window=None, now=START, decimals=8, **changes):
 
 def told(policy, *rounds):
     """Window and last quotes after several polls of one source: `(second, price, volume)` each."""
-    window: dict = {}
+    window: Mapping[str, tuple[Sample, ...]] = {}
     last = None
     for at, price, volume in rounds:
         last = quote("a", price, START + at, volume=None if volume is None else Decimal(volume))
@@ -30,10 +36,10 @@ def told(policy, *rounds):
 
 
 def test_a_heavier_venue_counts_as_so_many():
+    policy = AggregationPolicy(min_venues=1)
     light = [quote("a", 100), quote("b", 101), quote("c", 102)]
     heavy = [quote("a", 100, weight=3), quote("b", 101), quote("c", 102)]
-    assert run(*light).value == 101 * 10**8
-    assert run(*heavy).value == 100 * 10**8
+    assert [answered(quotes, START, policy).value for quotes in (light, heavy)] == [101, 100]
 
 
 def test_too_little_weight_is_no_answer():
@@ -57,14 +63,14 @@ VWAP = AggregationPolicy(min_venues=1, method=Method.VWAP, window=100.0)
 
 def test_a_price_counts_for_as_long_as_it_held():
     window, last = told(TWAP, (0, 100, None), (30, 200, None))
-    answer = aggregate([last], now=START + 40, policy=TWAP, decimals=0, window=window)
+    answer = answered([last], START + 40, TWAP, window)
     assert answer.value == 125  # 30 s of 100, 10 s of 200
     assert answer.quotes[0].price == 125
 
 
 def test_what_held_before_the_window_holds_into_it():
     window, last = told(TWAP, (-500, 7, None), (-200, 100, None), (50, 200, None))
-    answer = aggregate([last], now=START + 100, policy=TWAP, decimals=0, window=window)
+    answer = answered([last], START + 100, TWAP, window)
     assert answer.value == 150
     assert [sample.price for sample in window["a"]] == [100, 200]  # 7 is forgotten
 
@@ -72,7 +78,7 @@ def test_what_held_before_the_window_holds_into_it():
 def test_a_spike_of_one_poll_barely_moves_a_twap():
     rounds = [(second, 100, None) for second in range(100)]
     window, last = told(TWAP, *rounds, (100, 10_000, None))
-    answer = aggregate([last], now=START + 101, policy=TWAP, decimals=0, window=window)
+    answer = answered([last], START + 101, TWAP, window)
     assert answer.value == 199  # 1 s of 100
 
 
@@ -91,12 +97,12 @@ def test_a_median_needs_no_memory():
 
 def test_volume_weighs_within_a_source_and_between_sources():
     window, last = told(VWAP, (0, 100, 3), (10, 200, 1))
-    answer = aggregate([last], now=START + 10, policy=VWAP, decimals=0, window=window)
+    answer = answered([last], START + 10, VWAP, window)
     assert (answer.value, answer.quotes[0].volume) == (125, 4)
     both = [last, quote("b", 325, START + 10, volume=Decimal(4))]
     window = follow_window(window, both, START + 10, VWAP)
     policy = AggregationPolicy(min_venues=2, method=Method.VWAP, window=100.0, max_dispersion=None)
-    assert aggregate(both, now=START + 10, policy=policy, decimals=0, window=window).value == 225
+    assert answered(both, START + 10, policy, window).value == 225
 
 
 def test_without_volume_there_is_no_vwap():

@@ -9,8 +9,7 @@ from seamark.core.units import Ppb
 from seamark.oracle.aggregation import follow_jump, is_held
 from seamark.oracle.model import Answer, FeedState, Hold, HoldReason, Jump, Reason, Trigger, TriggerPolicy
 from seamark.oracle.rules import decide, replaces
-
-from ..fakes import START, quote
+from tests.unit.oracle.fakes import START, quote
 
 NOW = int(START)
 POLICY = TriggerPolicy(
@@ -75,7 +74,9 @@ def test_a_jump_belongs_to_the_round_it_jumped_from():
     )
 
 
-@pytest.mark.parametrize(("prices", "held"), [((150, 151, 149), False), ((150, 151, 109), True), ((150, 151, 50), True)])
+@pytest.mark.parametrize(
+    ("prices", "held"), [((150, 151, 149), False), ((150, 151, 109), True), ((150, 151, 50), True)]
+)
 def test_enough_venues_confirm_at_once(prices, held):
     policy = replace(POLICY, agreeing_venues=3)
     told = answer(150_000, quotes=[quote(name, price) for name, price in zip("abc", prices, strict=True)])

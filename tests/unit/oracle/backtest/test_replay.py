@@ -109,7 +109,9 @@ def test_a_jump_is_held_until_it_is_confirmed():
 
 
 def test_cost_is_gas_times_its_price():
-    figures = replay(steady(100, 101), Plan(AggregationPolicy(min_venues=1), plan().trigger, costs=Costs(90_000, 10**9)))
+    figures = replay(
+        steady(100, 101), Plan(AggregationPolicy(min_venues=1), plan().trigger, costs=Costs(90_000, 10**9))
+    )
     assert figures.cost_wei == 2 * 90_000 * 10**9
 
 
