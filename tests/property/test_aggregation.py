@@ -1,5 +1,6 @@
 """What must hold for any prices and weights: order, votes, honest ranges, monotony."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -118,7 +119,7 @@ def test_liars_cannot_move_a_twap_out_either(data, liars):
     """Each venue is averaged by itself, so f liars stay f votes."""
     policy = AggregationPolicy(min_venues=2 * liars + 1, method=Method.TWAP, window=60.0, max_dispersion=None)
     told: list[Decimal] = []
-    window: dict = {}
+    window: Mapping[str, tuple[Sample, ...]] = {}
     quotes: list[Quote] = []
     for second in range(3):
         quotes = []

@@ -12,7 +12,7 @@ import pytest
 from seamark.cli.commands import run_command
 
 Captured = pytest.CaptureFixture[str]
-PRICES = (100, "100.2", "100.6", "100.7", "101.3", "99")
+PRICES = (100, 100.2, 100.6, 100.7, 101.3, 99)
 SETTINGS = """
 chains: {home: {chain_id: 1, rpc: ["http://127.0.0.1:1"]}}
 oracle:
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def record(name: str, *, add: int = 0) -> None:
-    rows = [f"{1_700_000_000 + 60 * at},{float(price) + add}" for at, price in enumerate(PRICES)]
+    rows = [f"{1_700_000_000 + 60 * at},{round(price + add, 1)}" for at, price in enumerate(PRICES)]
     Path(name).write_text("time,price\n" + "\n".join(rows) + "\n")
 
 

@@ -53,7 +53,7 @@ def test_each_source_and_its_distance():
         ("c", "c", False, "no finite number", None),
         ("d", "d", False, "too far from the others", 300_000_000),
     ]
-    assert (account.price, account.before, account.moved) == (2000, 1980, 10_101_010)
+    assert (account.price, account.before, account.moved) == (Decimal(2000), Decimal(1980), Ppb(10_101_010))
 
 
 def test_where_only_pairs_were_kept_no_age_is_claimed():

@@ -2,7 +2,8 @@
 
 A row has a time and a price; source, venue, volume, bid, ask and weight where there are columns for them. Columns are
 known by the names that exchanges and archives use, or are named by the caller. Times are ISO 8601 (UTC where no
-zone is written) or numbers since the epoch; their unit follows from their size, which is unambiguous from the year 2000 to 2100.
+zone is written) or numbers since the epoch; their unit follows from their size, which is unambiguous from
+the year 2000 to 2100.
 
 Prices keep the digits of a CSV file. A Parquet column of floats has none to keep: its shortest decimal form is taken.
 """

@@ -94,8 +94,7 @@ def test_the_heartbeat_does_not_let_a_jump_through():
 
 
 def test_a_jump_takes_nobodys_nonce():
-    offer = {"waited": 999.0, "policy": POLICY}
     newer = answer(150_000, NOW + 60)
-    assert not replaces(STATE, 101_000, NOW, newer, **offer)
-    assert replaces(STATE, 101_000, NOW, newer, **offer, jump=seen(answer(150_000)))
-    assert replaces(STATE, 101_000, NOW, answer(108_000, NOW + 60), **offer)
+    assert not replaces(STATE, 101_000, NOW, newer, waited=999.0, policy=POLICY)
+    assert replaces(STATE, 101_000, NOW, newer, waited=999.0, policy=POLICY, jump=seen(answer(150_000)))
+    assert replaces(STATE, 101_000, NOW, answer(108_000, NOW + 60), waited=999.0, policy=POLICY)

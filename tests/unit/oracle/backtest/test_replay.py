@@ -120,7 +120,9 @@ def test_a_depegged_venue_does_not_move_the_feed():
     ticks = []
     for minute in range(20):
         at = START + minute * MINUTE
-        ticks += [Tick(at, name, name, Decimal(price)) for name, price in zip("abc", (100, "100.1", 115), strict=True)]
+        ticks += [
+            Tick(at, name, name, Decimal(price)) for name, price in zip("abc", ("100", "100.1", "115"), strict=True)
+        ]
     figures = replay(ticks, Plan(AggregationPolicy(min_venues=2), plan().trigger))
     assert {update.price for update in figures.updates} == {Decimal("100.1")}
 

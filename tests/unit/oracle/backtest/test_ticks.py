@@ -1,12 +1,12 @@
 """Files as they come: exchanges' headers, times in every unit, and mistakes told by their line."""
 
+import importlib
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
 from seamark.core.errors import SettingsError
-from seamark.oracle.backtest import ticks
 from seamark.oracle.backtest.ticks import Tick, read_ticks, to_quote
 
 AT = 1_700_000_000.0
@@ -89,7 +89,7 @@ def test_parquet_without_its_library_says_what_to_do(tmp_path, monkeypatch):
     def missing(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(ticks.importlib, "import_module", missing)
+    monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(SettingsError, match=r"seamark\[backtest\]"):
         read_ticks(written(tmp_path, "PAR1", "x.parquet"))
 
