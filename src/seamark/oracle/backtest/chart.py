@@ -33,8 +33,12 @@ table{border-collapse:collapse;width:100%}
 th,td{padding:.3rem .8rem .3rem 0;text-align:right;border-bottom:1px solid var(--line)}
 th:first-child,td:first-child{text-align:left}svg{width:100%;height:auto}text{fill:var(--dim);font-size:12px}
 .grid{stroke:var(--line)}.market{stroke:var(--market);fill:none}.chain{stroke:var(--chain);fill:none;stroke-width:1.5}
+b{font-weight:600;margin-left:1rem}.of-market{color:var(--market)}.of-chain{color:var(--chain)}.of-error{color:var(--bad)}
 .error{stroke:var(--bad);fill:none}figcaption,.dim{color:var(--dim)}
 """
+_LEGEND: Final = (
+    '<b class="of-market">market</b><b class="of-chain">on chain</b><b class="of-error">error</b>'  # as the lines below
+)
 
 
 def to_html(
@@ -65,7 +69,7 @@ def _page(
         yield "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
     yield "</tbody></table>"
     for caption, figures in runs:
-        yield f"<figure><figcaption>{escape(caption)}</figcaption>{draw(figures)}</figure>"
+        yield f"<figure><figcaption>{escape(caption)}{_LEGEND}</figcaption>{draw(figures)}</figure>"
     yield "</body></html>"
 
 
