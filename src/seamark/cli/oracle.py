@@ -23,6 +23,10 @@ from seamark.cli.files import ConfigOption
 from seamark.cli.loop import run_until_stopped
 from seamark.cli.messages_database import DatabaseOption, Ledger, open_ledger
 from seamark.cli.messages_table import stage_text
+from seamark.cli.oracle_backtest import HELP as BACKTEST_HELP
+from seamark.cli.oracle_backtest import backtest
+from seamark.cli.oracle_explain import HELP as EXPLAIN_HELP
+from seamark.cli.oracle_explain import explain
 from seamark.cli.output import aside, page
 from seamark.core.errors import SettingsError
 from seamark.core.ids import ChainId, Selector
@@ -40,11 +44,8 @@ SHORT_ID: Final = 10
 WIDE: Final = 100  # columns; a feed on few chains fits whole
 
 app = typer.Typer(help="Look at feeds across chains.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """A group, also with one command."""
+app.command(help=BACKTEST_HELP)(backtest)
+app.command(help=EXPLAIN_HELP)(explain)
 
 
 @app.command(help=LANES_HELP)

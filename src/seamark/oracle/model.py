@@ -27,7 +27,10 @@ __all__ = [
     "FeedState",
     "Hold",
     "HoldReason",
+    "Jump",
     "MedianKind",
+    "Method",
+    "OutlierFilter",
     "Pair",
     "Parked",
     "Planned",
@@ -40,17 +43,20 @@ __all__ = [
     "RejectedQuote",
     "RejectedWhy",
     "Role",
+    "Sample",
     "SourceFailure",
     "SourceReport",
     "Streak",
     "Trigger",
     "TriggerPolicy",
+    "Vote",
 ]
 
 DEFAULT_MAX_SPREAD: Final = Ppb(20_000_000)  # 2 %: a wider book is one that nobody trades in
 DEFAULT_MAX_DISPERSION: Final = Ppb(20_000_000)  # 2 % from the median for half of the venues: nobody knows the price
 DEFAULT_OUTLIER_FLOOR: Final = Ppb(5_000_000)  # 0.5 %: honest venues differ by up to 0.2 % in a fast minute
 DEFAULT_FROZEN_MOVE: Final = Ppb(1_000_000)  # 0.1 %: what peers must move to prove that a source stands still
+DEFAULT_QUARTILE_FACTOR: Final = Ppb(1_500_000_000)  # 150 % of the middle half's width: Tukey's fences
 DEFAULT_MARGIN: Final = Ppb(100_000_000)  # 10 % of the heartbeat for the transaction to be mined
 
 
@@ -96,6 +102,17 @@ class Quote:
     bid: Decimal | None = None
     ask: Decimal | None = None
     volume: Decimal | None = None
+    weight: int = 1
+    """Counts as so many venues that say the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a source told at one time, kept for the methods that average over a window."""
+
+    at: float
+    price: Decimal
+    volume: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +176,29 @@ class MedianKind(StrEnum):
     MEAN = "mean"
 
 
+class Method(StrEnum):
+    """What the venues' prices come to.
+
+    MEDIAN takes the (weighted) median of the newest prices. TWAP takes it of each venue's time-weighted average over
+    the window. VWAP takes the mean of all venues' prices in the window by their volume; a venue that invents volume
+    moves it.
+    """
+
+    MEDIAN = "median"
+    TWAP = "twap"
+    VWAP = "vwap"
+
+
+class OutlierFilter(StrEnum):
+    """Which prices are left out: far from the median by the median distance (MAD), or far outside the quartiles
+    (IQR).
+    """
+
+    MAD = "mad"
+    IQR = "iqr"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class AggregationPolicy:
     """How quotes become an answer. Ratios in parts per billion, times in seconds."""
@@ -176,6 +216,11 @@ class AggregationPolicy:
     allow_negative: bool = False
     min_price: Decimal | None = None
     max_price: Decimal | None = None
+    method: Method = Method.MEDIAN
+    window: float = 300.0
+    min_weight: int = 0
+    outlier_filter: OutlierFilter = OutlierFilter.MAD
+    quartile_factor: Ppb = DEFAULT_QUARTILE_FACTOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +240,10 @@ class RejectedWhy(StrEnum):
     """Why there is no answer."""
 
     TOO_FEW_VENUES = "too_few_venues"
+    TOO_LITTLE_WEIGHT = "too_little_weight"
     DISPERSED = "dispersed"
     OUT_OF_BOUNDS = "out_of_bounds"
+    OUT_OF_RANGE = "out_of_range"
     OUT_OF_FEED_BOUNDS = "out_of_feed_bounds"
 
 
@@ -288,6 +335,7 @@ class HoldReason(StrEnum):
     SAME_OBSERVATION = "same_observation"
     PARKED = "parked"
     FEED_PAUSED = "feed_paused"
+    JUMP = "jump"
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +348,22 @@ class TriggerPolicy:
     confirm_after: float = 15.0
     replace_after: float = 30.0
     """Until a submission that is not mined may be replaced by a newer answer; 0: never."""
+    max_step: Ppb | None = None
+    """An answer farther than this from the one on chain is held until it is confirmed; None: never."""
+    confirm_within: float = 600.0
+    """Until a jump that was not confirmed is forgotten, and waits anew."""
+    agreeing_venues: int | None = None
+    """So many venues whose own prices jumped confirm it at once; None: only time does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """An answer beyond `max_step` that waits for confirmation. `base`: the answer on chain that it is measured from."""
+
+    base: int
+    value: int
+    observed_at: int
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +417,20 @@ class PublicationState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Vote:
+    """What one source had told when an answer was made, and what became of it. `age` in seconds; no fault: it was
+    used.
+    """
+
+    source: str
+    venue: str
+    price: Decimal
+    age: float
+    weight: int = 1
+    fault: QuoteFault | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Publication:
     """One attempt to publish one round, as stored. `answer` is None where only the journal knew of the attempt.
 
@@ -377,3 +455,5 @@ class Publication:
     mined_at: float | None = None
     closed: bool = False
     id: int = 0
+    votes: tuple[Vote, ...] = ()
+    """Every source's, used or not; empty where only `quotes` were kept."""

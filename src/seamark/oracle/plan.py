@@ -13,7 +13,7 @@ from seamark.oracle.sources.paths import JsonPath
 from seamark.oracle.sources.source import Fields, Request, Source
 from seamark.oracle.sources.venues import CATALOGUE, Venue, source_at
 
-__all__ = ["FeedPlan", "make_plan", "make_venues"]
+__all__ = ["FeedPlan", "aggregation_policy", "make_plan", "make_venues", "trigger_policy"]
 
 DEFAULT_DEADLINE_S = 5.0
 
@@ -86,14 +86,8 @@ def make_plan(settings: FeedSettings, ref: FeedRef, pair: Pair, venues: Mapping[
         ref=ref,
         pair=pair,
         sources=sources,
-        aggregation=_aggregation(settings, min_venues),
-        trigger=TriggerPolicy(
-            heartbeat=settings.heartbeat,
-            deviation=settings.deviation,
-            heartbeat_margin=settings.heartbeat_margin,
-            confirm_after=settings.confirm_after,
-            replace_after=settings.replace_after,
-        ),
+        aggregation=aggregation_policy(settings, min_venues),
+        trigger=trigger_policy(settings),
         poll_interval=settings.poll_interval,
         refresh_interval=settings.refresh_interval,
         gas_limit=settings.gas_limit,
@@ -102,7 +96,22 @@ def make_plan(settings: FeedSettings, ref: FeedRef, pair: Pair, venues: Mapping[
     )
 
 
-def _aggregation(settings: FeedSettings, min_venues: int) -> AggregationPolicy:
+def trigger_policy(settings: FeedSettings) -> TriggerPolicy:
+    """When an answer goes on chain."""
+    return TriggerPolicy(
+        heartbeat=settings.heartbeat,
+        deviation=settings.deviation,
+        heartbeat_margin=settings.heartbeat_margin,
+        confirm_after=settings.confirm_after,
+        replace_after=settings.replace_after,
+        max_step=settings.max_step,
+        confirm_within=settings.confirm_within,
+        agreeing_venues=settings.agreeing_venues,
+    )
+
+
+def aggregation_policy(settings: FeedSettings, min_venues: int) -> AggregationPolicy:
+    """How quotes become an answer."""
     return AggregationPolicy(
         min_venues=min_venues,
         max_age=settings.max_age,
@@ -117,6 +126,11 @@ def _aggregation(settings: FeedSettings, min_venues: int) -> AggregationPolicy:
         allow_negative=settings.allow_negative,
         min_price=settings.min_price,
         max_price=settings.max_price,
+        method=settings.method,
+        window=settings.window,
+        min_weight=settings.min_weight or 0,
+        outlier_filter=settings.outlier_filter,
+        quartile_factor=settings.quartile_factor,
     )
 
 

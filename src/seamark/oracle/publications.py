@@ -9,7 +9,7 @@ from typing import Final
 from seamark.core.ids import Hash32
 from seamark.evm.ports import Outcome, TxState
 from seamark.oracle.aggregator import ParkedLog, PublishedLog, read_outcome
-from seamark.oracle.model import FeedRef, FeedState, Planned, Publication, PublicationState, Reason
+from seamark.oracle.model import Answer, FeedRef, FeedState, Planned, Publication, PublicationState, Reason, Vote
 
 __all__ = [
     "attempt_key",
@@ -20,6 +20,7 @@ __all__ = [
     "spender",
     "state_after",
     "to_publication",
+    "votes_of",
 ]
 
 REPLACED_FOR_GOOD_S: Final = 86_400.0  # the journal does not tell when the winner is final: a day is beyond all chains
@@ -108,7 +109,18 @@ def to_publication(planned: Planned, outcome: Outcome) -> Publication:
         observed_at=answer.observed_at,
         quotes=tuple((quote.source, f"{quote.price:f}") for quote in answer.quotes),
         transaction=_last_hash(outcome),
+        votes=votes_of(answer, planned.planned_at),
     )
+
+
+def votes_of(answer: Answer, now: float) -> tuple[Vote, ...]:
+    """Every source's part in an answer, by name. The age is the venue's own where it tells its time."""
+    told = [(quote, None) for quote in answer.quotes] + [(item.quote, item.fault) for item in answer.rejected]
+    votes = [
+        Vote(quote.source, quote.venue, quote.price, now - quote.observed_at, quote.weight, fault)
+        for quote, fault in told
+    ]
+    return tuple(sorted(votes, key=lambda vote: vote.source))
 
 
 def _last_hash(outcome: Outcome) -> Hash32 | None:

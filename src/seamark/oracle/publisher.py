@@ -19,7 +19,7 @@ What keeps it right:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -33,12 +33,14 @@ from seamark.oracle.metrics import FeedMeter
 from seamark.oracle.model import (
     Answer,
     FeedState,
+    Jump,
     Planned,
     Publication,
     PublicationState,
     Quote,
     Reason,
     Rejected,
+    Sample,
     SourceReport,
     Streak,
     Trigger,
@@ -46,13 +48,24 @@ from seamark.oracle.model import (
 from seamark.oracle.plan import FeedPlan
 from seamark.oracle.publications import attempt_key, settle, settle_losers, spender, state_after, to_publication
 from seamark.oracle.recovery import Recovery
-from seamark.oracle.rules import aggregate, chain_now, decide, explain, follow_streaks, replaces
+from seamark.oracle.rules import (
+    aggregate,
+    chain_now,
+    decide,
+    explain,
+    follow_jump,
+    follow_streaks,
+    follow_window,
+    is_held,
+    replaces,
+)
 from seamark.oracle.store import (
     add_publication,
     add_replacement,
     open_publications,
     record_failure,
     record_freshness,
+    record_held,
     record_state,
     register_feed,
     settle_publication,
@@ -111,8 +124,11 @@ class FeedPublisher:
         self._log = log.bind(feed=plan.ref.name, chain=plan.ref.chain)
         self._quotes: dict[str, Quote] = {}
         self._streaks: dict[str, Streak] = {}
+        self._window: Mapping[str, tuple[Sample, ...]] = {}
+        self._jump: Jump | None = None
         self._silent = {source.name for source in plan.sources}
         self._stale = False
+        self._held = False
         self._gas_used = 0
         self._reset()
         meter.expect(plan.aggregation.min_venues)
@@ -152,6 +168,7 @@ class FeedPublisher:
             else:
                 self._meter.source_failed(report.source, report.kind)
         self._streaks = follow_streaks(self._streaks, list(self._quotes.values()))
+        self._window = follow_window(self._window, self._quotes.values(), self._clock.now(), self.plan.aggregation)
         return self.tick()
 
     def tick(self) -> Planned | None:
@@ -162,9 +179,10 @@ class FeedPublisher:
         result = self._aggregate(state, now)
         if isinstance(result, Rejected):
             return None
+        self._jump = follow_jump(state, result, self._jump, now, self.plan.trigger)
         if not self._may_publish():
             return self._plan_replacement(state, result, now)
-        decision = decide(state, result, now, self.plan.trigger)
+        decision = decide(state, result, now, self.plan.trigger, self._jump)
         return self._plan_round(state, result, decision.reason, now) if isinstance(decision, Trigger) else None
 
     def _aggregate(self, state: FeedState, now: float) -> Answer | Rejected:
@@ -178,6 +196,7 @@ class FeedPublisher:
             decimals=state.decimals,
             streaks=self._streaks,
             feed_bounds=bounds,
+            window=self._window,
         )
         self._meter.aggregated(self.result)
         return self.result
@@ -207,7 +226,8 @@ class FeedPublisher:
             return None
         waited = self._clock.monotonic() - self._handed_in
         observed_at = pending.observed_at or 0
-        if not replaces(state, pending.answer, observed_at, answer, waited=waited, policy=self.plan.trigger):
+        trigger, jump = self.plan.trigger, self._jump
+        if not replaces(state, pending.answer, observed_at, answer, waited=waited, policy=trigger, jump=jump):
             return None
         reason = explain(state, answer.value, self.plan.trigger) or pending.reason
         attempt = pending.attempt + 1
@@ -226,7 +246,15 @@ class FeedPublisher:
             return f"its transaction waits for {format_duration(waited)}"
         if self._stale:
             return "expired on chain"
-        return str(self.result.detail) if isinstance(self.result, Rejected) else None
+        return self._jump_held() or (str(self.result.detail) if isinstance(self.result, Rejected) else None)
+
+    def _jump_held(self) -> str | None:
+        """What the circuit breaker keeps back, in words; None: nothing."""
+        if self.state is None or not isinstance(self.result, Answer):
+            return None
+        if not is_held(self.state, self.result, self._jump, self.plan.trigger):
+            return None
+        return f"held: {self.result.price:f} is a jump from {self.state.price:f} that waits for confirmation"
 
     # ---- running ----------------------------------------------------------------------------------------------------
 
@@ -248,6 +276,7 @@ class FeedPublisher:
         while True:
             self.tick()
             await self._tell_freshness()
+            await self._tell_held()
             await self._clock.sleep(self.plan.poll_interval)
 
     async def _refresh_forever(self) -> None:
@@ -297,6 +326,16 @@ class FeedPublisher:
         await self._database.write(lambda connection: record_freshness(connection, ref, stale=stale, detail=detail))
         self._stale = stale
         self._log.warning("feed expired" if stale else "feed is fresh again", age_s=round(age), detail=detail)
+
+    async def _tell_held(self) -> None:
+        """An event when the circuit breaker begins to hold answers back, and when that ends."""
+        detail, ref = self._jump_held(), self.plan.ref
+        held = detail is not None
+        if held == self._held:
+            return
+        await self._database.write(lambda connection: record_held(connection, ref, held=held, detail=detail or ""))
+        self._held = held
+        self._log.warning("answer held" if held else "no answer is held any more", detail=detail or "")
 
     # ---- one publication --------------------------------------------------------------------------------------------
 

@@ -31,7 +31,10 @@ from seamark.oracle.model import (
     DEFAULT_MAX_DISPERSION,
     DEFAULT_MAX_SPREAD,
     DEFAULT_OUTLIER_FLOOR,
+    DEFAULT_QUARTILE_FACTOR,
     MedianKind,
+    Method,
+    OutlierFilter,
     Pair,
     Role,
 )
@@ -192,6 +195,21 @@ class FeedSettings(SettingsModel):
     max_dispersion: Ratio = DEFAULT_MAX_DISPERSION
     """No answer if half of the venues are further than this from the median; 0% switches the check off."""
 
+    method: Method = Method.MEDIAN
+    """median of the newest prices; twap: of each venue's time-weighted average over `window`; vwap: mean by volume."""
+
+    window: Span = Seconds(300.0)
+    """Of twap and vwap."""
+
+    min_weight: int | None = Field(None, ge=1)
+    """Sum of the weights of the venues used that an answer needs; beside min_venues."""
+
+    outlier_filter: OutlierFilter = OutlierFilter.MAD
+    """mad, iqr (outside the quartiles), or none."""
+
+    quartile_factor: Ratio = DEFAULT_QUARTILE_FACTOR
+    """With iqr: a price is an outlier farther outside the middle half than this part of that half's width."""
+
     outlier_factor: int = Field(5, ge=1)
     """A price is an outlier beyond this many (scaled) median absolute deviations."""
 
@@ -208,6 +226,16 @@ class FeedSettings(SettingsModel):
     allow_negative: bool = False
     confirm_after: Duration = Seconds(15.0)
     """Wait before an answer that the contract parked is submitted again, to confirm it."""
+
+    max_step: Annotated[Ratio, AfterValidator(_check_positive)] | None = None
+    """An answer that differs by more than this from the one on chain is held until a later one, at least confirm_after
+    newer, is within this distance of it."""
+
+    confirm_within: Span = Seconds(600.0)
+    """After so long without confirmation a held answer waits anew."""
+
+    agreeing_venues: int | None = Field(None, ge=1)
+    """So many venues whose own prices are beyond max_step confirm it at once."""
 
     replace_after: Duration = Seconds(30.0)
     """Wait until an answer that is not mined is replaced by one that deviates from it, at the same nonce; 0s: never."""
@@ -238,6 +266,12 @@ class FeedSettings(SettingsModel):
             raise ValueError("two sources have the same name; give one of them another name")
         if self.min_venues is not None and self.sources and self.min_venues > len(self.sources):
             raise ValueError("min_venues is more than there are sources; lower it or add sources")
+        if self.agreeing_venues is not None and self.max_step is None:
+            raise ValueError("agreeing_venues says who confirms a jump; add max_step, or leave it out")
+        if self.max_step is not None and self.max_step < self.deviation:
+            raise ValueError("max_step is below deviation, so every update would be held; raise max_step")
+        if self.max_step is not None and self.confirm_within <= self.confirm_after:
+            raise ValueError("confirm_within must be longer than confirm_after, or nothing is ever confirmed; raise it")
         return self
 
 

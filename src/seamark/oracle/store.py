@@ -16,7 +16,6 @@ from decimal import Decimal
 from enum import IntFlag
 from typing import Any, Final
 
-import msgspec
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -35,6 +34,7 @@ from sqlalchemy import (
 
 from seamark.core.ids import Address, ChainId, Hash32
 from seamark.core.units import Ppb, from_base_units
+from seamark.oracle.explain import decode_votes, encode_votes
 from seamark.oracle.model import (
     FeedRef,
     FeedState,
@@ -64,6 +64,7 @@ __all__ = [
     "recent_fees",
     "record_failure",
     "record_freshness",
+    "record_held",
     "record_state",
     "record_states",
     "register_feed",
@@ -342,6 +343,12 @@ def record_freshness(connection: Connection, ref: FeedRef, *, stale: bool, detai
     append_events(connection, [Event(topic, ref.name, {**_ref_payload(ref), "detail": detail})])
 
 
+def record_held(connection: Connection, ref: FeedRef, *, held: bool, detail: str) -> None:
+    """Tell that a jump waits for confirmation, or no longer does: events "oracle.held" and "oracle.released"."""
+    topic = "oracle.held" if held else "oracle.released"
+    append_events(connection, [Event(topic, ref.name, {**_ref_payload(ref), "detail": detail})])
+
+
 def open_publications(connection: Connection, ref: FeedRef) -> list[Publication]:
     """Those of a feed that were sent and whose end is not known, oldest first."""
     clause = (_publication.c.state == str(PublicationState.BROADCAST)) & _is_publication_of(ref)
@@ -376,6 +383,7 @@ def list_publications(
     feed: str | None = None,
     chain_id: int | None = None,
     states: tuple[PublicationState, ...] = (),
+    round_id: int | None = None,
     before: int | None = None,
     limit: int = 50,
 ) -> list[Publication]:
@@ -387,6 +395,8 @@ def list_publications(
         query = query.where(_publication.c.chain_id == chain_id)
     if states:
         query = query.where(_publication.c.state.in_([str(state) for state in states]))
+    if round_id is not None:
+        query = query.where(_publication.c.round == str(round_id))
     if before is not None:
         query = query.where(_publication.c.id < before)
     return [_to_publication(row) for row in connection.execute(query)]
@@ -459,7 +469,7 @@ def _to_row(publication: Publication) -> dict[str, Any]:
         "counted": int(Counted.NONE),
         "reason": str(publication.reason),
         "planned_at_ms": round(publication.planned_at * 1000),
-        "quotes": msgspec.json.encode(publication.quotes).decode(),
+        "quotes": encode_votes(publication),
         **_result_columns(publication),
     }
 
@@ -489,6 +499,7 @@ def _number(text: str | None) -> int | None:
 
 
 def _to_publication(row: Row[Any]) -> Publication:
+    quotes, votes = decode_votes(row.quotes)
     return Publication(
         key=row.key,
         feed=FeedRef(row.feed, row.chain, ChainId(row.chain_id), Address(row.address)),
@@ -500,7 +511,8 @@ def _to_publication(row: Row[Any]) -> Publication:
         answer=_number(row.answer),
         decimals=row.decimals,
         observed_at=row.observed_at,
-        quotes=msgspec.json.decode(row.quotes, type=tuple[tuple[str, str], ...]),
+        quotes=quotes,
+        votes=votes,
         transaction=None if row.transaction_hash is None else Hash32(row.transaction_hash),
         block_number=row.block_number,
         block_time=row.block_time,

@@ -286,3 +286,53 @@ def test_a_wrong_variable_is_named_in_one_line(name, text, problem):
     assert "\n" not in str(caught.value)
     assert KEY not in str(caught.value)
     assert "apikey" not in str(caught.value)
+
+
+def test_aggregation_and_the_breaker_arrive():
+    made = plan(
+        with_feed(
+            """
+    method: twap
+    window: 10m
+    min_weight: 4
+    outlier_filter: iqr
+    quartile_factor: 200%
+    max_step: 10%
+    confirm_after: 20s
+    confirm_within: 5m
+    agreeing_venues: 3
+"""
+        )
+    )
+    rules, trigger = made.aggregation, made.trigger
+    assert (rules.method, rules.window, rules.min_weight) == ("twap", 600, 4)
+    assert (rules.outlier_filter, rules.quartile_factor) == ("iqr", 2 * PPB_PER_UNIT)
+    assert (trigger.max_step, trigger.confirm_after, trigger.confirm_within) == (PPB_PER_UNIT // 10, 20, 300)
+    assert trigger.agreeing_venues == 3
+
+
+def test_by_default_there_is_no_breaker_and_the_median_of_now():
+    made = plan(with_feed(""))
+    assert (made.trigger.max_step, made.aggregation.method, made.aggregation.outlier_filter) == (None, "median", "mad")
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("max_step: 10", "has no unit"),
+        ("max_step: 0%", "more than zero"),
+        ("max_step: 0.4%", "max_step is below deviation"),
+        ("agreeing_venues: 2", "add max_step"),
+        ("{max_step: 5%, confirm_within: 15s}", "confirm_within must be longer"),
+        ("window: 300", "has no unit"),
+        ("window: 0s", "more than zero"),
+        ("method: mean", "median"),
+        ("quartile_factor: 1.5", "has no unit"),
+        ("min_weight: 0", "greater than or equal to 1"),
+    ],
+)
+def test_mistakes_in_aggregation_are_told(line, problem):
+    lines = line.strip("{}").replace(", ", "\n    ") if line.startswith("{") else line
+    with pytest.raises(SettingsError) as told:
+        load(with_feed(lines))
+    assert problem in str(told.value)

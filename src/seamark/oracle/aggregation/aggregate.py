@@ -1,0 +1,173 @@
+"""What the quotes come to: each checked by itself, one vote per venue, outliers out, the middle, and what guards it.
+
+Invariants:
+- The order of the quotes has no influence, and no argument is changed. A weight of n is n venues that say the same.
+- A median lies within the range of the honest prices whenever honest votes outnumber the others among those used, so
+  with `min_venues` of 2f + 1 (or a `min_weight` above twice theirs) f liars cannot move it out. A volume-weighted
+  price has no such bound: it lies within the range of all prices used.
+- Nothing is clamped: an answer out of bounds is no answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal, localcontext
+from typing import Final
+
+from seamark.core.units import Ppb, format_ratio, to_base_units
+from seamark.oracle.aggregation.filters import outliers
+from seamark.oracle.aggregation.quotes import check_quote, is_frozen
+from seamark.oracle.aggregation.statistics import DIGITS, relative, weighted_median
+from seamark.oracle.aggregation.windows import in_window, volume_weighted
+from seamark.oracle.model import (
+    AggregationPolicy,
+    Answer,
+    Method,
+    Quote,
+    QuoteFault,
+    Rejected,
+    RejectedQuote,
+    RejectedWhy,
+    Sample,
+    Streak,
+)
+
+__all__ = ["aggregate"]
+
+INT192: Final = (-(2**191), 2**191 - 1)  # the answer's type in OCR2 reports, and in all readers that followed
+_INT192_DIGITS: Final = 58
+
+
+def aggregate(
+    quotes: Iterable[Quote],
+    *,
+    now: float,
+    policy: AggregationPolicy,
+    decimals: int,
+    streaks: Mapping[str, Streak] | None = None,
+    feed_bounds: tuple[int, int] | None = None,
+    window: Mapping[str, tuple[Sample, ...]] | None = None,
+) -> Answer | Rejected:
+    """What the quotes come to, in units of 10^-decimals.
+
+    `observed_at` of the answer is when the newest quote in use was received: a price told now is the price now, however
+    long ago the venue's last trade was (how long ago that may be is `max_age`). `feed_bounds` are the contract's own.
+    `window` is what `follow_window` gathered, for the methods that average over time; the quotes of an answer then have
+    their source's average as their price.
+    """
+    rejected: list[RejectedQuote] = []
+    usable = _usable(quotes, now, policy, streaks or {}, rejected)
+    voting = [in_window(quote, window or {}, now, policy) for quote in _one_per_venue(usable, rejected)]
+    used = _without_outliers(voting, rejected, policy)
+    missing = _missing_votes(used, policy)
+    if missing is not None:
+        return Rejected(*missing, tuple(rejected))
+    price = _middle(used, policy)
+    problem = _check_price(price, used, policy, decimals)
+    if problem is not None:
+        return Rejected(*problem, tuple(rejected))
+    value = to_base_units(price, decimals)
+    outside = _check_value(value, feed_bounds)
+    if outside is not None:
+        return Rejected(*outside, tuple(rejected))
+    observed_at = int(min(now, max(quote.received_at for quote in used)))
+    return Answer(value, decimals, price, observed_at, used, tuple(rejected), _spread(used, price))
+
+
+# ---- who votes ------------------------------------------------------------------------------------------------------
+
+
+def _usable(
+    quotes: Iterable[Quote],
+    now: float,
+    policy: AggregationPolicy,
+    streaks: Mapping[str, Streak],
+    rejected: list[RejectedQuote],
+) -> list[Quote]:
+    usable: list[Quote] = []
+    for quote in sorted(quotes, key=lambda item: item.source):
+        fault = check_quote(quote, now, policy) or (QuoteFault.FROZEN if is_frozen(quote, streaks, policy) else None)
+        if fault is None:
+            usable.append(quote)
+        else:
+            rejected.append(RejectedQuote(quote, fault))
+    return usable
+
+
+def _one_per_venue(quotes: Sequence[Quote], rejected: list[RejectedQuote]) -> list[Quote]:
+    """One vote per venue: its newest quote."""
+    newest: dict[str, Quote] = {}
+    for quote in sorted(quotes, key=lambda item: (item.observed_at, item.received_at, item.source)):
+        if quote.venue in newest:
+            rejected.append(RejectedQuote(newest[quote.venue], QuoteFault.SAME_VENUE))
+        newest[quote.venue] = quote
+    return sorted(newest.values(), key=lambda item: item.source)
+
+
+def _without_outliers(
+    quotes: Sequence[Quote], rejected: list[RejectedQuote], policy: AggregationPolicy
+) -> tuple[Quote, ...]:
+    far = outliers([quote.price for quote in quotes], policy, [quote.weight for quote in quotes])
+    pairs = list(zip(quotes, far, strict=True))
+    rejected.extend(RejectedQuote(quote, QuoteFault.OUTLIER) for quote, is_far in pairs if is_far)
+    return tuple(quote for quote, is_far in pairs if not is_far)
+
+
+def _missing_votes(used: Sequence[Quote], policy: AggregationPolicy) -> tuple[RejectedWhy, str] | None:
+    if len(used) < max(policy.min_venues, 1):
+        return RejectedWhy.TOO_FEW_VENUES, f"{len(used)} of {max(policy.min_venues, 1)} venues needed"
+    weight = sum(quote.weight for quote in used)
+    if weight < policy.min_weight:
+        return RejectedWhy.TOO_LITTLE_WEIGHT, f"a weight of {weight} of {policy.min_weight} needed"
+    return None
+
+
+# ---- the middle, and what guards it ---------------------------------------------------------------------------------
+
+
+def _middle(used: Sequence[Quote], policy: AggregationPolicy) -> Decimal:
+    if policy.method is Method.VWAP:
+        return volume_weighted([(quote.price, (quote.volume or Decimal(0)) * quote.weight) for quote in used])[0]
+    return weighted_median([quote.price for quote in used], [quote.weight for quote in used], policy.median)
+
+
+def _check_price(
+    price: Decimal, used: Sequence[Quote], policy: AggregationPolicy, decimals: int
+) -> tuple[RejectedWhy, str] | None:
+    """What keeps a price from being an answer."""
+    if price and price.adjusted() + decimals > _INT192_DIGITS:  # before it is written out with all its zeros
+        return RejectedWhy.OUT_OF_RANGE, f"{price:.3e} with {decimals} decimals is no int192"
+    dispersion = _dispersion(used, price)
+    if policy.max_dispersion is not None and dispersion > policy.max_dispersion:
+        return RejectedWhy.DISPERSED, f"half of the venues are {format_ratio(dispersion)} or more from the median"
+    low, high = policy.min_price, policy.max_price
+    if (low is not None and price < low) or (high is not None and price > high):
+        return RejectedWhy.OUT_OF_BOUNDS, f"{price} is not within {low}..{high}"
+    return None
+
+
+def _check_value(value: int, feed_bounds: tuple[int, int] | None) -> tuple[RejectedWhy, str] | None:
+    if not INT192[0] <= value <= INT192[1]:
+        return RejectedWhy.OUT_OF_RANGE, f"{value} is no int192"
+    if feed_bounds is not None and not feed_bounds[0] <= value <= feed_bounds[1]:
+        return (
+            RejectedWhy.OUT_OF_FEED_BOUNDS,
+            f"{value} is not within the contract's {feed_bounds[0]}..{feed_bounds[1]}",
+        )
+    return None
+
+
+def _spread(used: Sequence[Quote], middle: Decimal) -> Ppb:
+    prices = [quote.price for quote in used]
+    with localcontext(prec=DIGITS):
+        return relative(max(prices) - min(prices), middle)
+
+
+def _dispersion(used: Sequence[Quote], middle: Decimal) -> Ppb:
+    """The distance from the middle within which more than half of the votes lie, relative to it.
+
+    A minority that lies cannot widen it, so it cannot stop the feed either.
+    """
+    with localcontext(prec=DIGITS):
+        distances = [abs(quote.price - middle) for quote in used]
+        return relative(weighted_median(distances, [quote.weight for quote in used]), middle)
