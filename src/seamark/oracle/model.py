@@ -85,6 +85,7 @@ class Quote:
     """One venue's price, in units of the quote currency.
 
     `observed_at` is the venue's own time. A venue that tells none is `untimed`: then it is when we received the reply.
+    `weight` counts in a weighted median. `max_age` in seconds takes the place of the feed's, for what is told daily.
     """
 
     source: str
@@ -96,6 +97,8 @@ class Quote:
     bid: Decimal | None = None
     ask: Decimal | None = None
     volume: Decimal | None = None
+    weight: int = 1
+    max_age: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

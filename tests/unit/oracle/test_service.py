@@ -27,7 +27,7 @@ from seamark.oracle.model import (
 from seamark.oracle.publications import attempt_key
 from seamark.oracle.service import OracleChain, build_oracle
 from seamark.oracle.settings import OracleSettings, from_environment
-from seamark.oracle.sources.poller import SourceHealth
+from seamark.oracle.sources.outlet import SourceHealth
 from seamark.oracle.store import list_feeds, list_publications, settle_publication
 from seamark.oracle.watcher import FeedWatcher, WatchedFeed
 from seamark.runtime.health import Status

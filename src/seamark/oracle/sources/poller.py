@@ -9,50 +9,31 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
-import structlog
 
-from seamark.oracle.model import SourceFailure, SourceReport
+from seamark.oracle.sources.outlet import Outlet, SourceHealth, Subscriber
 from seamark.oracle.sources.source import ContentError, Request, Source, decode_json, read_quote
 from seamark.oracle.tasks import run_together
 from seamark.runtime.clock import Clock
 from seamark.runtime.http import ResponseTooLargeError, read_limited
 
-__all__ = ["QuotePoller", "SourceHealth", "Subscriber"]
+__all__ = ["QuotePoller"]
 
 MAX_REPLY_BYTES: Final = 1_000_000  # a ticker has a few hundred bytes, the largest list of them some hundred kilobytes
 LONGEST_PAUSE_S: Final = 300.0  # a venue may ask for more patience; a feed cannot wait longer to look again
 RATE_LIMIT_PAUSE_S: Final = 10.0  # where a venue limits us without saying for how long
 _RATE_LIMITED: Final = frozenset({418, 429})  # 418 is Binance's word for "banned for a while"
 
-Subscriber = Callable[[SourceReport], object]
-
-log = structlog.get_logger("seamark.oracle.sources")
-
-
-@dataclass(slots=True)
-class SourceHealth:
-    """How one source fares. Times in seconds since the epoch; `latency` in seconds, of the last reply."""
-
-    ok: int = 0
-    failures: dict[str, int] = field(default_factory=dict)
-    failing_since: float | None = None
-    last_ok_at: float | None = None
-    last_error: str = ""
-    latency: float = 0.0
-
 
 @dataclass(slots=True)
 class _Subscription:
     source: Source
     interval: float
-    subscriber: Subscriber
-    feed: str
-    health: SourceHealth
+    outlet: Outlet
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +72,9 @@ class QuotePoller:
 
         `feed` says in the log whose subscriber it is.
         """
-        subscription = _Subscription(source, interval, subscriber, feed, SourceHealth())
-        self._requests.setdefault(source.request, []).append(subscription)
-        return subscription.health
+        outlet = Outlet(source, subscriber, feed, self._clock)
+        self._requests.setdefault(source.request, []).append(_Subscription(source, interval, outlet))
+        return outlet.health
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -122,7 +103,7 @@ class QuotePoller:
             reply = await self._fetch(request, deadline)
         except _FetchError as error:
             for item in subscriptions:
-                self._report_failure(item, error.kind, str(error))
+                item.outlet.failure(error.kind, str(error))
             return error.pause
         latency = self._clock.monotonic() - started
         for item in subscriptions:
@@ -154,33 +135,9 @@ class QuotePoller:
         try:
             quote = read_quote(item.source, reply.document, reply.received_at, age=reply.age)
         except ContentError as error:
-            self._report_failure(item, error.kind, str(error))
+            item.outlet.failure(error.kind, str(error))
             return
-        health = item.health
-        if health.failing_since is not None:
-            log.info("source is back", source=item.source.name)
-        health.ok += 1
-        health.last_ok_at = reply.received_at
-        health.failing_since = None
-        health.latency = latency
-        _hand_over(item, quote)
-
-    def _report_failure(self, item: _Subscription, kind: str, detail: str) -> None:
-        health = item.health
-        now = self._clock.now()
-        if health.failing_since is None:  # once per outage, not once per poll
-            log.warning("source failed", source=item.source.name, kind=kind, detail=detail)
-            health.failing_since = now
-        health.failures[kind] = health.failures.get(kind, 0) + 1
-        health.last_error = detail
-        _hand_over(item, SourceFailure(item.source.name, item.source.venue, kind, detail, now))
-
-
-def _hand_over(item: _Subscription, report: SourceReport) -> None:
-    try:
-        item.subscriber(report)
-    except Exception:  # whatever is wrong with one feed, the others go on
-        log.exception("feed cannot use a report", feed=item.feed, source=item.source.name)
+        item.outlet.quote(quote, latency=latency)
 
 
 def _check_status(response: aiohttp.ClientResponse) -> None:
