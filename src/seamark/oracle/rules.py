@@ -113,6 +113,8 @@ def _continue(streak: Streak | None, quote: Quote, peers: tuple[tuple[str, Decim
 
 def is_frozen(quote: Quote, streaks: Mapping[str, Streak], policy: AggregationPolicy) -> bool:
     """Whether a source has told one price for `frozen_polls` polls while more than half of its peers moved."""
+    if quote.max_age is not None and quote.max_age > policy.max_age:
+        return False  # a source that is told more patience than the feed's speaks rarely by nature
     streak = streaks.get(quote.source)
     if streak is None or streak.polls < policy.frozen_polls:
         return False

@@ -2,9 +2,9 @@
 
     hub (HTTP, websocket, chain, …)  --Outlet-->  subscriber of the feed
 
-A hub owns what many sources share (a session, a connection, a pinned block) and pushes each source's quotes and failures
-through that source's outlet as they come. The outlet counts health, says once per outage that a source fails, stamps the
-weight and the patience that the settings give the source, and keeps a subscriber that fails away from the others.
+A hub owns what many sources share (a session, a connection, a pinned block) and pushes each source's quotes and
+failures through that source's outlet as they come. The outlet counts health, says once per outage that it fails, stamps
+the weight and the patience that the settings give the source, and keeps a subscriber that fails away from the others.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Outlet:
         health.last_ok_at = quote.received_at
         health.latency = latency
         if self._terms:
-            age = quote.max_age if self.source.max_age is None else self.source.max_age
+            age = self.source.max_age if quote.max_age is None else quote.max_age
             quote = replace(quote, weight=self.source.weight, max_age=age)
         self._hand_over(quote)
 

@@ -2,8 +2,8 @@
 
     subscribe(symbols) -> messages to send        read(document) -> ticks, an acknowledgement, a refusal, or nothing
 
-A tick is the symbol and the part of the message that holds its values; `source.read_quote` reads it as it reads a reply
-over HTTP. Shapes follow the venues' public websocket documentation and the parsers of ccxt 4.5 (`pro`). A market against
+A tick is the symbol and the part of the message that holds its values; `source.read_quote` reads it like a reply over
+HTTP. Shapes follow the venues' public websocket documentation and the parsers of ccxt 4.5 (`pro`). A market against
 USDT or USDC is never one against USD.
 """
 
@@ -58,7 +58,7 @@ class Stream:
     """One venue's ticker over a websocket.
 
     `symbol` is a template as in `venues`. `subscribe` makes the messages for many symbols. `ping` is sent every
-    `ping_every` seconds where the venue wants one (text, as is); frames of the websocket's own ping are answered anyway.
+    `ping_every` seconds where the venue wants one (text, as is); the websocket's own pings are answered anyway.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """Listens to the venues.
 
 One connection per address, shared by all its sources of all feeds. A connection that breaks, that tells nothing for
-`SILENCE_S`, or whose subscriptions are all silent is made anew after a pause that doubles and has jitter, and everything
-is subscribed again. A price is handed over in the same turn of the loop in which its message came.
+`SILENCE_S`, or whose subscriptions are all silent is made anew after a pause that doubles and has jitter, and all is
+subscribed again. A price is handed over in the same turn of the loop in which its message came.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TEXT_PONG: Final = "pong"  # OKX answers outside of JSON
 
 def pause_before(attempt: int, chance: float) -> float:
     """Seconds to wait before the attempt (from 1): doubles up to a minute; `chance` in 0..1 spreads the upper half."""
-    longest = min(FIRST_PAUSE_S * 2 ** min(attempt - 1, 10), LONGEST_PAUSE_S)
+    longest = min(FIRST_PAUSE_S * 2.0 ** min(attempt - 1, 10), LONGEST_PAUSE_S)
     return longest * (0.5 + chance / 2)
 
 

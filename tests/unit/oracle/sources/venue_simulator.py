@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 from aiohttp import WSMsgType, web
 
@@ -52,7 +52,7 @@ def _bybit(symbol: str, price: str) -> Any:
 class RawNumber(float):
     """A JSON number with the digits it was given."""
 
-    def __new__(cls, text: str) -> "RawNumber":
+    def __new__(cls, text: str) -> Self:
         made = super().__new__(cls, text)
         made.text = text
         return made
