@@ -5,8 +5,9 @@ Each feed is a service of its own, so one that fails is restarted alone while th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
 from prometheus_client import CollectorRegistry
@@ -16,11 +17,12 @@ from seamark.evm.ports import ChainReader, TransactionSender
 from seamark.oracle.checks import check_contract, check_publisher, pair_of
 from seamark.oracle.housekeeping import Housekeeping
 from seamark.oracle.metrics import FeedMeter, OracleMetrics
-from seamark.oracle.model import FeedRef, Role
+from seamark.oracle.model import Answer, FeedRef, Pair, Role
 from seamark.oracle.plan import FeedPlan, make_plan, make_venues
 from seamark.oracle.publisher import FeedPublisher
-from seamark.oracle.settings import FeedSettings, OracleSettings, WatchSettings
+from seamark.oracle.settings import AdapterServerSettings, FeedSettings, OracleSettings, WatchSettings
 from seamark.oracle.source_plan import Venues
+from seamark.oracle.sources.adapter_server import AdapterServer
 from seamark.oracle.sources.hubs import Sources
 from seamark.oracle.watcher import FeedWatcher, WatchedFeed
 from seamark.runtime.clock import Clock
@@ -103,9 +105,23 @@ async def build_oracle(
     parts = _Parts(chains, database, clock, metrics, sources)
     publishers = {plan.ref.name: parts.publisher(plan) for plan in plans}
     services: list[Service] = [sources, *publishers.values(), parts.housekeeping(plans)] if plans else []
+    if settings.adapter is not None:
+        services.append(_adapter(settings.adapter, publishers.values()))
     if watched:
         services.append(parts.watcher(watched, settings.watch_interval))
     return Oracle(tuple(services), publishers, metrics)
+
+
+def _adapter(settings: AdapterServerSettings, publishers: Iterable[FeedPublisher]) -> AdapterServer:
+    """Of two feeds for one pair the first is served."""
+    feeds: dict[Pair, Callable[[], Answer | None]] = {}
+    for publisher in publishers:
+        feeds.setdefault(publisher.plan.pair, partial(_answer_of, publisher))
+    return AdapterServer(feeds=feeds, host=settings.host, port=settings.port)
+
+
+def _answer_of(publisher: FeedPublisher) -> Answer | None:
+    return publisher.result if isinstance(publisher.result, Answer) else None
 
 
 @dataclass(frozen=True, slots=True)

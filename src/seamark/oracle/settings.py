@@ -169,6 +169,13 @@ class WatchSettings(SettingsModel):
     """For its age to be judged by; the heartbeat of the published feed of that name where missing."""
 
 
+class AdapterServerSettings(SettingsModel):
+    """Where nodes ask for prices."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8090, ge=0, le=65_535)
+
+
 class OracleSettings(SettingsModel):
     """What to publish and what to watch."""
 
@@ -179,6 +186,8 @@ class OracleSettings(SettingsModel):
     watch: tuple[WatchSettings, ...] = ()
     watch_interval: Span = Seconds(5.0)
     venues: dict[str, VenueSettings] = Field(default_factory=dict)
+    adapter: AdapterServerSettings | None = None
+    """Serve the published feeds as a Chainlink external adapter; not served where missing."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -10,6 +10,8 @@ from seamark.core.errors import SettingsError
 from seamark.oracle.model import Pair
 from seamark.oracle.settings import FeedSettings
 from seamark.oracle.source_settings import MarketSettings, SourceSettings, VenueSettings, make_reading
+from seamark.oracle.sources.adapters import AdapterSource, adapter_request
+from seamark.oracle.sources.allowance import DAY_S
 from seamark.oracle.sources.cross import CrossSource, Leg, make_route
 from seamark.oracle.sources.onchain import ChainSource
 from seamark.oracle.sources.outlet import AnySource
@@ -53,6 +55,8 @@ def make_venues(settings: Mapping[str, VenueSettings], chains: Iterable[str] = (
             name=name,
             base_url=change.base_url or shape.base_url,
             quotes=_quotes(shape.quotes, change),
+            rate=change.rate,
+            budget=change.budget,
         )
         stream = STREAMS.get(change.like or name)
         if stream is not None:
@@ -83,6 +87,8 @@ def make_sources(settings: FeedSettings, pair: Pair, venues: Venues, at: str) ->
             for index, source in enumerate(settings.sources)
         )
         _check_different(made, at)
+        for index, source in enumerate(made):
+            _check_pace(source, settings.max_age, f"{at}.sources[{index}]")
         return made
     listing = [venue for venue in venues.asked.values() if venue.lists(pair)]
     if not listing:
@@ -97,6 +103,18 @@ def _check_different(sources: tuple[AnySource, ...], at: str) -> None:
     for index, name in enumerate(names):
         if name in names[:index]:
             raise SettingsError(f"{at}.sources[{index}].name", f"two sources are called {name}", remedy="rename one")
+
+
+def _check_pace(source: AnySource, feed_max_age: float, at: str) -> None:
+    """A budget may make a source so slow that its price is always too old."""
+    budget = source.budget if isinstance(source, (Source, AdapterSource)) else None
+    max_age = source.max_age or feed_max_age
+    if budget is not None and DAY_S / budget > max_age:
+        raise SettingsError(
+            at,
+            f"{budget} requests a day are one in {DAY_S / budget:.0f} s, and its price lasts {max_age:g} s",
+            remedy="raise its max_age or the budget",
+        )
 
 
 def _make_source(settings: SourceSettings, feed: FeedSettings, pair: Pair, venues: Venues, at: str) -> AnySource:
@@ -143,6 +161,25 @@ def _make_market(settings: MarketSettings, asked: Pair, venues: Venues, at: str)
             )
         assert settings.name is not None, "checked with the settings"
         return ChainSource(settings.name, settings.venue or settings.name, reading, settings.timeout)
+    if settings.adapter is not None:
+        assert settings.name is not None, "checked with the settings"
+        data = settings.adapter.data or {"base": asked.base, "quote": asked.quote}
+        request = adapter_request(settings.adapter.url, data, _headers(settings))
+        return AdapterSource(
+            settings.name,
+            settings.venue or settings.name,
+            request,
+            settings.timeout,
+            budget=settings.budget,
+            rate=settings.rate,
+        )
+            settings.name,
+            settings.venue or settings.name,
+            request,
+            settings.timeout,
+            budget=settings.budget,
+            rate=settings.rate,
+        )
     known: Mapping[str, Venue | Stream] = venues.streams if settings.stream else venues.asked
     venue = known.get(settings.venue or "")
     if venue is None:
@@ -172,7 +209,17 @@ def _own_source(settings: MarketSettings) -> Source:
         time_unit=settings.time_unit,
         require=tuple((JsonPath.parse(path), expected) for path, expected in settings.require.items()),
     )
-    headers = tuple((name, value.get_secret_value()) for name, value in sorted(settings.headers.items()))
+    headers = _headers(settings)
     return Source(
-        settings.name, settings.venue or settings.name, Request(settings.url, headers), fields, settings.timeout
+        settings.name,
+        settings.venue or settings.name,
+        Request(settings.url, headers),
+        fields,
+        settings.timeout,
+        budget=settings.budget,
+        rate=settings.rate,
     )
+
+
+def _headers(settings: MarketSettings) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value.get_secret_value()) for name, value in sorted(settings.headers.items()))

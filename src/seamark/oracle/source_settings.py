@@ -28,6 +28,9 @@ from seamark.runtime.settings import Duration, SettingsModel
 __all__ = ["LegSettings", "MarketSettings", "Name", "PairText", "PriceText", "SourceSettings", "Span", "VenueSettings"]
 
 
+_PER_SECOND = {"s": 1, "min": 60, "h": 3600}
+
+
 def _to_pair(value: Any) -> Any:
     return Pair.parse(value) if isinstance(value, str) else value
 
@@ -50,6 +53,20 @@ def check_url(url: str) -> str:
     return url
 
 
+def _to_rate(value: Any) -> Any:
+    number, slash, unit = value.partition("/") if isinstance(value, str) else ("", "", "")
+    if not slash or unit.strip() not in _PER_SECOND or not number.strip().isdecimal() or int(number) == 0:
+        raise ValueError(f"{value!r} is not a rate; write a number and s, min or h, such as 10/s or 600/min")
+    return int(number) / _PER_SECOND[unit.strip()]
+
+
+def _to_budget(value: Any) -> Any:
+    number, slash, unit = value.partition("/") if isinstance(value, str) else ("", "", "")
+    if not slash or unit.strip() != "day" or not number.strip().isdecimal() or int(number) == 0:
+        raise ValueError(f"{value!r} is not a budget; write a number per day, such as 1000/day")
+    return int(number)
+
+
 def _check_stream_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
@@ -69,6 +86,10 @@ PriceText = Annotated[Decimal, BeforeValidator(_to_price)]
 SourceUrl = Annotated[str, AfterValidator(check_url), PlainSerializer(redact_url, when_used="json")]
 StreamUrl = Annotated[str, AfterValidator(_check_stream_url), PlainSerializer(redact_url, when_used="json")]
 Span = Annotated[Duration, AfterValidator(check_positive)]
+RateText = Annotated[float, BeforeValidator(_to_rate), PlainSerializer(lambda rate: f"{rate:g}/s", when_used="json")]
+BudgetText = Annotated[
+    int, BeforeValidator(_to_budget), PlainSerializer(lambda budget: f"{budget}/day", when_used="json")
+]
 Decimals = Annotated[int, Field(ge=0, le=36)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}$")]
 
@@ -81,6 +102,12 @@ class VenueSettings(SettingsModel):
 
     base_url: SourceUrl | None = Field(None, repr=False)
     """Where it is asked instead."""
+
+    rate: RateText | None = None
+    """How often it may be asked, over all sources there: 10/s, 600/min."""
+
+    budget: BudgetText | None = None
+    """Requests per day that a plan allows, over all sources there: 1000/day. They are spread over the day."""
 
     stream_url: StreamUrl | None = Field(None, repr=False)
     """Where its websocket is instead; sources with `stream: true` use it."""
@@ -112,6 +139,14 @@ class ChainlinkSettings(SettingsModel):
 
     chain: str
     feed: AddressText
+
+
+class AdapterSettings(SettingsModel):
+    """A Chainlink external adapter."""
+
+    url: SourceUrl = Field(repr=False)
+    data: dict[str, str] = Field(default_factory=dict)
+    """What it is asked; base and quote of the pair where empty."""
 
 
 class VaultSettings(SettingsModel):
@@ -163,7 +198,14 @@ class MarketSettings(SettingsModel):
     uniswap_v3: UniswapSettings | None = None
     chainlink: ChainlinkSettings | None = None
     erc4626: VaultSettings | None = None
+    adapter: AdapterSettings | None = None
     timeout: Span = Seconds(5.0)
+
+    rate: RateText | None = None
+    """How often its venue may be asked: 10/s, 600/min."""
+
+    budget: BudgetText | None = None
+    """Requests per day that a plan allows: 1000/day. They are spread over the day."""
 
     stream: bool = False
     """Listen to the venue's websocket instead of asking it."""
@@ -179,7 +221,9 @@ class MarketSettings(SettingsModel):
         own = [field for field in (self.price, self.bid, self.ask, self.volume, self.time) if field is not None]
         if self.stream and (self.url is not None or self.venue is None):
             raise ValueError("only venues of the catalogue can be streams; name a venue, or leave stream out")
-        readings = [item for item in (self.uniswap_v3, self.chainlink, self.erc4626) if item is not None]
+        if (self.rate or self.budget) and self.url is None and self.adapter is None:
+            raise ValueError("rate and budget go with a url or adapter; of a venue write them under oracle.venues")
+        readings = [item for item in (self.uniswap_v3, self.chainlink, self.erc4626, self.adapter) if item is not None]
         if len(readings) + (self.url is not None) > 1:
             raise ValueError("names more than one kind of source; write each as a source of its own")
         if readings:
@@ -196,13 +240,11 @@ class MarketSettings(SettingsModel):
 
     def _check_reading(self, own: list[JsonPath]) -> Self:
         if self.name is None:
-            raise ValueError("a source on a chain needs a name; add name")
-        if own or self.require or self.headers or self.stream:
-            raise ValueError("JSON paths, headers and streams do not go with a contract; leave them out")
+            raise ValueError("a source on a chain or behind an adapter needs a name; add name")
+        if own or self.require or self.stream or (self.headers and self.adapter is None):
+            raise ValueError("JSON paths, headers and streams do not go with a contract or adapter; leave them out")
         if self.chainlink is not None and self.max_age is None:
-            raise ValueError(
-                "a Chainlink feed speaks once per heartbeat; add max_age, a little above its heartbeat"
-            )
+            raise ValueError("a Chainlink feed speaks once per heartbeat; add max_age, a little above its heartbeat")
         return self
 
 

@@ -10,6 +10,7 @@ from seamark.oracle.model import Pair
 from seamark.oracle.settings import FeedSettings
 from seamark.oracle.source_plan import make_sources, make_venues
 from seamark.oracle.source_settings import VenueSettings
+from seamark.oracle.sources.adapters import AdapterSource
 from seamark.oracle.sources.cross import CrossSource, Operation
 from seamark.oracle.sources.onchain import ChainlinkFeed, ChainSource, UniswapTwap, VaultRate
 from seamark.oracle.sources.outlet import AnySource
@@ -90,8 +91,8 @@ def test_contracts():
         (
             {"venue": "okx", "pair": "ETH/USDT"},
             (
-                "feed.sources[0].pair: ETH/USDT is not a price in USD; use a market against USD, or add via with one such "
-                "as USDT/USD"
+                "feed.sources[0].pair: ETH/USDT is not a price in USD; "
+                "use a market against USD, or add via with one such as USDT/USD"
             ),
         ),
         (
@@ -109,8 +110,15 @@ def test_contracts():
         (
             {"venue": "gemini", "stream": True},
             (
-                "feed.sources[0]: no stream of a venue 'gemini' is known; use one of binance, bitstamp, bybit, coinbase, "
-                "kraken, okx"
+                "feed.sources[0]: no stream of a venue 'gemini' is known; "
+                "use one of binance, bitstamp, bybit, coinbase, kraken, okx"
+            ),
+        ),
+        (
+            {"name": "slow", "url": "https://x.example", "price": "p", "budget": "100/day"},
+            (
+                "feed.sources[0]: 100 requests a day are one in 864 s, and its price lasts 120 s; "
+                "raise its max_age or the budget"
             ),
         ),
         (
@@ -139,6 +147,12 @@ def test_a_source_that_does_not_fit_is_told_with_a_remedy(source, message):
         ),
         ({"name": "u", "uniswap_v3": {"chain": "home", "pool": ADDRESS, "decimals": [6]}}, "decimals"),
         ({"venue": "kraken", "weight": 0}, "weight"),
+        ({"venue": "kraken", "rate": "5/s"}, "under oracle.venues"),
+        ({"name": "x", "url": "https://x.example", "price": "p", "rate": 5}, "such as 10/s or 600/min"),
+        ({"name": "x", "url": "https://x.example", "price": "p", "rate": "0/s"}, "such as 10/s or 600/min"),
+        ({"name": "x", "url": "https://x.example", "price": "p", "budget": "1000"}, "such as 1000/day"),
+        ({"name": "x", "url": "https://x.example", "adapter": {"url": "https://y.example"}}, "more than one kind"),
+        ({"name": "x", "adapter": {"url": "https://y.example"}, "price": "p"}, "leave them out"),
     ],
 )
 def test_settings_that_contradict_themselves(source, problem):
@@ -155,3 +169,26 @@ def test_a_stream_address_of_a_venue_without_stream():
 def test_a_stream_address_has_to_be_one():
     with pytest.raises(ValueError, match="no websocket address; write wss"):
         VenueSettings(stream_url="https://x.example")
+
+
+def test_limits_of_a_venue_and_of_a_source():
+    venues = {"kraken": VenueSettings.model_validate({"rate": "60/min", "budget": "86400/day"})}
+    own = {"name": "own", "url": "https://x.example", "price": "p", "rate": "10/s", "budget": "1000/day"}
+    kraken, source = made("kraken", own, venues=venues)
+    assert isinstance(kraken, Source)
+    assert isinstance(source, Source)
+    assert (kraken.rate, kraken.budget, source.rate, source.budget) == (1.0, 86_400, 10.0, 1000)
+
+
+def test_an_adapter_is_asked_for_the_pair_unless_told_otherwise():
+    adapter = {"url": "https://ea.example", "data": {"coin": "eth"}}
+    first, second = made(
+        {"name": "a", "adapter": {"url": "https://ea.example"}, "headers": {"Authorization": "secret"}},
+        {"name": "b", "adapter": adapter, "budget": "1000/day", "max_age": "2m"},
+    )
+    assert isinstance(first, AdapterSource)
+    assert isinstance(second, AdapterSource)
+    assert first.request.body == b'{"data":{"base":"ETH","quote":"USD"},"id":"seamark"}'
+    assert second.request.body == b'{"data":{"coin":"eth"},"id":"seamark"}'
+    assert second.budget == 1000
+    assert "secret" not in repr(first)

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 
 from seamark.evm.ports import ChainReader
+from seamark.oracle.sources.adapters import AdapterSource
 from seamark.oracle.sources.chainquotes import ChainQuotes
 from seamark.oracle.sources.cross import CrossMaker, CrossSource
 from seamark.oracle.sources.onchain import ChainSource
@@ -36,8 +37,10 @@ class Sources:
     def __init__(
         self, *, session: aiohttp.ClientSession, clock: Clock, chains: Mapping[str, ChainReader] | None = None
     ) -> None:
+        poller = QuotePoller(session=session, clock=clock)
         self._hubs: dict[type, SourceHub[Any]] = {
-            Source: QuotePoller(session=session, clock=clock),
+            Source: poller,
+            AdapterSource: poller,
             ChainSource: ChainQuotes(chains=chains or {}, clock=clock),
             StreamSource: QuoteListener(session=session, clock=clock),
             CrossSource: CrossMaker(subscribe=self.subscribe, clock=clock),
@@ -56,4 +59,4 @@ class Sources:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await run_together(*(hub.run() for hub in self._hubs.values()))
+        await run_together(*(hub.run() for hub in dict.fromkeys(self._hubs.values())))

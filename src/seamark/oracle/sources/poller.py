@@ -15,6 +15,9 @@ from typing import Any, Final
 
 import aiohttp
 
+from seamark.oracle.model import Quote
+from seamark.oracle.sources.adapters import AdapterSource, read_adapter
+from seamark.oracle.sources.allowance import Allowance
 from seamark.oracle.sources.outlet import Outlet, SourceHealth, Subscriber
 from seamark.oracle.sources.source import ContentError, Request, Source, decode_json, read_quote
 from seamark.oracle.tasks import run_together
@@ -31,7 +34,7 @@ _RATE_LIMITED: Final = frozenset({418, 429})  # 418 is Binance's word for "banne
 
 @dataclass(slots=True)
 class _Subscription:
-    source: Source
+    source: Source | AdapterSource
     interval: float
     outlet: Outlet
 
@@ -66,13 +69,19 @@ class QuotePoller:
         self._session = session
         self._clock = clock
         self._requests: dict[Request, list[_Subscription]] = {}
+        self._allowances: dict[str, Allowance] = {}
 
-    def subscribe(self, source: Source, *, interval: float, subscriber: Subscriber, feed: str = "") -> SourceHealth:
+    def subscribe(
+        self, source: Source | AdapterSource, *, interval: float, subscriber: Subscriber, feed: str = ""
+    ) -> SourceHealth:
         """Ask for this source every `interval` seconds from the next `run()` on, and hand each report over.
 
         `feed` says in the log whose subscriber it is.
         """
         outlet = Outlet(source, subscriber, feed, self._clock)
+        allowance = self._allowances.setdefault(source.venue, Allowance())
+        allowance.limit(source.rate, source.budget)
+        allowance.requests += source.request not in self._requests
         self._requests.setdefault(source.request, []).append(_Subscription(source, interval, outlet))
         return outlet.health
 
@@ -83,7 +92,10 @@ class QuotePoller:
     async def _poll(self, request: Request, subscriptions: list[_Subscription]) -> None:
         interval = min(item.interval for item in subscriptions)
         due = self._clock.monotonic()
+        allowance = self._allowances[subscriptions[0].source.venue]
+        interval = max(interval, allowance.pace)
         while True:
+            await self._wait_for_turn(allowance, subscriptions)
             pause = await self.poll_once(request)
             now = self._clock.monotonic()
             due += interval
@@ -93,6 +105,14 @@ class QuotePoller:
             # A little jitter, so that many feeds do not ask one venue in the same millisecond for ever.
             wait = due - now + interval * random.uniform(-0.02, 0.02)  # noqa: S311
             await self._clock.sleep(max(wait, 0.0))
+
+    async def _wait_for_turn(self, allowance: Allowance, subscriptions: list[_Subscription]) -> None:
+        """Until the venue's limits allow one more request."""
+        while (wait := allowance.take(self._clock.now())) > 0:
+            if allowance.is_spent:
+                for item in subscriptions:
+                    item.outlet.failure("budget", f"the day's {allowance.budget} requests are used up")
+            await self._clock.sleep(wait)
 
     async def poll_once(self, request: Request) -> float:
         """Make one request and hand out what it gave; returns how long the venue wants to be left alone."""
@@ -114,7 +134,13 @@ class QuotePoller:
         try:
             async with (
                 asyncio.timeout(deadline),
-                self._session.get(request.url, headers=dict(request.headers), allow_redirects=False) as response,
+                self._session.request(
+                    "GET" if request.body is None else "POST",
+                    request.url,
+                    headers=dict(request.headers),
+                    data=request.body,
+                    allow_redirects=False,
+                ) as response,
             ):
                 _check_status(response)
                 body = await read_limited(response, MAX_REPLY_BYTES)
@@ -133,11 +159,17 @@ class QuotePoller:
 
     def _report(self, item: _Subscription, reply: _Reply, latency: float) -> None:
         try:
-            quote = read_quote(item.source, reply.document, reply.received_at, age=reply.age)
+            quote = _read(item.source, reply)
         except ContentError as error:
             item.outlet.failure(error.kind, str(error))
             return
         item.outlet.quote(quote, latency=latency)
+
+
+def _read(source: Source | AdapterSource, reply: _Reply) -> Quote:
+    if isinstance(source, AdapterSource):
+        return read_adapter(source, reply.document, reply.received_at, age=reply.age)
+    return read_quote(source, reply.document, reply.received_at, age=reply.age)
 
 
 def _check_status(response: aiohttp.ClientResponse) -> None:

@@ -49,10 +49,11 @@ class ContentError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One GET. Sources with equal requests share it. Headers may hold keys: they are never shown."""
+    """One GET, or POST with a body. Sources with equal requests share it. What may hold keys is never shown."""
 
     url: str = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
