@@ -148,7 +148,7 @@ class FeedSettings(SettingsModel):
             raise ValueError("min_price is above max_price; swap them")
         if not self.allow_negative and self.min_price is not None and self.min_price < 0:
             raise ValueError("min_price is negative; set allow_negative if prices below zero are real here")
-        names = [source.name or source.venue for source in self.sources]
+        names = [source.name or source.venue or source.ccxt for source in self.sources]
         if len(set(names)) != len(names):
             raise ValueError("two sources have the same name; give one of them another name")
         if self.min_venues is not None and self.sources and self.min_venues > len(self.sources):

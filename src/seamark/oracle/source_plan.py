@@ -12,6 +12,7 @@ from seamark.oracle.settings import FeedSettings
 from seamark.oracle.source_settings import MarketSettings, SourceSettings, VenueSettings, make_reading
 from seamark.oracle.sources.adapters import AdapterSource, adapter_request
 from seamark.oracle.sources.allowance import DAY_S
+from seamark.oracle.sources.ccxt_quotes import CcxtSource
 from seamark.oracle.sources.cross import CrossSource, Leg, make_route
 from seamark.oracle.sources.onchain import ChainSource
 from seamark.oracle.sources.outlet import AnySource
@@ -173,13 +174,8 @@ def _make_market(settings: MarketSettings, asked: Pair, venues: Venues, at: str)
             budget=settings.budget,
             rate=settings.rate,
         )
-            settings.name,
-            settings.venue or settings.name,
-            request,
-            settings.timeout,
-            budget=settings.budget,
-            rate=settings.rate,
-        )
+    if settings.ccxt is not None:
+        return CcxtSource(settings.name or settings.ccxt, settings.ccxt, str(asked), settings.timeout)
     known: Mapping[str, Venue | Stream] = venues.streams if settings.stream else venues.asked
     venue = known.get(settings.venue or "")
     if venue is None:

@@ -199,6 +199,9 @@ class MarketSettings(SettingsModel):
     chainlink: ChainlinkSettings | None = None
     erc4626: VaultSettings | None = None
     adapter: AdapterSettings | None = None
+    ccxt: Annotated[str, Field(pattern=r"^[a-z0-9]{2,40}$")] | None = None
+    """An exchange by its identifier in ccxt, an optional extra: `pip install seamark[ccxt]`."""
+
     timeout: Span = Seconds(5.0)
 
     rate: RateText | None = None
@@ -226,6 +229,8 @@ class MarketSettings(SettingsModel):
         readings = [item for item in (self.uniswap_v3, self.chainlink, self.erc4626, self.adapter) if item is not None]
         if len(readings) + (self.url is not None) > 1:
             raise ValueError("names more than one kind of source; write each as a source of its own")
+        if self.ccxt is not None:
+            return self._check_ccxt(bool(own or readings))
         if readings:
             return self._check_reading(own)
         if self.url is None and self.venue is None:
@@ -236,6 +241,11 @@ class MarketSettings(SettingsModel):
             raise ValueError("a source with a url needs a name and the path of its price; add name and price")
         for path in self.require:
             JsonPath.parse(path)
+        return self
+
+    def _check_ccxt(self, is_more: bool) -> Self:
+        if is_more or self.venue or self.require or self.headers or self.url or self.stream:
+            raise ValueError("a ccxt source needs no venue, url, path or header; leave them out")
         return self
 
     def _check_reading(self, own: list[JsonPath]) -> Self:

@@ -11,6 +11,7 @@ from seamark.oracle.settings import FeedSettings
 from seamark.oracle.source_plan import make_sources, make_venues
 from seamark.oracle.source_settings import VenueSettings
 from seamark.oracle.sources.adapters import AdapterSource
+from seamark.oracle.sources.ccxt_quotes import CcxtSource
 from seamark.oracle.sources.cross import CrossSource, Operation
 from seamark.oracle.sources.onchain import ChainlinkFeed, ChainSource, UniswapTwap, VaultRate
 from seamark.oracle.sources.outlet import AnySource
@@ -147,6 +148,7 @@ def test_a_source_that_does_not_fit_is_told_with_a_remedy(source, message):
         ),
         ({"name": "u", "uniswap_v3": {"chain": "home", "pool": ADDRESS, "decimals": [6]}}, "decimals"),
         ({"venue": "kraken", "weight": 0}, "weight"),
+        ({"venue": "kraken", "ccxt": "kraken"}, "a ccxt source needs no venue"),
         ({"venue": "kraken", "rate": "5/s"}, "under oracle.venues"),
         ({"name": "x", "url": "https://x.example", "price": "p", "rate": 5}, "such as 10/s or 600/min"),
         ({"name": "x", "url": "https://x.example", "price": "p", "rate": "0/s"}, "such as 10/s or 600/min"),
@@ -192,3 +194,12 @@ def test_an_adapter_is_asked_for_the_pair_unless_told_otherwise():
     assert second.request.body == b'{"data":{"coin":"eth"},"id":"seamark"}'
     assert second.budget == 1000
     assert "secret" not in repr(first)
+
+
+def test_an_exchange_of_ccxt_goes_by_its_identifier():
+    (source,) = made({"ccxt": "bitvavo"})
+    assert isinstance(source, CcxtSource)
+    assert (source.name, source.venue, source.symbol) == ("bitvavo", "bitvavo", "ETH/USD")
+    (cross,) = made({"ccxt": "bitvavo", "pair": "ETH/EUR", "via": [{"venue": "kraken", "pair": "EUR/USD"}]})
+    assert isinstance(cross, CrossSource)
+    assert cross.venue == "bitvavo"

@@ -9,6 +9,7 @@ import aiohttp
 
 from seamark.evm.ports import ChainReader
 from seamark.oracle.sources.adapters import AdapterSource
+from seamark.oracle.sources.ccxt_quotes import CcxtQuotes, CcxtSource
 from seamark.oracle.sources.chainquotes import ChainQuotes
 from seamark.oracle.sources.cross import CrossMaker, CrossSource
 from seamark.oracle.sources.onchain import ChainSource
@@ -41,6 +42,7 @@ class Sources:
         self._hubs: dict[type, SourceHub[Any]] = {
             Source: poller,
             AdapterSource: poller,
+            CcxtSource: CcxtQuotes(clock=clock),
             ChainSource: ChainQuotes(chains=chains or {}, clock=clock),
             StreamSource: QuoteListener(session=session, clock=clock),
             CrossSource: CrossMaker(subscribe=self.subscribe, clock=clock),
