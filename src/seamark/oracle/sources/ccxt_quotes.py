@@ -121,6 +121,8 @@ class CcxtQuotes:
         load: Makes the object of an exchange by its name.
     """
 
+    name = "oracle-ccxt"
+
     def __init__(self, *, clock: Clock, load: Callable[[str], Any] = load_exchange) -> None:
         self._clock = clock
         self._load = load

@@ -2,6 +2,7 @@
 
 import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
@@ -85,7 +86,7 @@ async def ask(url: str) -> SourceReport:
 # ---- as server ------------------------------------------------------------------------------------------------------
 
 
-def answered(request: object, answer: Answer | None = ANSWER) -> tuple[int, dict]:
+def answered(request: object, answer: Answer | None = ANSWER) -> tuple[int, dict[str, Any]]:
     body = request if isinstance(request, bytes) else json.dumps(request).encode()
     reply = answer_request(body, {ETH_USD: lambda: answer})
     return reply.status, json.loads(reply.body, parse_float=Decimal)

@@ -8,7 +8,6 @@ import pytest
 
 from seamark.core.errors import SettingsError
 from seamark.oracle.model import Quote, SourceFailure, SourceReport
-from seamark.oracle.sources import ccxt_quotes
 from seamark.oracle.sources.ccxt_quotes import CcxtQuotes, CcxtSource, load_exchange, read_ticker
 from seamark.oracle.sources.source import ContentError
 from tests.unit.oracle.conftest import running
@@ -127,10 +126,16 @@ async def test_an_exchange_that_hangs_is_given_up():
 
 
 async def test_one_object_per_exchange_and_one_question_per_market():
-    exchange, loaded = Exchange(TICKER), []
+    exchange = Exchange(TICKER)
+    loaded: list[str] = []
+
+    def load(name: str) -> Exchange:
+        loaded.append(name)
+        return exchange
+
     clock = FakeClock()
     reports: list[SourceReport] = []
-    hub = CcxtQuotes(clock=clock, load=lambda name: loaded.append(name) or exchange)
+    hub = CcxtQuotes(clock=clock, load=load)
     for name in ("a", "b"):
         hub.subscribe(CcxtSource(name, "bitvavo", "ETH/EUR"), interval=5.0, subscriber=reports.append)
     async with running(hub):
@@ -145,7 +150,7 @@ def test_without_the_library_the_remedy_is_told(monkeypatch):
     def missing(name: str) -> Any:
         raise ImportError(name)
 
-    monkeypatch.setattr(ccxt_quotes.importlib, "import_module", missing)
+    monkeypatch.setattr("importlib.import_module", missing)
     with pytest.raises(SettingsError, match=r"ccxt is not installed.*install seamark\[ccxt\]"):
         load_exchange("kraken")
 

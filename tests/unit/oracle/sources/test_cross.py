@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from seamark.oracle.model import Pair, Quote, SourceFailure, SourceReport
 from seamark.oracle.sources.cross import CrossError, CrossMaker, CrossSource, Leg, Operation, combine, make_route
-from seamark.oracle.sources.outlet import SourceHealth
+from seamark.oracle.sources.outlet import SourceHealth, Subscriber
 from tests.unit.oracle.fakes import START, FakeClock, quote, source
 
 ETH_USDT, USDT_USD, USD_USDT, USD_EUR = (Pair.parse(text) for text in ("ETH/USDT", "USDT/USD", "USD/USDT", "USD/EUR"))
@@ -64,6 +64,8 @@ def test_the_book_is_crossed_the_right_way():
     times = combine(cross(MULTIPLY, MULTIPLY), [first, second], START)
     assert (times.bid, times.ask, times.volume) == (Decimal("1979.01"), Decimal("2021.01"), Decimal(7))
     over = combine(cross(MULTIPLY, DIVIDE), [first, second], START)
+    assert over.bid is not None
+    assert over.ask is not None
     assert (round(over.bid, 3), round(over.ask, 3)) == (Decimal("1979.208"), Decimal("2021.212"))
     assert over.bid < over.price < over.ask
 
@@ -92,6 +94,7 @@ def test_it_lasts_until_its_first_part_is_too_old():
     """A daily rate beside it does not let a market's price live for a day."""
     parts = [quote("a", "2000", START - 20), quote("b", "0.9", START - 70_000, max_age=100_000.0)]
     made = combine(cross(MULTIPLY, MULTIPLY), parts, START)
+    assert made.max_age is not None
     assert made.observed_at + made.max_age == START + 100
 
 
@@ -128,7 +131,7 @@ class Parts:
 
     def __init__(self) -> None:
         self.names: list[str] = []
-        self.takers: list = []
+        self.takers: list[Subscriber] = []
 
     def subscribe(self, source, *, interval, subscriber, feed="") -> SourceHealth:
         self.names.append(source.name)
@@ -137,7 +140,8 @@ class Parts:
 
 
 def start() -> tuple[Parts, list[SourceReport], FakeClock, SourceHealth]:
-    parts, reports, clock = Parts(), [], FakeClock()
+    parts, clock = Parts(), FakeClock()
+    reports: list[SourceReport] = []
     maker = CrossMaker(subscribe=parts.subscribe, clock=clock)
     health = maker.subscribe(cross(MULTIPLY, MULTIPLY), interval=1.0, subscriber=reports.append)
     return parts, reports, clock, health

@@ -1,12 +1,14 @@
 """What contracts answer, and reading many of them at one block."""
 
 from decimal import Decimal
+from typing import Any, cast
 
 import pytest
 import sha3
 
 from seamark.core.errors import RejectedError, TemporaryError
 from seamark.core.ids import Address, ChainId
+from seamark.evm.ports import ChainReader
 from seamark.evm.types import BlockHeader, Call
 from seamark.oracle.model import Quote, SourceFailure, SourceReport
 from seamark.oracle.sources import onchain
@@ -43,7 +45,7 @@ def test_selectors(selector, signature):
 
 
 def twap(**changes: object) -> UniswapTwap:
-    values: dict = {"chain": "main", "pool": POOL, "decimals0": 18, "decimals1": 18, "window": 60, **changes}
+    values: dict[str, Any] = {"chain": "main", "pool": POOL, "decimals0": 18, "decimals1": 18, "window": 60, **changes}
     return UniswapTwap(**values)
 
 
@@ -179,9 +181,13 @@ class Chain:
         return [self.answers[call.to, call.data[:4]] for call in calls]
 
 
+def _kinds(reports: list[SourceReport]) -> list[str]:
+    return [report.kind for report in reports if isinstance(report, SourceFailure)]
+
+
 def start(chain: Chain) -> tuple[ChainQuotes, list[SourceReport]]:
     reports: list[SourceReport] = []
-    quotes = ChainQuotes(chains={"main": chain}, clock=FakeClock())
+    quotes = ChainQuotes(chains={"main": cast(ChainReader, chain)}, clock=FakeClock())
     link = ChainSource("link", "link", LINK, max_age=3700.0, weight=3)
     vault = ChainSource("vault", "vault", VaultRate("main", VAULT, 18))
     for source in (link, vault):
@@ -225,7 +231,7 @@ async def test_what_a_node_could_not_answer_is_asked_again_at_the_same_block():
     chain.answers[VAULT, onchain.CONVERT] = good
     await quotes.read_once("main")
     assert [type(item) for item in reports] == [Quote, SourceFailure, Quote, Quote]
-    assert reports[1].kind == "node"
+    assert _kinds(reports) == ["node"]
 
 
 async def test_a_chain_that_does_not_answer_is_a_failure_of_each_source():
@@ -233,4 +239,5 @@ async def test_a_chain_that_does_not_answer_is_a_failure_of_each_source():
     chain.down = True
     quotes, reports = start(chain)
     await quotes.read_once("main")
-    assert [(item.source, item.kind) for item in reports] == [("link", "node"), ("vault", "node")]
+    assert [item.source for item in reports] == ["link", "vault"]
+    assert _kinds(reports) == ["node", "node"]

@@ -307,4 +307,6 @@ async def test_a_budget_paces_the_polls_and_its_end_is_a_failure(venue, session)
     again._allowances["a"].take(clock.now())
     async with running(again):
         await until(lambda: isinstance(reports[-1], SourceFailure))
-    assert reports[-1].kind == "budget"
+    last = reports[-1]
+    assert isinstance(last, SourceFailure)
+    assert last.kind == "budget"

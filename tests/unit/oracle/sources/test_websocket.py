@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from aiohttp import ClientSession
@@ -70,6 +71,14 @@ async def test_every_venue_of_the_catalogue(name, venue, session):
     assert any(SYMBOLS[name].lower() in text.lower() for text in venue.heard)
 
 
+def _has(reports: list[SourceReport], count: int) -> bool:
+    return len(reports) == count
+
+
+def _pinged(venue: StreamVenue, count: int) -> bool:
+    return venue.heard.count("ping") == count
+
+
 async def test_one_connection_serves_all_markets_of_all_feeds(venue, session):
     eth: list[SourceReport] = []
     again: list[SourceReport] = []
@@ -112,7 +121,7 @@ async def test_a_venue_that_refuses_is_asked_less_and_less(venue, session):
     listener.subscribe(source(venue), interval=1.0, subscriber=reports.append)
     async with running(listener):
         for attempt, pause in enumerate((0.5, 1.0, 2.0, 4.0), start=1):
-            await until(lambda attempt=attempt: len(reports) == attempt)
+            await until(partial(_has, reports, attempt))
             await clock.advance(pause - 0.01)
             assert venue.connections == attempt
             await clock.advance(0.02)
@@ -148,7 +157,7 @@ async def test_pongs_without_prices_do_not_keep_a_dead_subscription(venue, sessi
         await until(lambda: venue.heard)
         for pings in range(1, 3):
             await clock.advance(20.0)
-            await until(lambda pings=pings: venue.heard.count("ping") == pings)
+            await until(partial(_pinged, venue, pings))
         await until(lambda: not reports)
         await clock.advance(21.0)
         await until(lambda: kinds(reports) == ["silent"])

@@ -52,6 +52,8 @@ def _bybit(symbol: str, price: str) -> Any:
 class RawNumber(float):
     """A JSON number with the digits it was given."""
 
+    text: str
+
     def __new__(cls, text: str) -> Self:
         made = super().__new__(cls, text)
         made.text = text
