@@ -1,8 +1,10 @@
 """From the settings of sources to what the hubs understand."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from seamark.core.errors import SettingsError
 from seamark.core.units import Seconds
@@ -202,3 +204,12 @@ def test_an_exchange_of_ccxt_goes_by_its_identifier():
     (cross,) = made({"ccxt": "bitvavo", "pair": "ETH/EUR", "via": [{"venue": "kraken", "pair": "EUR/USD"}]})
     assert isinstance(cross, CrossSource)
     assert cross.venue == "bitvavo"
+
+
+def test_what_the_guide_shows_is_accepted():
+    guide = (Path(__file__).parents[3] / "docs/how-to/publish-a-feed.md").read_text()
+    block = guide.split("Further kinds of sources:\n\n```yaml\n")[1].split("```")[0]
+    sources = yaml.safe_load(block.replace("0x…", ADDRESS))["sources"]
+    kinds = {type(source) for source in made(*sources)}
+    assert kinds == {StreamSource, CrossSource, ChainSource, AdapterSource}
+    assert len(sources) == 7
