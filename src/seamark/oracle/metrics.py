@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from seamark.core.units import PPB_PER_UNIT, Ppb
 from seamark.oracle.model import Answer, FeedRef, FeedState, Rejected, TriggerPolicy
 from seamark.oracle.rules import chain_now, deviation, heartbeat_due_at
-from seamark.oracle.sources.poller import SourceHealth
+from seamark.oracle.sources.outlet import SourceHealth
 from seamark.oracle.store import ERRORS_TOTAL, FEES_TOTAL, PARKED_TOTAL, REPLACED_TOTAL, SENT_TOTAL
 from seamark.runtime.clock import Clock
 from seamark.storage.totals import Total, TotalKey

@@ -91,6 +91,8 @@ class Quote:
     """One venue's price, in units of the quote currency.
 
     `observed_at` is the venue's own time. A venue that tells none is `untimed`: then it is when we received the reply.
+    `weight` counts in a weighted median, as so many venues that say the same. `max_age` in seconds stands in for the
+    feed's, for what is told daily.
     """
 
     source: str
@@ -103,7 +105,7 @@ class Quote:
     ask: Decimal | None = None
     volume: Decimal | None = None
     weight: int = 1
-    """Counts as so many venues that say the same."""
+    max_age: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

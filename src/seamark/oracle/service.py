@@ -5,8 +5,9 @@ Each feed is a service of its own, so one that fails is restarted alone while th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
 from prometheus_client import CollectorRegistry
@@ -16,12 +17,13 @@ from seamark.evm.ports import ChainReader, TransactionSender
 from seamark.oracle.checks import check_contract, check_publisher, pair_of
 from seamark.oracle.housekeeping import Housekeeping
 from seamark.oracle.metrics import FeedMeter, OracleMetrics
-from seamark.oracle.model import FeedRef, Role
+from seamark.oracle.model import Answer, FeedRef, Pair, Role
 from seamark.oracle.plan import FeedPlan, make_plan, make_venues
 from seamark.oracle.publisher import FeedPublisher
-from seamark.oracle.settings import FeedSettings, OracleSettings, WatchSettings
-from seamark.oracle.sources.poller import QuotePoller
-from seamark.oracle.sources.venues import Venue
+from seamark.oracle.settings import AdapterServerSettings, FeedSettings, OracleSettings, WatchSettings
+from seamark.oracle.source_plan import Venues
+from seamark.oracle.sources.adapter_server import AdapterServer
+from seamark.oracle.sources.hubs import Sources
 from seamark.oracle.watcher import FeedWatcher, WatchedFeed
 from seamark.runtime.clock import Clock
 from seamark.runtime.health import Health
@@ -86,8 +88,9 @@ async def build_oracle(
         TemporaryError: A chain or the database does not answer.
     """
     totals = await database.read(lambda connection: list(read_totals(connection, "oracle_")))
-    poller = QuotePoller(session=session, clock=clock)
-    venues = make_venues(settings.venues)
+    readers = {name: chain.reader for name, chain in chains.items()}
+    sources = Sources(session=session, clock=clock, chains=readers)
+    venues = make_venues(settings.venues, chains)
     try:
         plans = [
             await _check_feed(feed, chains, venues, f"oracle.feeds[{index}]")
@@ -99,12 +102,26 @@ async def build_oracle(
         raise _renamed(error, names or {}) from error
     metrics = OracleMetrics(registry)  # only now: what fails before this point can be done again
     metrics.restore(totals)
-    parts = _Parts(chains, database, clock, metrics, poller)
+    parts = _Parts(chains, database, clock, metrics, sources)
     publishers = {plan.ref.name: parts.publisher(plan) for plan in plans}
-    services: list[Service] = [poller, *publishers.values(), parts.housekeeping(plans)] if plans else []
+    services: list[Service] = [sources, *publishers.values(), parts.housekeeping(plans)] if plans else []
+    if settings.adapter is not None:
+        services.append(_adapter(settings.adapter, publishers.values()))
     if watched:
         services.append(parts.watcher(watched, settings.watch_interval))
     return Oracle(tuple(services), publishers, metrics)
+
+
+def _adapter(settings: AdapterServerSettings, publishers: Iterable[FeedPublisher]) -> AdapterServer:
+    """Of two feeds for one pair the first is served."""
+    feeds: dict[Pair, Callable[[], Answer | None]] = {}
+    for publisher in publishers:
+        feeds.setdefault(publisher.plan.pair, partial(_answer_of, publisher))
+    return AdapterServer(feeds=feeds, host=settings.host, port=settings.port)
+
+
+def _answer_of(publisher: FeedPublisher) -> Answer | None:
+    return publisher.result if isinstance(publisher.result, Answer) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +132,7 @@ class _Parts:
     database: Database
     clock: Clock
     metrics: OracleMetrics
-    poller: QuotePoller
+    sources: Sources
 
     def publisher(self, plan: FeedPlan) -> FeedPublisher:
         """With its sources subscribed."""
@@ -131,7 +148,7 @@ class _Parts:
             meter=meter,
         )
         for source in plan.sources:
-            health = self.poller.subscribe(
+            health = self.sources.subscribe(
                 source, interval=plan.poll_interval, subscriber=publisher.on_report, feed=plan.ref.name
             )
             meter.watch_source(source.name, health)
@@ -153,9 +170,7 @@ class _Parts:
         )
 
 
-async def _check_feed(
-    settings: FeedSettings, chains: Mapping[str, OracleChain], venues: Mapping[str, Venue], at: str
-) -> FeedPlan:
+async def _check_feed(settings: FeedSettings, chains: Mapping[str, OracleChain], venues: Venues, at: str) -> FeedPlan:
     chain = _chain(chains, settings.chain, f"{at}.chain")
     if chain.sender is None:
         raise SettingsError("oracle.signer", "no account to publish with", remedy="add signer")

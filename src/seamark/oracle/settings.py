@@ -15,14 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from seamark.core.errors import SettingsError
-from seamark.core.units import Ppb, Seconds, parse_decimal, parse_duration, parse_ratio
+from seamark.core.units import Ppb, Seconds, parse_duration, parse_ratio
 from seamark.evm.address import AddressError, parse_address
 from seamark.evm.settings import AddressText, SignerSettings
 from seamark.oracle.model import (
@@ -35,11 +33,18 @@ from seamark.oracle.model import (
     MedianKind,
     Method,
     OutlierFilter,
-    Pair,
     Role,
 )
-from seamark.oracle.sources.paths import JsonPath
-from seamark.oracle.sources.source import TimeUnit
+from seamark.oracle.source_settings import (
+    Name,
+    PairText,
+    PriceText,
+    SourceSettings,
+    Span,
+    VenueSettings,
+    check_positive,
+    check_url,
+)
 from seamark.runtime.logs import redact_url
 from seamark.runtime.settings import Duration, Money, Ratio, SettingsModel, parse_environment, validate_settings
 
@@ -60,98 +65,8 @@ ENVIRONMENT_CHAIN = "default"
 _MAX_RATIO = Ppb(1_000_000_000)
 
 
-def _to_pair(value: Any) -> Any:
-    return Pair.parse(value) if isinstance(value, str) else value
-
-
-def _to_path(value: Any) -> Any:
-    return JsonPath.parse(value) if isinstance(value, str) else value
-
-
-def _to_price(value: Any) -> Any:
-    if isinstance(value, float):
-        # A ValueError, as pydantic takes it: a YAML number has become binary before anybody could ask for its digits.
-        raise ValueError(f'{value!r} has lost digits as a float; write it in quotes: "{value!r}"')  # noqa: TRY004
-    return parse_decimal(value) if isinstance(value, str) else value
-
-
 def _to_source(value: Any) -> Any:
     return {"venue": value} if isinstance(value, str) else value
-
-
-def _check_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{redact_url(url)!r} is no HTTP address; write https://…")
-    return url
-
-
-def _check_positive(value: Any) -> Any:
-    if value <= 0:
-        raise ValueError("must be more than zero")
-    return value
-
-
-PairText = Annotated[Pair, BeforeValidator(_to_pair), PlainSerializer(str, when_used="json")]
-PathText = Annotated[JsonPath, BeforeValidator(_to_path), PlainSerializer(str, when_used="json")]
-PriceText = Annotated[Decimal, BeforeValidator(_to_price)]
-SourceUrl = Annotated[str, AfterValidator(_check_url), PlainSerializer(redact_url, when_used="json")]
-Span = Annotated[Duration, AfterValidator(_check_positive)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}$")]
-
-
-class VenueSettings(SettingsModel):
-    """A venue of the catalogue at another address, or another venue of the same shape."""
-
-    like: str | None = None
-    """Catalogue name of the venue that answers in the same shape; the settings' key where missing."""
-
-    base_url: SourceUrl | None = Field(None, repr=False)
-    """Where it is asked instead."""
-
-    quotes: tuple[str, ...] | None = None
-    """Currencies that this venue quotes against, where they differ from the catalogue's (Binance.US lists USD)."""
-
-
-class SourceSettings(SettingsModel):
-    """One source: a venue of the catalogue, or a URL with JSON paths."""
-
-    venue: str | None = None
-    """A venue by name; for a source with a URL of its own, whose vote it is (its name where missing)."""
-
-    pair: PairText | None = None
-    """The market asked for, where the venue names the asset differently. Its quote currency must be the feed's."""
-
-    name: Name | None = None
-    url: SourceUrl | None = Field(None, repr=False)
-    price: PathText | None = None
-    bid: PathText | None = None
-    ask: PathText | None = None
-    volume: PathText | None = None
-    time: PathText | None = None
-    """Where the venue's own time stands; without it the time of receipt counts."""
-
-    time_unit: TimeUnit = TimeUnit.MILLISECONDS
-    require: dict[str, str] = Field(default_factory=dict)
-    """Paths and the text expected there in a usable reply, such as {code: "0"}."""
-
-    headers: dict[str, SecretStr] = Field(default_factory=dict, repr=False)
-    """Sent along; for keys of data providers."""
-
-    timeout: Span = Seconds(5.0)
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        own = [field for field in (self.price, self.bid, self.ask, self.volume, self.time) if field is not None]
-        if self.url is None and self.venue is None:
-            raise ValueError("names neither a venue nor a url; write a venue's name, or url and price")
-        if self.url is None and (own or self.require or self.headers):
-            raise ValueError("JSON paths and headers belong to a source with a url; add url, or leave them out")
-        if self.url is not None and (self.price is None or self.name is None):
-            raise ValueError("a source with a url needs a name and the path of its price; add name and price")
-        for path in self.require:
-            JsonPath.parse(path)
-        return self
 
 
 class FeedSettings(SettingsModel):
@@ -170,7 +85,7 @@ class FeedSettings(SettingsModel):
     heartbeat: Span
     """A round is published at least this often."""
 
-    deviation: Annotated[Ratio, AfterValidator(_check_positive), Field(le=_MAX_RATIO)]
+    deviation: Annotated[Ratio, AfterValidator(check_positive), Field(le=_MAX_RATIO)]
     """A price that differs by this much or more from the one on chain is published."""
 
     heartbeat_margin: Annotated[Ratio, Field(lt=_MAX_RATIO)] = DEFAULT_MARGIN
@@ -227,7 +142,7 @@ class FeedSettings(SettingsModel):
     confirm_after: Duration = Seconds(15.0)
     """Wait before an answer that the contract parked is submitted again, to confirm it."""
 
-    max_step: Annotated[Ratio, AfterValidator(_check_positive)] | None = None
+    max_step: Annotated[Ratio, AfterValidator(check_positive)] | None = None
     """An answer that differs by more than this from the one on chain is held until a later one, at least confirm_after
     newer, is within this distance of it."""
 
@@ -261,7 +176,7 @@ class FeedSettings(SettingsModel):
             raise ValueError("min_price is above max_price; swap them")
         if not self.allow_negative and self.min_price is not None and self.min_price < 0:
             raise ValueError("min_price is negative; set allow_negative if prices below zero are real here")
-        names = [source.name or source.venue for source in self.sources]
+        names = [source.name or source.venue or source.ccxt for source in self.sources]
         if len(set(names)) != len(names):
             raise ValueError("two sources have the same name; give one of them another name")
         if self.min_venues is not None and self.sources and self.min_venues > len(self.sources):
@@ -288,6 +203,13 @@ class WatchSettings(SettingsModel):
     """For its age to be judged by; the heartbeat of the published feed of that name where missing."""
 
 
+class AdapterServerSettings(SettingsModel):
+    """Where nodes ask for prices."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8090, ge=0, le=65_535)
+
+
 class OracleSettings(SettingsModel):
     """What to publish and what to watch."""
 
@@ -298,6 +220,8 @@ class OracleSettings(SettingsModel):
     watch: tuple[WatchSettings, ...] = ()
     watch_interval: Span = Seconds(5.0)
     venues: dict[str, VenueSettings] = Field(default_factory=dict)
+    adapter: AdapterServerSettings | None = None
+    """Serve the published feeds as a Chainlink external adapter; not served where missing."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -342,7 +266,7 @@ def from_environment(environment: Mapping[str, str]) -> EnvironmentFeed:
     Raises:
         SettingsError: One is missing or malformed; names it, and never shows the key.
     """
-    rpc_url = parse_environment(environment, "RPC_URL", _check_url, example="http://127.0.0.1:8545")
+    rpc_url = parse_environment(environment, "RPC_URL", check_url, example="http://127.0.0.1:8545")
     aggregator = parse_environment(environment, "AGGREGATOR_ADDRESS", _parse_address, example="0x…")
     if not environment.get("PRIVATE_KEY", "").strip():
         raise SettingsError("PRIVATE_KEY", "is not set", remedy="export PRIVATE_KEY=0x…")

@@ -26,8 +26,9 @@ from seamark.oracle.model import (
 )
 from seamark.oracle.publications import attempt_key
 from seamark.oracle.service import OracleChain, build_oracle
-from seamark.oracle.settings import OracleSettings, from_environment
-from seamark.oracle.sources.poller import SourceHealth
+from seamark.oracle.settings import AdapterServerSettings, OracleSettings, from_environment
+from seamark.oracle.sources.adapter_server import AdapterServer
+from seamark.oracle.sources.outlet import SourceHealth
 from seamark.oracle.store import list_feeds, list_publications, settle_publication
 from seamark.oracle.watcher import FeedWatcher, WatchedFeed
 from seamark.runtime.health import Status
@@ -468,3 +469,30 @@ def test_labels_hold_no_address_and_no_hash():
     FeedMeter(world_metrics, REF, TriggerPolicy(heartbeat=60, deviation=Ppb(5)), clock=FakeClock())
     assert FEED not in generate_latest(registry).decode()
     assert SIGNER not in generate_latest(registry).decode()
+
+
+# ---- as an external adapter -----------------------------------------------------------------------------------------
+
+
+async def test_published_feeds_are_served_to_nodes(database, chain):
+    chosen = settings(min_venues=1)
+    chosen = chosen.model_copy(update={"adapter": AdapterServerSettings(port=0)})
+    oracle = await build(database, chain, chosen)
+    server = oracle.services[-1]
+    assert isinstance(server, AdapterServer)
+    publisher = oracle.publishers["ETH/USD"]
+    await publisher.refresh()
+    async with running(server), make_session() as session:
+        await until(lambda: server.port)
+        url, question = f"http://127.0.0.1:{server.port}", {"id": "1", "data": {"base": "ETH", "quote": "USD"}}
+        async with session.post(url, json=question) as early:
+            assert early.status == 504
+        publisher.on_report(quote("kraken", "2000.5", chain.clock.now()))
+        async with session.post(url, json=question) as reply:
+            assert (reply.status, (await reply.json())["result"]) == (200, 2000.5)
+
+
+async def test_a_source_on_a_chain_that_is_not_there_names_the_setting(database, chain):
+    reading = {"name": "v", "erc4626": {"chain": "away", "vault": FEED, "asset_decimals": 18}}
+    with pytest.raises(SettingsError, match=r"oracle\.feeds\[0\]\.sources\[0\]: there is no chain 'away'"):
+        await build(database, chain, settings(sources=[reading]))

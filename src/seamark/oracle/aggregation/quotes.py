@@ -44,7 +44,8 @@ def _check_spread(quote: Quote, policy: AggregationPolicy) -> QuoteFault | None:
 
 def _check_age(quote: Quote, now: float, policy: AggregationPolicy) -> QuoteFault | None:
     # Both times count: an old trade told just now, and a trade told long ago by a source that has since gone silent.
-    if max(now - quote.observed_at, now - quote.received_at) > policy.max_age:
+    max_age = policy.max_age if quote.max_age is None else quote.max_age
+    if max(now - quote.observed_at, now - quote.received_at) > max_age:
         return QuoteFault.TOO_OLD
     if max(quote.observed_at, quote.received_at) - now > policy.max_future:
         return QuoteFault.FROM_FUTURE
@@ -70,6 +71,8 @@ def _continue(streak: Streak | None, quote: Quote, peers: tuple[tuple[str, Decim
 
 def is_frozen(quote: Quote, streaks: Mapping[str, Streak], policy: AggregationPolicy) -> bool:
     """Whether a source has told one price for `frozen_polls` polls while more than half of its peers moved."""
+    if quote.max_age is not None and quote.max_age > policy.max_age:
+        return False  # a source that is told more patience than the feed's speaks rarely by nature
     streak = streaks.get(quote.source)
     if streak is None or streak.polls < policy.frozen_polls:
         return False

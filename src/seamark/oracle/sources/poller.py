@@ -9,50 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
-import structlog
 
-from seamark.oracle.model import SourceFailure, SourceReport
+from seamark.oracle.model import Quote
+from seamark.oracle.sources.adapters import AdapterSource, read_adapter
+from seamark.oracle.sources.allowance import Allowance
+from seamark.oracle.sources.outlet import Outlet, SourceHealth, Subscriber
 from seamark.oracle.sources.source import ContentError, Request, Source, decode_json, read_quote
 from seamark.oracle.tasks import run_together
 from seamark.runtime.clock import Clock
 from seamark.runtime.http import ResponseTooLargeError, read_limited
 
-__all__ = ["QuotePoller", "SourceHealth", "Subscriber"]
+__all__ = ["QuotePoller"]
 
 MAX_REPLY_BYTES: Final = 1_000_000  # a ticker has a few hundred bytes, the largest list of them some hundred kilobytes
 LONGEST_PAUSE_S: Final = 300.0  # a venue may ask for more patience; a feed cannot wait longer to look again
 RATE_LIMIT_PAUSE_S: Final = 10.0  # where a venue limits us without saying for how long
 _RATE_LIMITED: Final = frozenset({418, 429})  # 418 is Binance's word for "banned for a while"
 
-Subscriber = Callable[[SourceReport], object]
-
-log = structlog.get_logger("seamark.oracle.sources")
-
-
-@dataclass(slots=True)
-class SourceHealth:
-    """How one source fares. Times in seconds since the epoch; `latency` in seconds, of the last reply."""
-
-    ok: int = 0
-    failures: dict[str, int] = field(default_factory=dict)
-    failing_since: float | None = None
-    last_ok_at: float | None = None
-    last_error: str = ""
-    latency: float = 0.0
-
 
 @dataclass(slots=True)
 class _Subscription:
-    source: Source
+    source: Source | AdapterSource
     interval: float
-    subscriber: Subscriber
-    feed: str
-    health: SourceHealth
+    outlet: Outlet
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +69,21 @@ class QuotePoller:
         self._session = session
         self._clock = clock
         self._requests: dict[Request, list[_Subscription]] = {}
+        self._allowances: dict[str, Allowance] = {}
 
-    def subscribe(self, source: Source, *, interval: float, subscriber: Subscriber, feed: str = "") -> SourceHealth:
+    def subscribe(
+        self, source: Source | AdapterSource, *, interval: float, subscriber: Subscriber, feed: str = ""
+    ) -> SourceHealth:
         """Ask for this source every `interval` seconds from the next `run()` on, and hand each report over.
 
         `feed` says in the log whose subscriber it is.
         """
-        subscription = _Subscription(source, interval, subscriber, feed, SourceHealth())
-        self._requests.setdefault(source.request, []).append(subscription)
-        return subscription.health
+        outlet = Outlet(source, subscriber, feed, self._clock)
+        allowance = self._allowances.setdefault(source.venue, Allowance())
+        allowance.limit(source.rate, source.budget)
+        allowance.requests += source.request not in self._requests
+        self._requests.setdefault(source.request, []).append(_Subscription(source, interval, outlet))
+        return outlet.health
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -102,7 +92,10 @@ class QuotePoller:
     async def _poll(self, request: Request, subscriptions: list[_Subscription]) -> None:
         interval = min(item.interval for item in subscriptions)
         due = self._clock.monotonic()
+        allowance = self._allowances[subscriptions[0].source.venue]
+        interval = max(interval, allowance.pace)
         while True:
+            await self._wait_for_turn(allowance, subscriptions)
             pause = await self.poll_once(request)
             now = self._clock.monotonic()
             due += interval
@@ -113,6 +106,14 @@ class QuotePoller:
             wait = due - now + interval * random.uniform(-0.02, 0.02)  # noqa: S311
             await self._clock.sleep(max(wait, 0.0))
 
+    async def _wait_for_turn(self, allowance: Allowance, subscriptions: list[_Subscription]) -> None:
+        """Until the venue's limits allow one more request."""
+        while (wait := allowance.take(self._clock.now())) > 0:
+            if allowance.is_spent:
+                for item in subscriptions:
+                    item.outlet.failure("budget", f"the day's {allowance.budget} requests are used up")
+            await self._clock.sleep(wait)
+
     async def poll_once(self, request: Request) -> float:
         """Make one request and hand out what it gave; returns how long the venue wants to be left alone."""
         subscriptions = self._requests[request]
@@ -122,7 +123,7 @@ class QuotePoller:
             reply = await self._fetch(request, deadline)
         except _FetchError as error:
             for item in subscriptions:
-                self._report_failure(item, error.kind, str(error))
+                item.outlet.failure(error.kind, str(error))
             return error.pause
         latency = self._clock.monotonic() - started
         for item in subscriptions:
@@ -133,7 +134,13 @@ class QuotePoller:
         try:
             async with (
                 asyncio.timeout(deadline),
-                self._session.get(request.url, headers=dict(request.headers), allow_redirects=False) as response,
+                self._session.request(
+                    "GET" if request.body is None else "POST",
+                    request.url,
+                    headers=dict(request.headers),
+                    data=request.body,
+                    allow_redirects=False,
+                ) as response,
             ):
                 _check_status(response)
                 body = await read_limited(response, MAX_REPLY_BYTES)
@@ -152,35 +159,17 @@ class QuotePoller:
 
     def _report(self, item: _Subscription, reply: _Reply, latency: float) -> None:
         try:
-            quote = read_quote(item.source, reply.document, reply.received_at, age=reply.age)
+            quote = _read(item.source, reply)
         except ContentError as error:
-            self._report_failure(item, error.kind, str(error))
+            item.outlet.failure(error.kind, str(error))
             return
-        health = item.health
-        if health.failing_since is not None:
-            log.info("source is back", source=item.source.name)
-        health.ok += 1
-        health.last_ok_at = reply.received_at
-        health.failing_since = None
-        health.latency = latency
-        _hand_over(item, quote)
-
-    def _report_failure(self, item: _Subscription, kind: str, detail: str) -> None:
-        health = item.health
-        now = self._clock.now()
-        if health.failing_since is None:  # once per outage, not once per poll
-            log.warning("source failed", source=item.source.name, kind=kind, detail=detail)
-            health.failing_since = now
-        health.failures[kind] = health.failures.get(kind, 0) + 1
-        health.last_error = detail
-        _hand_over(item, SourceFailure(item.source.name, item.source.venue, kind, detail, now))
+        item.outlet.quote(quote, latency=latency)
 
 
-def _hand_over(item: _Subscription, report: SourceReport) -> None:
-    try:
-        item.subscriber(report)
-    except Exception:  # whatever is wrong with one feed, the others go on
-        log.exception("feed cannot use a report", feed=item.feed, source=item.source.name)
+def _read(source: Source | AdapterSource, reply: _Reply) -> Quote:
+    if isinstance(source, AdapterSource):
+        return read_adapter(source, reply.document, reply.received_at, age=reply.age)
+    return read_quote(source, reply.document, reply.received_at, age=reply.age)
 
 
 def _check_status(response: aiohttp.ClientResponse) -> None:

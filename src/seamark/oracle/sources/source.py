@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -20,7 +20,7 @@ from seamark.core.units import parse_decimal
 from seamark.oracle.model import Quote
 from seamark.oracle.sources.paths import JsonPath, PathError
 
-__all__ = ["ContentError", "Fields", "Request", "Source", "TimeUnit", "decode_json", "read_quote"]
+__all__ = ["ContentError", "Fields", "Readable", "Request", "Source", "TimeUnit", "decode_json", "read_quote"]
 
 _DECODER: Final = msgspec.json.Decoder(float_hook=str)  # integers are exact already; fractions stay as written
 _MAX_NUMBER_CHARS = 80  # a uint256 has 78 digits; a longer "price" is an attack on our memory
@@ -49,10 +49,11 @@ class ContentError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One GET. Sources with equal requests share it. Headers may hold keys: they are never shown."""
+    """One GET, or POST with a body. Sources with equal requests share it. What may hold keys is never shown."""
 
     url: str = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +76,32 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One price at one venue. `name` is unique within a feed; `deadline` is in seconds, for the whole reply."""
+    """One price at one venue. `name` is unique within a feed; `deadline` is in seconds, for the whole reply.
+
+    `budget` is how many requests a day the venue's plan allows, `rate` how many a second the venue takes from us, over
+    all sources there.
+    """
 
     name: str
     venue: str
     request: Request
     fields: Fields
     deadline: float = 5.0
+    weight: int = 1
+    max_age: float | None = None
+    budget: int | None = None
+    rate: float | None = None
+
+
+class Readable(Protocol):
+    """A source whose quotes stand in a JSON document."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def venue(self) -> str: ...
+    @property
+    def fields(self) -> Fields: ...
 
 
 def decode_json(body: bytes) -> Any:
@@ -96,7 +116,7 @@ def decode_json(body: bytes) -> Any:
         raise ContentError("json", f"not JSON: {error}") from error
 
 
-def read_quote(source: Source, document: Any, received_at: float, *, age: float = 0.0) -> Quote:
+def read_quote(source: Readable, document: Any, received_at: float, *, age: float = 0.0) -> Quote:
     """Read one quote out of a decoded reply.
 
     Args:

@@ -44,6 +44,12 @@ class Venue:
     aliases: Mapping[str, str] = field(default_factory=dict)
     """What the venue calls an asset, where it has a name of its own for it."""
 
+    rate: float | None = None
+    """Requests per second that it takes from us."""
+
+    budget: int | None = None
+    """Requests per day that our plan there allows."""
+
     def lists(self, pair: Pair) -> bool:
         """Whether it quotes against this very currency. That it lists the base shows only when it is asked."""
         return pair.quote in self.quotes
@@ -62,7 +68,15 @@ def source_at(venue: Venue, pair: Pair, *, deadline: float, name: str | None = N
     base, quote = venue.aliases.get(pair.base, pair.base), venue.aliases.get(pair.quote, pair.quote)
     words = {"base": base, "quote": quote, "base_lower": base.lower(), "quote_lower": quote.lower()}
     url = f"{venue.base_url.rstrip('/')}/{venue.path.format(**words).lstrip('/')}"
-    return Source(name or venue.name, venue.name, Request(url), to_fields(venue.fields, words), deadline)
+    return Source(
+        name or venue.name,
+        venue.name,
+        Request(url),
+        to_fields(venue.fields, words),
+        deadline,
+        budget=venue.budget,
+        rate=venue.rate,
+    )
 
 
 def to_fields(paths: FieldPaths, words: Mapping[str, str]) -> Fields:

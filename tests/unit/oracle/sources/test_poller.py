@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 from aiohttp import ClientSession, web
@@ -275,3 +276,37 @@ async def test_the_pace_is_kept_and_missed_polls_are_not_made_up_for(venue, sess
         assert len(venue.asked) == 2
         await clock.advance(6)
         await until(lambda: len(venue.asked) == 3)
+
+
+async def test_a_venues_rate_is_shared_by_its_sources(venue, session):
+    clock = FakeClock()
+    poller = QuotePoller(session=session, clock=clock)
+    for path in ("/a", "/b", "/c"):
+        source = replace(venue.source(path[1:], path=path), venue="one", rate=2.0)
+        poller.subscribe(source, interval=100.0, subscriber=lambda report: None)
+    async with running(poller):
+        await until(lambda: len(venue.asked) == 2)
+        await clock.advance(0.4)
+        assert len(venue.asked) == 2
+        await clock.advance(0.2)
+        await until(lambda: len(venue.asked) == 3)
+
+
+async def test_a_budget_paces_the_polls_and_its_end_is_a_failure(venue, session):
+    clock = FakeClock(86_400.0 * 19_675 + 10)
+    reports: list[SourceReport] = []
+    poller = QuotePoller(session=session, clock=clock)
+    source = replace(venue.source(), budget=2)
+    poller.subscribe(source, interval=1.0, subscriber=reports.append)
+    async with running(poller):
+        await until(lambda: len(venue.asked) == 1)
+        await clock.advance(3_600)
+        assert len(venue.asked) == 1  # one in half a day
+    again = QuotePoller(session=session, clock=clock)
+    again.subscribe(replace(venue.source(), budget=1), interval=1.0, subscriber=reports.append)
+    again._allowances["a"].take(clock.now())
+    async with running(again):
+        await until(lambda: isinstance(reports[-1], SourceFailure))
+    last = reports[-1]
+    assert isinstance(last, SourceFailure)
+    assert last.kind == "budget"

@@ -1,0 +1,219 @@
+"""Listens to the venues.
+
+One connection per address, shared by all its sources of all feeds. A connection that breaks, that tells nothing for
+`SILENCE_S`, or whose subscriptions are all silent is made anew after a pause that doubles and has jitter, and all is
+subscribed again. A price is handed over in the same turn of the loop in which its message came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+
+from seamark.oracle.sources.outlet import Outlet, SourceHealth, Subscriber
+from seamark.oracle.sources.source import ContentError, decode_json, read_quote
+from seamark.oracle.sources.streams import Reconnect, Refused, Stream, StreamSource, Ticks
+from seamark.oracle.tasks import run_together
+from seamark.runtime.clock import Clock
+
+__all__ = ["QuoteListener", "pause_before"]
+
+MAX_MESSAGE_BYTES: Final = 1_000_000  # a ticker has some hundred bytes
+CONNECT_S: Final = 10.0
+SILENCE_S: Final = 30.0  # venues send heartbeats or answer pings at least every 20 s
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 60.0
+WATCH_EVERY_S: Final = 1.0
+_TEXT_PONG: Final = "pong"  # OKX answers outside of JSON
+
+
+def pause_before(attempt: int, chance: float) -> float:
+    """Seconds to wait before the attempt (from 1): doubles up to a minute; `chance` in 0..1 spreads the upper half."""
+    longest = min(FIRST_PAUSE_S * 2.0 ** min(attempt - 1, 10), LONGEST_PAUSE_S)
+    return longest * (0.5 + chance / 2)
+
+
+class _ConnectionLostError(Exception):
+    """The connection is of no more use; `kind` is the class of the failure, "" where the venue asked for a new one."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+
+
+@dataclass(slots=True)
+class _Listener:
+    source: StreamSource
+    outlet: Outlet
+    heard_at: float = 0.0
+
+
+class QuoteListener:
+    """Holds the connections to all venues. A `SourceHub`.
+
+    Args:
+        session: Makes the connections; owned and closed by whoever made it.
+        clock: Time.
+        chance: A random number in 0..1, for the pauses.
+    """
+
+    name = "oracle-streams"
+
+    def __init__(
+        self, *, session: aiohttp.ClientSession, clock: Clock, chance: Callable[[], float] = random.random
+    ) -> None:
+        self._session = session
+        self._clock = clock
+        self._chance = chance
+        self._connections: dict[tuple[str, str], _Connection] = {}
+
+    def subscribe(
+        self, source: StreamSource, *, interval: float, subscriber: Subscriber, feed: str = ""
+    ) -> SourceHealth:
+        """Listen to this source from the next `run()` on; `interval` is of no meaning here."""
+        del interval
+        outlet = Outlet(source, subscriber, feed, self._clock)
+        stream = source.stream
+        connection = self._connections.setdefault(
+            (stream.name, stream.url), _Connection(stream, self._session, self._clock)
+        )
+        connection.add(_Listener(source, outlet))
+        return outlet.health
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await run_together(*(self._keep(connection) for connection in self._connections.values()))
+
+    async def _keep(self, connection: _Connection) -> None:
+        attempt = 0
+        while True:
+            try:
+                await connection.listen()
+            except _ConnectionLostError as error:
+                connection.tell_lost(error.kind, str(error))
+            attempt = 1 if connection.was_useful else attempt + 1
+            await self._clock.sleep(pause_before(attempt, self._chance()))
+
+
+class _Connection:
+    """What one address gives: connect, subscribe, read until it breaks."""
+
+    def __init__(self, stream: Stream, session: aiohttp.ClientSession, clock: Clock) -> None:
+        self.was_useful = False
+        self._stream = stream
+        self._session = session
+        self._clock = clock
+        self._listeners: dict[str, list[_Listener]] = {}
+        self._heard_at = 0.0
+
+    def add(self, listener: _Listener) -> None:
+        self._listeners.setdefault(listener.source.symbol, []).append(listener)
+
+    def tell_lost(self, kind: str, detail: str) -> None:
+        if kind:
+            self._fail("", kind, detail)
+
+    def _fail(self, symbol: str, kind: str, detail: str) -> None:
+        for listener in self._all() if not symbol else self._listeners.get(symbol, []):
+            listener.outlet.failure(kind, detail)
+
+    def _all(self) -> list[_Listener]:
+        return [listener for listeners in self._listeners.values() for listener in listeners]
+
+    async def listen(self) -> None:
+        """One connection from its beginning to its end.
+
+        Raises:
+            _ConnectionLostError: Always, when it ends.
+        """
+        self.was_useful = False
+        socket = await self._connect()
+        now = self._clock.monotonic()
+        self._heard_at = now
+        for listener in self._all():
+            listener.heard_at = now
+        try:
+            for message in self._stream.subscribe(list(self._listeners)):
+                await socket.send_str(message)
+            await run_together(self._read(socket), self._watch(), self._ping(socket))
+        except (aiohttp.ClientError, OSError) as error:
+            raise _ConnectionLostError("closed", f"connection lost ({type(error).__name__})") from None
+        finally:
+            await socket.close()
+
+    async def _connect(self) -> aiohttp.ClientWebSocketResponse:
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                # The library's errors may quote the address, which may hold a key: only their class is told.
+                return await self._session.ws_connect(self._stream.url, max_msg_size=MAX_MESSAGE_BYTES)
+        except TimeoutError:
+            raise _ConnectionLostError("timeout", f"no connection within {CONNECT_S:g} s") from None
+        except aiohttp.WSServerHandshakeError as error:
+            raise _ConnectionLostError("handshake", f"HTTP {error.status} instead of a websocket") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise _ConnectionLostError("connect", f"cannot connect ({type(error).__name__})") from None
+
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in socket:
+            self._heard_at = self._clock.monotonic()
+            if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                self._take(message.data)
+        raise _ConnectionLostError("closed", f"the venue closed the connection (code {socket.close_code})")
+
+    def _take(self, data: str | bytes) -> None:
+        if data == _TEXT_PONG:
+            return
+        received_at = self._clock.now()
+        try:
+            document = decode_json(data.encode() if isinstance(data, str) else data)
+        except ContentError as error:
+            self._fail("", error.kind, str(error))
+            return
+        event = self._stream.read(document)
+        if isinstance(event, Ticks):
+            for symbol, record in event.items:
+                self._hand_over(symbol, record, received_at)
+        elif isinstance(event, Refused):
+            self._fail(event.symbol, "venue", f"the venue refuses: {event.detail[:120]}")
+        elif isinstance(event, Reconnect):
+            raise _ConnectionLostError("", "the venue asks for a new connection")
+
+    def _hand_over(self, symbol: str, record: object, received_at: float) -> None:
+        for listener in self._listeners.get(symbol, ()):
+            try:
+                quote = read_quote(listener.source, record, received_at)
+            except ContentError as error:
+                listener.outlet.failure(error.kind, str(error))
+                continue
+            listener.heard_at = self._clock.monotonic()
+            self.was_useful = True
+            listener.outlet.quote(quote)
+
+    async def _ping(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        while True:
+            await self._clock.sleep(self._stream.ping_every)
+            # The websocket's own ping is answered by every server, and aiohttp keeps the pong from us; so where a venue
+            # has a ping of its own, that one counts as a sign of life.
+            if self._stream.ping is not None:
+                await socket.send_str(self._stream.ping)
+            else:
+                await socket.ping()
+
+    async def _watch(self) -> None:
+        while True:
+            await self._clock.sleep(WATCH_EVERY_S)
+            now = self._clock.monotonic()
+            listeners = self._all()
+            silent = [item for item in listeners if now - item.heard_at >= item.source.silence]
+            if len(silent) == len(listeners):  # pongs may still come where the subscriptions are dead
+                raise _ConnectionLostError("silent", "no price of any market for long; connecting again")
+            if now - self._heard_at >= SILENCE_S:
+                raise _ConnectionLostError("silent", f"no message for {SILENCE_S:g} s")
+            for item in silent:
+                item.heard_at = now  # told once per span of silence
+                item.outlet.failure("silent", f"no price for {item.source.silence:g} s")
