@@ -11,16 +11,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPILE = ["uv", "pip", "compile", "-q", "--generate-hashes", "--no-header", "--no-annotate", "--universal"]
-PROJECT = [*COMPILE, "--python-version", "3.11", "--all-extras", "--group", "build"]
+PROJECT = [*COMPILE, "--python-version", "3.11", "--group", "build"]
+# What everybody gets. The other extras are large, and few need them: they are locked with what tests need.
+RUNTIME = [*PROJECT, "--extra", "postgres"]
+DEV = [*PROJECT, "--all-extras", "--group", "dev"]
 
 
 def main() -> int:
     steps = [
         [*COMPILE, "requirements/bootstrap.in", "-o", "requirements/bootstrap.txt"],
         [*COMPILE, "requirements/node.in", "-o", "requirements/node.txt"],
-        [*PROJECT, "pyproject.toml", "-o", "requirements/runtime.txt"],
-        [*PROJECT, "--group", "dev", "-c", "requirements/runtime.txt", "pyproject.toml", "-o", "requirements/dev.txt"],
-        [*PROJECT, "--group", "dev", "--group", "bench", "-c", "requirements/dev.txt", "pyproject.toml",
+        [*RUNTIME, "pyproject.toml", "-o", "requirements/runtime.txt"],
+        [*DEV, "-c", "requirements/runtime.txt", "pyproject.toml", "-o", "requirements/dev.txt"],
+        [*DEV, "--group", "bench", "-c", "requirements/dev.txt", "pyproject.toml",
          "-o", "requirements/bench.txt"],
     ]  # fmt: skip
     upgrade = ["--upgrade"] if "--upgrade" in sys.argv else []
