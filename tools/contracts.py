@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CONTRACTS = ROOT / "contracts"
 ARTIFACTS = ROOT / "src" / "seamark" / "evm" / "artifacts"
 FOUNDRY = ROOT / "node_modules" / "@foundry-rs"
-NAMES = ("Aggregator", "OracleReceiver", "OracleWithCCIP", "WrappedNative")
+NAMES = ("Aggregator", "OracleReceiver", "OracleWithCCIP", "ReportingAggregator", "WrappedNative")
 BUILD_TIMEOUT_S = 300
 
 

@@ -24,7 +24,9 @@ interface Vm {
     function prank(address caller) external;
     function recordLogs() external;
     function roll(uint256 blockNumber) external;
+    function sign(uint256 privateKey, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function startPrank(address caller) external;
+    function startPrank(address caller, address origin) external;
     function stopPrank() external;
     function warp(uint256 timestamp) external;
 
