@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from seamark.core.errors import SettingsError
@@ -20,7 +21,7 @@ from seamark.core.units import parse_decimal
 from seamark.oracle.model import Quote
 from seamark.oracle.sources.outlet import Outlet, SourceHealth, Subscriber
 from seamark.oracle.sources.source import ContentError
-from seamark.oracle.tasks import run_together
+from seamark.oracle.tasks import Loops
 from seamark.runtime.clock import Clock
 
 __all__ = ["CcxtQuotes", "CcxtSource", "load_exchange", "read_ticker"]
@@ -128,6 +129,7 @@ class CcxtQuotes:
         self._load = load
         self._exchanges: dict[str, Any] = {}
         self._markets: dict[tuple[str, str], list[_Subscription]] = {}
+        self._loops = Loops()
 
     def subscribe(self, source: CcxtSource, *, interval: float, subscriber: Subscriber, feed: str = "") -> SourceHealth:
         """Ask for this market every `interval` seconds.
@@ -140,21 +142,29 @@ class CcxtQuotes:
         outlet = Outlet(source, subscriber, feed, self._clock)
         key = (source.venue, source.symbol)
         self._markets.setdefault(key, []).append(_Subscription(source, interval, outlet))
+        self._loops.start(key, partial(self._follow, key))
         return outlet.health
+
+    def drop(self, feed: str) -> None:
+        """Ask no more for this feed."""
+        for key, items in list(self._markets.items()):
+            items[:] = [item for item in items if item.outlet.feed != feed]
+            if not items:
+                del self._markets[key]
+                self._loops.stop(key)
 
     async def run(self) -> None:
         """Until cancelled; then the exchanges' connections are closed."""
         try:
-            await run_together(*(self._follow(key) for key in self._markets))
+            await self._loops.run()
         finally:
             for exchange in self._exchanges.values():
                 await exchange.close()
 
     async def _follow(self, key: tuple[str, str]) -> None:
-        interval = min(item.interval for item in self._markets[key])
         while True:
             await self.ask_once(key)
-            await self._clock.sleep(interval)
+            await self._clock.sleep(min(item.interval for item in self._markets[key]))
 
     async def ask_once(self, key: tuple[str, str]) -> None:
         """One question about (exchange, symbol), for all who subscribed to it."""

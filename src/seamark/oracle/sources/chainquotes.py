@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from seamark.core.errors import RejectedError, SeamarkError, TemporaryError
 from seamark.core.ids import Hash32
@@ -17,7 +18,7 @@ from seamark.evm.types import BlockHeader
 from seamark.oracle.model import Quote
 from seamark.oracle.sources.onchain import ChainSource, OnchainError
 from seamark.oracle.sources.outlet import Outlet, SourceHealth, Subscriber
-from seamark.oracle.tasks import run_together
+from seamark.oracle.tasks import Loops
 from seamark.runtime.clock import Clock
 
 __all__ = ["ChainQuotes"]
@@ -43,28 +44,39 @@ class ChainQuotes:
         self._clock = clock
         self._subscriptions: dict[str, list[_Subscription]] = {}
         self._read: dict[str, Hash32] = {}
+        self._loops = Loops()
 
     def subscribe(
         self, source: ChainSource, *, interval: float, subscriber: Subscriber, feed: str = ""
     ) -> SourceHealth:
         """Read this source at every new block, looking for one every `interval` seconds."""
         outlet = Outlet(source, subscriber, feed, self._clock)
-        self._subscriptions.setdefault(source.reading.chain, []).append(_Subscription(source, interval, outlet))
+        chain = source.reading.chain
+        self._subscriptions.setdefault(chain, []).append(_Subscription(source, interval, outlet))
+        self._read.pop(chain, None)  # a newcomer wants the block that the others have read
+        self._loops.start(chain, partial(self._follow, chain))
         return outlet.health
+
+    def drop(self, feed: str) -> None:
+        """Read no more for this feed."""
+        for chain, items in list(self._subscriptions.items()):
+            items[:] = [item for item in items if item.outlet.feed != feed]
+            if not items:
+                del self._subscriptions[chain]
+                self._loops.stop(chain)
 
     async def run(self) -> None:
         """Until cancelled."""
-        await run_together(*(self._follow(chain) for chain in self._subscriptions))
+        await self._loops.run()
 
     async def _follow(self, chain: str) -> None:
-        interval = min(item.interval for item in self._subscriptions[chain])
         while True:
             await self.read_once(chain)
-            await self._clock.sleep(interval)
+            await self._clock.sleep(min(item.interval for item in self._subscriptions[chain]))
 
     async def read_once(self, chain: str) -> None:
         """Read all sources of a chain at its newest block, if that is new."""
-        subscriptions = self._subscriptions[chain]
+        subscriptions = list(self._subscriptions[chain])  # of the moment: some may come and go while a node answers
         deadline = max(item.source.deadline for item in subscriptions)
         started = self._clock.monotonic()
         try:
@@ -81,7 +93,7 @@ class ChainQuotes:
             return
         latency = self._clock.monotonic() - started
         told = [self._hand_over(item, answer, header, latency) for item, answer in answers]
-        if all(told):  # what a node could not answer is asked again
+        if all(told) and subscriptions == self._subscriptions.get(chain):  # what a node could not answer is asked again
             self._read[chain] = header.hash
 
     async def _answers(

@@ -175,6 +175,9 @@ class CrossMaker:
             self._subscribe(part, interval=interval, subscriber=take, feed=feed)
         return outlet.health
 
+    def drop(self, feed: str) -> None:
+        """The parts go by themselves: they are subscribed under the same feed."""
+
     async def run(self) -> None:
         """Nothing of its own to do: the parts push."""
 

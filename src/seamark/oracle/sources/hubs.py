@@ -49,15 +49,20 @@ class Sources:
         }
 
     def subscribe(self, source: AnySource, *, interval: float, subscriber: Subscriber, feed: str = "") -> SourceHealth:
-        """Have each report of this source handed over from the next `run()` on.
+        """Have each report of this source handed over while `run()` runs.
 
         Args:
             source: Of any kind.
             interval: Seconds between two questions, for kinds that ask.
             subscriber: Takes the reports.
-            feed: Whose subscriber it is, for the log.
+            feed: Whose subscriber it is, for the log and for `drop`.
         """
         return self._hubs[type(source)].subscribe(source, interval=interval, subscriber=subscriber, feed=feed)
+
+    def drop(self, feed: str) -> None:
+        """Hand over no more reports to this feed; what other feeds listen to goes on undisturbed."""
+        for hub in dict.fromkeys(self._hubs.values()):
+            hub.drop(feed)
 
     async def run(self) -> None:
         """Until cancelled."""

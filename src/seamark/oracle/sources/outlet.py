@@ -60,11 +60,13 @@ class SourceHealth:
 
 
 class SourceHub(Protocol[S_contra]):
-    """Runs all sources of one kind. Subscribe first, then run; a hub without subscriptions ends at once."""
+    """Runs all sources of one kind. Feeds come (`subscribe`) and go (`drop`) before and while it runs."""
 
     def subscribe(
         self, source: S_contra, *, interval: float, subscriber: Subscriber, feed: str = ""
     ) -> SourceHealth: ...
+
+    def drop(self, feed: str) -> None: ...
 
     async def run(self) -> None: ...
 

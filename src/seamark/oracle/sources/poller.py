@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import aiohttp
@@ -20,7 +21,7 @@ from seamark.oracle.sources.adapters import AdapterSource, read_adapter
 from seamark.oracle.sources.allowance import Allowance
 from seamark.oracle.sources.outlet import Outlet, SourceHealth, Subscriber
 from seamark.oracle.sources.source import ContentError, Request, Source, decode_json, read_quote
-from seamark.oracle.tasks import run_together
+from seamark.oracle.tasks import Loops
 from seamark.runtime.clock import Clock
 from seamark.runtime.http import ResponseTooLargeError, read_limited
 
@@ -70,33 +71,57 @@ class QuotePoller:
         self._clock = clock
         self._requests: dict[Request, list[_Subscription]] = {}
         self._allowances: dict[str, Allowance] = {}
+        self._loops = Loops()
 
     def subscribe(
         self, source: Source | AdapterSource, *, interval: float, subscriber: Subscriber, feed: str = ""
     ) -> SourceHealth:
-        """Ask for this source every `interval` seconds from the next `run()` on, and hand each report over.
+        """Ask for this source every `interval` seconds while `run()` runs, and hand each report over.
 
-        `feed` says in the log whose subscriber it is.
+        `feed` says whose subscriber it is, for the log and for `drop`.
         """
         outlet = Outlet(source, subscriber, feed, self._clock)
         allowance = self._allowances.setdefault(source.venue, Allowance())
         allowance.limit(source.rate, source.budget)
         allowance.requests += source.request not in self._requests
-        self._requests.setdefault(source.request, []).append(_Subscription(source, interval, outlet))
+        subscriptions = self._requests.setdefault(source.request, [])
+        subscriptions.append(_Subscription(source, interval, outlet))
+        self._loops.start(source.request, partial(self._poll, source.request, subscriptions))
         return outlet.health
+
+    def drop(self, feed: str) -> None:
+        """Ask no more for this feed. What other feeds ask for goes on; what nobody asks for any more ends."""
+        for request, subscriptions in list(self._requests.items()):
+            venue = subscriptions[0].source.venue
+            if not any(item.outlet.feed == feed for item in subscriptions):
+                continue
+            subscriptions[:] = [item for item in subscriptions if item.outlet.feed != feed]
+            if not subscriptions:
+                del self._requests[request]
+                self._loops.stop(request)
+                self._allowances[venue].requests -= 1
+            self._limit_anew(venue)
+
+    def _limit_anew(self, venue: str) -> None:
+        """The limits of those that are left; what was used stays used."""
+        allowance = self._allowances[venue]
+        allowance.rate = allowance.budget = None
+        for subscriptions in self._requests.values():
+            for item in subscriptions:
+                if item.source.venue == venue:
+                    allowance.limit(item.source.rate, item.source.budget)
 
     async def run(self) -> None:
         """Until cancelled."""
-        await run_together(*(self._poll(request, subscriptions) for request, subscriptions in self._requests.items()))
+        await self._loops.run()
 
     async def _poll(self, request: Request, subscriptions: list[_Subscription]) -> None:
-        interval = min(item.interval for item in subscriptions)
         due = self._clock.monotonic()
         allowance = self._allowances[subscriptions[0].source.venue]
-        interval = max(interval, allowance.pace)
         while True:
             await self._wait_for_turn(allowance, subscriptions)
             pause = await self.poll_once(request)
+            interval = max(min(item.interval for item in subscriptions), allowance.pace)
             now = self._clock.monotonic()
             due += interval
             if due <= now:  # late: what was missed is not made up for

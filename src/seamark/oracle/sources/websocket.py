@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -18,7 +19,7 @@ import aiohttp
 from seamark.oracle.sources.outlet import Outlet, SourceHealth, Subscriber
 from seamark.oracle.sources.source import ContentError, decode_json, read_quote
 from seamark.oracle.sources.streams import Reconnect, Refused, Stream, StreamSource, Ticks
-from seamark.oracle.tasks import run_together
+from seamark.oracle.tasks import Loops, run_together
 from seamark.runtime.clock import Clock
 
 __all__ = ["QuoteListener", "pause_before"]
@@ -71,23 +72,31 @@ class QuoteListener:
         self._clock = clock
         self._chance = chance
         self._connections: dict[tuple[str, str], _Connection] = {}
+        self._loops = Loops()
 
     def subscribe(
         self, source: StreamSource, *, interval: float, subscriber: Subscriber, feed: str = ""
     ) -> SourceHealth:
-        """Listen to this source from the next `run()` on; `interval` is of no meaning here."""
+        """Listen to this source while `run()` runs; `interval` is of no meaning here."""
         del interval
         outlet = Outlet(source, subscriber, feed, self._clock)
         stream = source.stream
-        connection = self._connections.setdefault(
-            (stream.name, stream.url), _Connection(stream, self._session, self._clock)
-        )
+        key = (stream.name, stream.url)
+        connection = self._connections.setdefault(key, _Connection(stream, self._session, self._clock))
         connection.add(_Listener(source, outlet))
+        self._loops.start(key, partial(self._keep, connection))
         return outlet.health
+
+    def drop(self, feed: str) -> None:
+        """Listen no more for this feed. A market that nobody listens to is unsubscribed with the connection's end."""
+        for key, connection in list(self._connections.items()):
+            if not connection.drop(feed):
+                del self._connections[key]
+                self._loops.stop(key)
 
     async def run(self) -> None:
         """Until cancelled."""
-        await run_together(*(self._keep(connection) for connection in self._connections.values()))
+        await self._loops.run()
 
     async def _keep(self, connection: _Connection) -> None:
         attempt = 0
@@ -110,9 +119,21 @@ class _Connection:
         self._clock = clock
         self._listeners: dict[str, list[_Listener]] = {}
         self._heard_at = 0.0
+        self._subscribed: set[str] = set()
+        self._wanted = asyncio.Event()  # a market came while we listen
 
     def add(self, listener: _Listener) -> None:
+        listener.heard_at = self._clock.monotonic()
         self._listeners.setdefault(listener.source.symbol, []).append(listener)
+        self._wanted.set()
+
+    def drop(self, feed: str) -> bool:
+        """Take a feed's listeners away; whether any others are left."""
+        for symbol, listeners in list(self._listeners.items()):
+            listeners[:] = [item for item in listeners if item.outlet.feed != feed]
+            if not listeners:
+                del self._listeners[symbol]
+        return bool(self._listeners)
 
     def tell_lost(self, kind: str, detail: str) -> None:
         if kind:
@@ -138,13 +159,22 @@ class _Connection:
         for listener in self._all():
             listener.heard_at = now
         try:
-            for message in self._stream.subscribe(list(self._listeners)):
-                await socket.send_str(message)
-            await run_together(self._read(socket), self._watch(), self._ping(socket))
+            self._subscribed.clear()
+            await run_together(self._read(socket), self._ask(socket), self._watch(), self._ping(socket))
         except (aiohttp.ClientError, OSError) as error:
             raise _ConnectionLostError("closed", f"connection lost ({type(error).__name__})") from None
         finally:
             await socket.close()
+
+    async def _ask(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Subscribe to every market, also to those that come later."""
+        while True:
+            self._wanted.clear()
+            new = [symbol for symbol in self._listeners if symbol not in self._subscribed]
+            self._subscribed.update(new)
+            for message in self._stream.subscribe(new) if new else ():
+                await socket.send_str(message)
+            await self._wanted.wait()
 
     async def _connect(self) -> aiohttp.ClientWebSocketResponse:
         try:
