@@ -43,27 +43,65 @@ class Service(Protocol):
 
 
 class Supervisor:
-    """Runs services side by side and restarts the ones that fail."""
+    """Runs services side by side and restarts the ones that fail. Services may come and go while it runs."""
 
     def __init__(self, services: Sequence[Service], *, clock: Clock) -> None:
-        self._services = services
+        self._services = list(services)
+        self._tasks: list[tuple[Service, asyncio.Task[None]]] = []
+        self._running = False
+        self._changed = asyncio.Event()
         self._clock = clock
         self.restarts: dict[str, int] = {service.name: 0 for service in services}
         self.last_error: dict[str, str] = {}
 
     async def run(self) -> None:
         """Until cancelled, or until one service raises a `StopError`, which ends the others and is raised here."""
-        tasks = [asyncio.create_task(self._keep_running(service), name=service.name) for service in self._services]
-        if not tasks:
-            return
+        self._running = True
+        for service in self._services:
+            self._begin(service)
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-            for task in done:
-                task.result()
+            while self._tasks:
+                self._changed.clear()
+                await self._something_happens()
+                done = [task for _, task in self._tasks if task.done()]
+                self._tasks = [item for item in self._tasks if not item[1].done()]
+                for task in done:
+                    task.result()
         finally:
+            self._running = False
+            tasks = [task for _, task in self._tasks]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _something_happens(self) -> None:
+        changed = asyncio.create_task(self._changed.wait())
+        try:
+            await asyncio.wait([changed, *(task for _, task in self._tasks)], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changed.cancel()
+
+    def add(self, service: Service) -> None:
+        """Run one more, from now on if the others run."""
+        self.restarts.setdefault(service.name, 0)
+        self._services.append(service)
+        if self._running:
+            self._begin(service)
+            self._changed.set()
+
+    async def remove(self, service: Service) -> None:
+        """End one, and return when its own clean-up is done. The others go on."""
+        if service in self._services:
+            self._services.remove(service)
+        tasks = [task for other, task in self._tasks if other is service]
+        self._tasks = [item for item in self._tasks if item[0] is not service]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _begin(self, service: Service) -> None:
+        self._tasks.append((service, asyncio.create_task(self._keep_running(service), name=service.name)))
 
     async def _keep_running(self, service: Service) -> None:
         pause = FIRST_PAUSE_S

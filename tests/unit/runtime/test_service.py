@@ -56,6 +56,36 @@ async def test_a_failing_service_is_started_again_with_growing_pauses() -> None:
     assert max(clock.slept) <= LONGEST_PAUSE_S * 1.2
 
 
+async def test_a_service_may_come_and_go_while_the_others_run() -> None:
+    clock = FakeClock()
+    first, second = Scripted("first"), Scripted("second", TemporaryError("busy"))
+    supervisor = Supervisor([first], clock=clock)
+    task = asyncio.create_task(supervisor.run())
+    await first.settled.wait()
+    supervisor.add(second)
+    await second.settled.wait()
+    assert (second.starts, supervisor.restarts) == (2, {"first": 0, "second": 1})
+    await supervisor.remove(second)
+    assert (second.cancelled, first.cancelled, task.done()) == (True, False, False)
+    supervisor.add(Scripted("bad", StopError("wrong chain")))
+    with pytest.raises(StopError, match="wrong chain"):
+        await task
+    assert first.cancelled
+
+
+async def test_what_is_added_or_removed_before_the_start_counts() -> None:
+    first, second = Scripted("first"), Scripted("second")
+    supervisor = Supervisor([first], clock=FakeClock())
+    supervisor.add(second)
+    await supervisor.remove(first)
+    task = asyncio.create_task(supervisor.run())
+    await second.settled.wait()
+    assert first.starts == 0
+    await supervisor.remove(second)
+    async with asyncio.timeout(2):
+        await task  # nothing is left to run
+
+
 async def test_a_bug_in_one_service_leaves_the_neighbour_alone() -> None:
     broken, steady = Scripted("broken", ZeroDivisionError()), Scripted("steady")
     await run_until_settled(FakeClock(), broken, steady)
