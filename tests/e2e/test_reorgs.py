@@ -377,7 +377,7 @@ async def test_a_random_history(tmp_path: Path, faulty: bool) -> None:
 
 
 async def one_of_each(play: Act) -> None:
-    """A message that falls back and goes forward again, one that leaves the chain and comes back, one that stays away."""
+    """One message falls back and goes forward again, one leaves the chain and comes back, one stays away."""
     lane = play.world.outbound
     (fallen,) = await play.send(lane, b"falls back")
     await play.deliver(lane)
