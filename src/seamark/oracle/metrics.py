@@ -34,8 +34,13 @@ class OracleMetrics:
     """The metrics of all feeds of one process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._gauges: list[Gauge] = []  # of feeds and sources
+
         def gauge(name: str, text: str, labels: Iterable[str] = _FEED) -> Gauge:
-            return Gauge(f"oracle_{name}", text, tuple(labels), registry=registry)
+            made = Gauge(f"oracle_{name}", text, tuple(labels), registry=registry)
+            if labels in (_FEED, _SOURCE):
+                self._gauges.append(made)
+            return made
 
         def counter(name: str, text: str, labels: Iterable[str] = _FEED) -> Counter:
             return Counter(name, text, tuple(labels), registry=registry)
@@ -68,6 +73,7 @@ class OracleMetrics:
         self.source_price = gauge("source_price", "The source's last price.", _SOURCE)
         self.source_age = gauge("source_age_seconds", "Since the source last gave a quote.", _SOURCE)
         self.source_latency = gauge("source_latency_seconds", "Duration of the last good request.", _SOURCE)
+        self._of_sources = (self.source_up, self.source_price, self.source_age, self.source_latency)
         self.source_failures = counter(
             "oracle_source_failures_total", "Requests without a usable quote.", (*_SOURCE, "class")
         )
@@ -97,6 +103,17 @@ class OracleMetrics:
         """Zero is a fact too: a rate needs the series to exist before its first step."""
         for counter in (FEES_TOTAL, PARKED_TOTAL, REPLACED_TOTAL):
             self._totals[counter].labels(ref.name, ref.chain)
+
+    def forget(self, ref: FeedRef) -> None:
+        """A feed that is published no more shows nothing that could raise an alarm. Its counters stay."""
+        for gauge in self._gauges:
+            labels = {"feed": ref.name, "chain": ref.chain} if gauge not in self._of_sources else {"feed": ref.name}
+            gauge.remove_by_labels(labels)
+
+    def forget_source(self, ref: FeedRef, source: str) -> None:
+        """The same for one of its sources."""
+        for gauge in self._of_sources:
+            gauge.remove_by_labels({"feed": ref.name, "source": source})
 
     def watched(self, ref: FeedRef, state: FeedState) -> None:
         """A feed that is read only."""
@@ -143,13 +160,18 @@ class FeedMeter:
         self.paused = metrics.paused.labels(*labels)
         self.accepted_seconds = metrics.accepted_seconds.labels(*labels)
         self.mined_seconds = metrics.mined_seconds.labels(*labels)
-        metrics.threshold.labels(*labels).set(policy.deviation / PPB_PER_UNIT)
+        self.change(policy)
         metrics.since_update.labels(*labels).set_function(self._since_update)
         metrics.slack.labels(*labels).set_function(self._slack)
         metrics.due_in.labels(*labels).set_function(self._due_in)
         for unknown in (self._price, self._onchain_price, self._deviation, self._updated_at):
             unknown.set(math.nan)  # a price of zero would be a lie
         metrics.begin(ref)
+
+    def change(self, policy: TriggerPolicy) -> None:
+        """Measure against these thresholds from now on."""
+        self._policy = policy
+        self.metrics.threshold.labels(self._ref.name, self._ref.chain).set(policy.deviation / PPB_PER_UNIT)
 
     def expect(self, venues: int) -> None:
         """How many venues an answer needs."""
@@ -161,6 +183,8 @@ class FeedMeter:
         self.metrics.spent.labels(*labels).set_function(spent)
         if limit is not None:
             self.metrics.spend_limit.labels(*labels).set(limit)
+        else:
+            self.metrics.spend_limit.remove_by_labels({"feed": self._ref.name, "chain": self._ref.chain})
 
     def watch_source(self, name: str, health: SourceHealth) -> None:
         """Show a source's health from now on."""

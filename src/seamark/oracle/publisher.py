@@ -131,10 +131,27 @@ class FeedPublisher:
         self._held = False
         self._gas_used = 0
         self._reset()
-        meter.expect(plan.aggregation.min_venues)
-        owner = spender(plan.ref)
-        sender.limit_spending(owner, plan.spend_per_day)
-        meter.watch_spending(lambda: sender.spent(owner), plan.spend_per_day)
+        self._set_limits()
+
+    def _set_limits(self) -> None:
+        owner, limit, sender = spender(self.plan.ref), self.plan.spend_per_day, self._sender
+        self._meter.expect(self.plan.aggregation.min_venues)
+        sender.limit_spending(owner, limit)
+        self._meter.watch_spending(lambda: sender.spent(owner), limit)
+
+    def change(self, plan: FeedPlan) -> None:
+        """Follow another plan of the same contract and pair from the next decision on; what is in flight goes on.
+
+        What was heard of sources that are gone, or are others now, is forgotten.
+        """
+        kept = {source.name for source in plan.sources if source in self.plan.sources}
+        self._quotes = {name: quote for name, quote in self._quotes.items() if name in kept}
+        self._streaks = {name: streak for name, streak in self._streaks.items() if name in kept}
+        self._window = {name: samples for name, samples in self._window.items() if name in kept}
+        self._silent = {source.name for source in plan.sources} - self._quotes.keys()
+        self.plan, self._recovery.trigger = plan, plan.trigger
+        self._meter.change(plan.trigger)
+        self._set_limits()
 
     def _reset(self) -> None:
         self._work: asyncio.Queue[Planned] = asyncio.Queue()

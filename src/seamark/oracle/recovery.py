@@ -42,7 +42,7 @@ class Recovery:
         self._sender = sender
         self._database = database
         self._clock = clock
-        self._trigger = trigger
+        self.trigger = trigger
 
     async def unrecorded(self, state: FeedState) -> list[Publication]:
         """Attempts at the latest rounds, and at the next, that have no row."""
@@ -95,5 +95,5 @@ class Recovery:
             before = await read_round(self._chain, self._ref.address, publication.round - 1)
         except RejectedError:  # a round before ours that the contract does not show: nothing to compare with
             return Reason.HEARTBEAT
-        moved = deviates(before, publication.answer, self._trigger.deviation)
+        moved = deviates(before, publication.answer, self.trigger.deviation)
         return Reason.DEVIATION if moved else Reason.HEARTBEAT
