@@ -1,4 +1,4 @@
-"""Feeds as last seen, and publications."""
+"""Feeds as last seen, publications, and what nodes of the reporting network must not forget."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,6 +14,7 @@ depends_on = None
 def upgrade() -> None:
     _create_feed()
     _create_publication()
+    _create_reporting()
 
 
 def _create_feed() -> None:
@@ -74,4 +75,15 @@ def _create_publication() -> None:
         ["id"],
         sqlite_where=sa.text("closed = 0"),
         postgresql_where=sa.text("NOT closed"),
+    )
+
+
+def _create_reporting() -> None:
+    op.create_table(
+        "oracle_reporting",
+        sa.Column("contract", sa.Text, primary_key=True),
+        sa.Column("digest", sa.Text, primary_key=True),
+        sa.Column("node", sa.Integer, primary_key=True),
+        sa.Column("life", sa.BigInteger, nullable=False),
+        sa.Column("saved", sa.LargeBinary),
     )
