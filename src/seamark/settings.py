@@ -36,7 +36,7 @@ from seamark.messages.protocols.op_interop.settings import InteropSettings
 from seamark.messages.recovery.settings import RecoverySettings
 from seamark.monitoring.settings import AlertSettings
 from seamark.oracle.administration.settings import OperationsSettings
-from seamark.oracle.settings import OracleSettings
+from seamark.oracle.settings import OracleSettings, ReportingFeedSettings
 from seamark.runtime.settings import Duration, Host, Port, SettingsModel, load_settings
 from seamark.storage.settings import RetentionSettings
 
@@ -113,11 +113,17 @@ def _references(settings: Settings) -> list[tuple[str, str]]:
     return [
         *((f"oracle.feeds[{i}].chain", feed.chain) for i, feed in enumerate(settings.oracle.feeds)),
         *((f"oracle.watch[{i}].chain", feed.chain) for i, feed in enumerate(settings.oracle.watch)),
+        *((f"oracle.reporting.feeds[{i}].chain", feed.chain) for i, feed in enumerate(_reported(settings))),
         *((f"ccip.chains[{i}].chain", item.chain) for i, item in enumerate(settings.ccip.chains)),
         *((f"recovery.policy.chains[{i}]", name) for i, name in enumerate(_allowed(settings))),
         *((f"hyperlane.chains[{i}].chain", item.chain) for i, item in enumerate(settings.hyperlane.chains)),
         *((f"interop.chains[{i}].chain", item.chain) for i, item in enumerate(settings.interop.chains)),
     ]
+
+
+def _reported(settings: Settings) -> tuple[ReportingFeedSettings, ...]:
+    reporting = settings.oracle.reporting
+    return () if reporting is None else reporting.feeds
 
 
 def _allowed(settings: Settings) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ from seamark.oracle.model import (
     OutlierFilter,
     Role,
 )
+from seamark.oracle.reporting.settings import SET_ON_CHAIN, ReportingNodeSettings
 from seamark.oracle.source_settings import (
     Name,
     PairText,
@@ -53,6 +54,8 @@ __all__ = [
     "EnvironmentFeed",
     "FeedSettings",
     "OracleSettings",
+    "ReportingFeedSettings",
+    "ReportingSettings",
     "SourceSettings",
     "VenueSettings",
     "WatchSettings",
@@ -190,6 +193,27 @@ class FeedSettings(SettingsModel):
         return self
 
 
+class ReportingFeedSettings(FeedSettings):
+    """One feed that a reporting network publishes. `aggregator` is the OCR2 contract; when to report stands there."""
+
+    heartbeat: Span = Seconds(3600.0)
+    deviation: Ratio = _MAX_RATIO
+
+    @model_validator(mode="after")
+    def _nothing_that_is_on_chain(self) -> Self:
+        for name in sorted(self.model_fields_set & SET_ON_CHAIN):
+            raise ValueError(
+                f"{name} is for publishers that work alone; remove it: a network agrees on chain (setConfig)"
+            )
+        return self
+
+
+class ReportingSettings(ReportingNodeSettings):
+    """A node of a reporting network, and the feeds it reports to."""
+
+    feeds: tuple[ReportingFeedSettings, ...] = Field(min_length=1)
+
+
 class WatchSettings(SettingsModel):
     """A feed that is read and shown, not published: a receiver on another chain, or somebody else's feed."""
 
@@ -223,11 +247,15 @@ class OracleSettings(SettingsModel):
     adapter: AdapterServerSettings | None = None
     """Serve the published feeds as a Chainlink external adapter; not served where missing."""
 
+    reporting: ReportingSettings | None = None
+    """This process is a node of a reporting network; it may publish feeds alone beside that."""
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.feeds and self.signer is None:
             raise ValueError("feeds need a signer; add signer with keystore and password_file, or private_key_env")
-        at = [(feed.chain, feed.aggregator) for feed in self.feeds]
+        reported = () if self.reporting is None else self.reporting.feeds
+        at = [(feed.chain, feed.aggregator) for feed in (*self.feeds, *reported)]
         if len(set(at)) != len(at):
             raise ValueError("two feeds have the same aggregator on the same chain; remove one")
         return self
