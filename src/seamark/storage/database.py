@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from sqlalchemy import URL, Connection, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -71,12 +71,14 @@ class Database(Protocol):
     async def close(self) -> None: ...
 
 
-async def open_database(url: str, *, migrate: bool = True) -> Database:
+async def open_database(url: str, *, migrate: bool = True, stalled_s: float | None = None) -> Database:
     """Open, create if missing, and bring up to the newest schema.
 
     Args:
         url: "sqlite:///path/to/file.db", "sqlite://" (in memory) or "postgresql://user:password@host/name".
         migrate: False for a reader that must not change the schema.
+        stalled_s: PostgreSQL ends a unit of work whose process stood still for so long, with all its locks; None: as
+            the server is configured.
 
     Raises:
         SettingsError: Unknown kind of URL, or a file that cannot be created.
@@ -85,7 +87,7 @@ async def open_database(url: str, *, migrate: bool = True) -> Database:
     if url.startswith("sqlite:"):
         database: SqliteDatabase | PostgresDatabase = SqliteDatabase(url)
     elif url.startswith(("postgresql:", "postgres:", "postgresql+asyncpg:")):
-        database = PostgresDatabase(url)
+        database = PostgresDatabase(url, stalled_s=stalled_s)
     else:
         raise SettingsError(
             "database", f"{redact_url(url)!r} is no database URL", remedy="use sqlite:///path or postgresql://…"
@@ -108,7 +110,7 @@ def _raise(failure: Exception, error: Exception) -> NoReturn:
 class PostgresDatabase:
     """A server; many writers."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, stalled_s: float | None = None) -> None:
         try:
             parsed = make_url(url).set(drivername="postgresql+asyncpg")
         except Exception as error:
@@ -118,7 +120,9 @@ class PostgresDatabase:
         public = URL.create("postgresql", host=parsed.host, port=parsed.port, database=parsed.database)
         self.url = public.render_as_string()
         # No ping before each use, which is a round trip: what finds its connection dead runs again on another one.
-        self._engine: AsyncEngine = create_async_engine(parsed, pool_size=8, max_overflow=8)
+        self._engine: AsyncEngine = create_async_engine(
+            parsed, pool_size=8, max_overflow=8, connect_args=_session_settings(stalled_s)
+        )
         # Told with BEGIN, not in a statement of its own: a snapshot costs no further round trip.
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
@@ -161,6 +165,12 @@ class PostgresDatabase:
         if error.connection_invalidated or state.startswith(_UNAVAILABLE) or isinstance(error, OperationalError):
             return TemporaryError(f"database {self.url}: {error.orig}", remedy="check that the server runs")
         return error
+
+
+def _session_settings(stalled_s: float | None) -> dict[str, Any]:
+    if stalled_s is None:
+        return {}
+    return {"server_settings": {"idle_in_transaction_session_timeout": str(round(stalled_s * 1000))}}
 
 
 def _is_lost(error: OSError | DBAPIError) -> bool:

@@ -149,3 +149,18 @@ def _create_notification() -> None:
         sa.Column("holder", sa.Text, nullable=False),
         sa.Column("until_ms", sa.BigInteger, nullable=False),
     )
+    op.create_table(
+        "leader",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("holder", sa.Text, nullable=False),
+        sa.Column("token", sa.BigInteger, nullable=False),
+        sa.Column("beat", sa.BigInteger, nullable=False),
+        sa.Column("duration_ms", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "fence",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("token", sa.BigInteger, nullable=False),
+        sa.Column("holder", sa.Text, nullable=False),
+        sa.Column("raised_ms", sa.BigInteger, nullable=False),
+    )
