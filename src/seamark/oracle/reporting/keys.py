@@ -24,7 +24,15 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB
 from seamark.core.errors import RejectedError
 from seamark.evm.crypto import keccak256
 
-__all__ = ["SECRET_BYTES", "EncryptionKey", "ObservationKey", "SharedSecret", "encrypt_secret", "verify_observation"]
+__all__ = [
+    "SECRET_BYTES",
+    "EncryptionKey",
+    "ObservationKey",
+    "SharedSecret",
+    "encrypt_secret",
+    "is_right",
+    "verify_observation",
+]
 
 SECRET_BYTES: Final = 16
 KEY_BYTES: Final = 32
@@ -55,8 +63,16 @@ class ObservationKey:
 def verify_observation(public: bytes, payload: bytes, signature: bytes) -> bool:
     """Whether the key of 32 bytes signed this; a malformed key or signature did not."""
     try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, payload)
-    except (InvalidSignature, ValueError):
+        return is_right(Ed25519PublicKey.from_public_bytes(public), payload, signature)
+    except ValueError:
+        return False
+
+
+def is_right(public: Ed25519PublicKey, payload: bytes, signature: bytes) -> bool:
+    """As `verify_observation`, with a key that was read before."""
+    try:
+        public.verify(signature, payload)
+    except InvalidSignature:
         return False
     return True
 
