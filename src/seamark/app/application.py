@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import structlog
@@ -58,6 +58,9 @@ from seamark.runtime.service import Service, Supervisor
 from seamark.settings import Settings
 from seamark.storage.database import Database, open_database
 from seamark.storage.events import trim_events
+
+if TYPE_CHECKING:
+    from seamark.oracle.reporting.node import PlannedFeed
 
 __all__ = ["Application", "open_application"]
 
@@ -189,10 +192,12 @@ async def _add_alerts(app: Application, session: aiohttp.ClientSession, wanted: 
 
 async def _add_oracle(app: Application, chains: Chains, stack: AsyncExitStack) -> None:
     settings = app.settings.oracle
-    if not settings.feeds and not settings.watch:
+    if not settings.feeds and not settings.watch and settings.reporting is None:
         raise SettingsError(
             "oracle.feeds", "is empty", remedy="add a feed to publish, or one to watch under oracle.watch"
         )
+    planned = await _plan_reporting(app, chains)
+    settings = settings.model_copy(update={"watch": (*settings.watch, *(item.watch for item in planned))})
     metrics = TransactionMetrics(app.registry)
     senders = {}
     if settings.signer is not None:
@@ -221,6 +226,37 @@ async def _add_oracle(app: Application, chains: Chains, stack: AsyncExitStack) -
     app.oracle = await patiently(build, clock=app.clock, limit_s=app.settings.start_timeout, what="check the feeds")
     app.services += [*senders.values(), *app.oracle.services, DriftMeter(app.database, app.registry, app.clock)]
     app.health.register("oracle", app.oracle.health, required=False)
+    if planned:
+        await _add_reporting(app, chains, stack, planned, metrics)
+
+
+async def _plan_reporting(app: Application, chains: Chains) -> list[PlannedFeed]:
+    if app.settings.oracle.reporting is None:
+        return []
+    from seamark.app.reporting import plan_reporting  # noqa: PLC0415 - gRPC takes a while; few processes are nodes
+
+    return await plan_reporting(app.settings, chains, app.clock)
+
+
+async def _add_reporting(
+    app: Application, chains: Chains, stack: AsyncExitStack, planned: list[PlannedFeed], metrics: TransactionMetrics
+) -> None:
+    from seamark.app.reporting import open_reporting  # noqa: PLC0415 - as above
+
+    assert app.oracle is not None, "added before"
+    opened = await open_reporting(
+        app.settings,
+        planned,
+        chains=chains,
+        stack=stack,
+        database=app.database,
+        clock=app.clock,
+        registry=app.registry,
+        transactions=metrics,
+        oracle_metrics=app.oracle.metrics,
+    )
+    app.services += [*opened.senders.values(), *opened.node.services]
+    app.health.register("reporting", opened.node.health, required=False)
 
 
 async def _add_monitor(app: Application, chains: Chains, name: str) -> None:
@@ -317,7 +353,9 @@ def _add_api(app: Application) -> None:
 def _oracle_chains(settings: Settings, wanted: Collection[str]) -> list[str]:
     if ORACLE not in wanted:
         return []
-    return [feed.chain for feed in settings.oracle.feeds] + [feed.chain for feed in settings.oracle.watch]
+    oracle = settings.oracle
+    used = [feed.chain for feed in oracle.feeds] + [feed.chain for feed in oracle.watch]
+    return used if oracle.reporting is None else used + [feed.chain for feed in oracle.reporting.feeds]
 
 
 def _used_chains(settings: Settings, wanted: Collection[str]) -> list[str]:
