@@ -39,14 +39,17 @@ from seamark.app.names import API, CCIP_MONITOR, INTEROP_MONITOR, ORACLE
 from seamark.app.naming import calling
 from seamark.app.page import build_api
 from seamark.app.patience import patiently
+from seamark.app.replicas import Replicas, open_replicas, stalled_after
 from seamark.app.retention import RetentionService
 from seamark.app.verification import verification_watch
 from seamark.core.errors import SettingsError
+from seamark.core.ids import Address
 from seamark.evm.crypto import assert_fast_backends
 from seamark.evm.metrics import RpcMetrics, TransactionMetrics
 from seamark.messages.metrics import MessageMetrics
 from seamark.messages.service import ChainTracker
 from seamark.monitoring.alerts.model import Scope
+from seamark.oracle.replica_settings import ReplicaSettings
 from seamark.oracle.service import Oracle, OracleChain, build_oracle
 from seamark.runtime.clock import Clock, SystemClock
 from seamark.runtime.events import Signal
@@ -146,7 +149,7 @@ async def open_application(
 
 
 async def _open(stack: AsyncExitStack, settings: Settings, wanted: Collection[str], clock: Clock) -> Application:
-    database = await open_database(settings.database)
+    database = await open_database(settings.database, stalled_s=stalled_after(settings.oracle.replicas))
     stack.push_async_callback(database.close)
     registry = _registry()
     health = HealthRegistry()
@@ -200,6 +203,7 @@ async def _add_oracle(app: Application, chains: Chains, stack: AsyncExitStack) -
     settings = settings.model_copy(update={"watch": (*settings.watch, *(item.watch for item in planned))})
     metrics = TransactionMetrics(app.registry)
     senders = {}
+    replicas: Replicas | None = None
     if settings.signer is not None:
         signer = await open_settings_signer(
             settings.signer,
@@ -209,25 +213,49 @@ async def _add_oracle(app: Application, chains: Chains, stack: AsyncExitStack) -
             database=app.database,
             patience_s=app.settings.start_timeout,
         )
+        if settings.replicas is not None:
+            replicas = _add_replicas(app, settings.replicas, signer.address, chains, stack)
+        database = app.database if replicas is None else replicas.database
         for name in {feed.chain for feed in settings.feeds}:
             senders[name] = make_sender(
-                chains.opened[name], signer, database=app.database, clock=app.clock, metrics=metrics
+                chains.opened[name], signer, database=database, clock=app.clock, metrics=metrics
             )
             stack.push_async_callback(senders[name].close)  # before chains and database: a running commit needs them
     build = partial(
         build_oracle,
         settings,
         chains={name: OracleChain(item.chain, senders.get(name)) for name, item in chains.opened.items()},
-        database=app.database,
+        database=app.database if replicas is None else replicas.database,
         session=chains.session,
         clock=app.clock,
         registry=app.registry,
     )
     app.oracle = await patiently(build, clock=app.clock, limit_s=app.settings.start_timeout, what="check the feeds")
-    app.services += [*senders.values(), *app.oracle.services, DriftMeter(app.database, app.registry, app.clock)]
+    services: list[Service] = [*senders.values(), *app.oracle.services]
+    if replicas is not None:
+        replicas.prepare += [sender.forget for sender in senders.values()]
+        services = [replicas.elector, *(replicas.led(service) for service in services)]
+    app.services += [*services, DriftMeter(app.database, app.registry, app.clock)]
     app.health.register("oracle", app.oracle.health, required=False)
     if planned:
         await _add_reporting(app, chains, stack, planned, metrics)
+
+
+def _add_replicas(
+    app: Application, settings: ReplicaSettings, signer: Address, chains: Chains, stack: AsyncExitStack
+) -> Replicas:
+    replicas = open_replicas(
+        settings,
+        signer=signer,
+        database=app.database,
+        url=app.settings.database,
+        session=chains.session,
+        clock=app.clock,
+        registry=app.registry,
+    )
+    app.health.register("lead", replicas.health, required=False)
+    stack.push_async_callback(replicas.elector.close)  # after the senders: a running commit is of our term
+    return replicas
 
 
 async def _plan_reporting(app: Application, chains: Chains) -> list[PlannedFeed]:

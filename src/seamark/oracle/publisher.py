@@ -117,7 +117,7 @@ class FeedPublisher:
         self._sender = sender
         self._database = database
         self._clock = clock
-        self._meter = meter
+        self.meter = meter
         self._recovery = Recovery(
             ref=plan.ref, chain=chain, sender=sender, database=database, clock=clock, trigger=plan.trigger
         )
@@ -135,9 +135,9 @@ class FeedPublisher:
 
     def _set_limits(self) -> None:
         owner, limit, sender = spender(self.plan.ref), self.plan.spend_per_day, self._sender
-        self._meter.expect(self.plan.aggregation.min_venues)
+        self.meter.expect(self.plan.aggregation.min_venues)
         sender.limit_spending(owner, limit)
-        self._meter.watch_spending(lambda: sender.spent(owner), limit)
+        self.meter.watch_spending(lambda: sender.spent(owner), limit)
 
     def change(self, plan: FeedPlan) -> None:
         """Follow another plan of the same contract and pair from the next decision on; what is in flight goes on.
@@ -150,7 +150,7 @@ class FeedPublisher:
         self._window = {name: samples for name, samples in self._window.items() if name in kept}
         self._silent = {source.name for source in plan.sources} - self._quotes.keys()
         self.plan, self._recovery.trigger = plan, plan.trigger
-        self._meter.change(plan.trigger)
+        self.meter.change(plan.trigger)
         self._set_limits()
 
     def _reset(self) -> None:
@@ -181,9 +181,9 @@ class FeedPublisher:
             self._silent.discard(report.source)
             if isinstance(report, Quote):
                 self._quotes[report.source] = report
-                self._meter.quoted(report.source, report.price)
+                self.meter.quoted(report.source, report.price)
             else:
-                self._meter.source_failed(report.source, report.kind)
+                self.meter.source_failed(report.source, report.kind)
         self._streaks = follow_streaks(self._streaks, list(self._quotes.values()))
         self._window = follow_window(self._window, self._quotes.values(), self._clock.now(), self.plan.aggregation)
         return self.tick()
@@ -215,7 +215,7 @@ class FeedPublisher:
             feed_bounds=bounds,
             window=self._window,
         )
-        self._meter.aggregated(self.result)
+        self.meter.aggregated(self.result)
         return self.result
 
     def _may_publish(self) -> bool:
@@ -312,7 +312,17 @@ class FeedPublisher:
         while True:
             await self._carry_out(await self._work.get())
 
-    async def refresh(self) -> None:
+    async def stand_by(self) -> None:
+        """While another replica leads, until cancelled: keep quotes and the contract's state warm, store nothing."""
+        while True:
+            try:
+                await self.refresh(store=False)
+            except (TemporaryError, RejectedError) as error:
+                self._log.debug("cannot read the feed's contract", error=str(error))
+            self.tick()
+            await self._clock.sleep(min(self.plan.refresh_interval, self.plan.poll_interval * 5))
+
+    async def refresh(self, *, store: bool = True) -> None:
         """Read the contract; a state older than the one known comes from a node that lags behind, and is ignored."""
         state = await read_state(self._chain, self.plan.ref.address)
         if self.state is not None and state.block_number < self.state.block_number:
@@ -321,13 +331,14 @@ class FeedPublisher:
         if known is not None and state.round != known.round:
             self._attempt = 1
         self._adopt(state)
-        if known is None or replace(known, block_number=state.block_number, block_time=state.block_time) != state:
+        unchanged = known and replace(known, block_number=state.block_number, block_time=state.block_time) == state
+        if store and not unchanged:
             now = self._clock.now()
             await self._database.write(lambda connection: record_state(connection, self.plan.ref, state, now=now))
 
     def _adopt(self, state: FeedState) -> None:
         self.state = state
-        self._meter.observed(state)
+        self.meter.observed(state)
 
     async def _tell_freshness(self) -> None:
         """An event when consumers begin to see the feed expired, and when that ends."""
@@ -368,7 +379,7 @@ class FeedPublisher:
                 await self._give_up("submit", str(error))
                 return
             outcome = found
-        self._meter.accepted_seconds.observe(self._clock.now() - planned.planned_at)
+        self.meter.accepted_seconds.observe(self._clock.now() - planned.planned_at)
         publication = to_publication(planned, outcome)
         await self._database.write(lambda connection: add_publication(connection, publication))
         await self._follow(publication)
@@ -428,7 +439,7 @@ class FeedPublisher:
         additions = await self._database.write(
             lambda connection: add_replacement(connection, publication, replaces=old.key)
         )
-        self._meter.metrics.add(additions)
+        self.meter.metrics.add(additions)
         self._log.info("answer replaced", round=old.round, old=old.answer, answer=publication.answer)
         return publication
 
@@ -470,7 +481,7 @@ class FeedPublisher:
         additions = await self._database.write(
             lambda connection: settle_publication(connection, settled, state=state, now=now)
         )
-        self._meter.metrics.add(additions)
+        self.meter.metrics.add(additions)
 
     def _succeed(self, settled: Publication, outcome: Outcome, state: FeedState | None, tried: int) -> None:
         if state is not None:
@@ -482,8 +493,8 @@ class FeedPublisher:
             # A reorg took the block and the sender does not know yet: asking again at once would give the same answer.
             self._not_before = self._clock.monotonic() + FIRST_PAUSE_S
         self._failures = 0
-        self._meter.paused.set(0)
-        self._meter.mined_seconds.observe(max(0.0, self._clock.now() - settled.planned_at))
+        self.meter.paused.set(0)
+        self.meter.mined_seconds.observe(max(0.0, self._clock.now() - settled.planned_at))
         self._release()
         self._log.info(
             "answer parked" if settled.state is PublicationState.PARKED else "round published",
@@ -503,11 +514,11 @@ class FeedPublisher:
         if not self._busy:
             self._busy_since = self._clock.monotonic()
         self._busy = True
-        self._meter.pending.set(1)
+        self.meter.pending.set(1)
 
     def _release(self) -> None:
         self._busy = False
-        self._meter.pending.set(0)
+        self.meter.pending.set(0)
 
     # ---- when it fails ----------------------------------------------------------------------------------------------
 
@@ -530,14 +541,14 @@ class FeedPublisher:
         additions = await self._database.write(
             lambda connection: record_failure(connection, ref, kind, detail, tell=tell)
         )
-        self._meter.metrics.add(additions)
+        self.meter.metrics.add(additions)
 
     async def _back_off(self) -> None:
         """Look at the chain again, and wait longer after each error in a row."""
         self._failures += 1
         pause = min(FIRST_PAUSE_S * 2 ** (self._failures - 1), LONGEST_PAUSE_S)
         self._not_before = self._clock.monotonic() + pause
-        self._meter.paused.set(self._failures >= PAUSED_AFTER)
+        self.meter.paused.set(self._failures >= PAUSED_AFTER)
         try:
             await self.refresh()
         except (TemporaryError, RejectedError) as error:

@@ -35,6 +35,7 @@ from seamark.oracle.model import (
     OutlierFilter,
     Role,
 )
+from seamark.oracle.replica_settings import ReplicaSettings
 from seamark.oracle.reporting.settings import SET_ON_CHAIN, ReportingNodeSettings
 from seamark.oracle.source_settings import (
     Name,
@@ -250,8 +251,13 @@ class OracleSettings(SettingsModel):
     reporting: ReportingSettings | None = None
     """This process is a node of a reporting network; it may publish feeds alone beside that."""
 
+    replicas: ReplicaSettings | None = None
+    """Several publishers that stand in for each other; one alone where missing."""
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.replicas is not None:
+            self._check_takeover(self.replicas.duration)
         if self.feeds and self.signer is None:
             raise ValueError("feeds need a signer; add signer with keystore and password_file, or private_key_env")
         reported = () if self.reporting is None else self.reporting.feeds
@@ -259,6 +265,14 @@ class OracleSettings(SettingsModel):
         if len(set(at)) != len(at):
             raise ValueError("two feeds have the same aggregator on the same chain; remove one")
         return self
+
+    def _check_takeover(self, duration: float) -> None:
+        for index, feed in enumerate(self.feeds):
+            if feed.heartbeat < 2 * duration:
+                raise ValueError(
+                    f"replicas.duration is too long for the heartbeat of feeds[{index}]: a takeover would let it"
+                    " expire; lower duration to half of the heartbeat or less"
+                )
 
 
 # ---- the environment ------------------------------------------------------------------------------------------------
