@@ -57,6 +57,11 @@ class Housekeeping:
         self._clock = clock
         self._metrics = metrics
 
+    @property
+    def chains(self) -> list[str]:
+        """The names of those that it looks after."""
+        return [name for name, _, _ in self._chains]
+
     async def run(self) -> None:
         """Until cancelled."""
         await run_together(self._sweep_forever(), self._read_balances_forever())

@@ -1,27 +1,31 @@
 """The oracle as a set of services: checks first, then one publisher per feed beside what they share.
 
-Each feed is a service of its own, so one that fails is restarted alone while the others go on.
+Each feed is a service of its own, so one that fails is restarted alone while the others go on. Other settings may come
+while all of it runs: `prepare` asks everything that can be asked without touching what runs, `apply` then changes it.
+
+    same contract and pair   the publisher stays, with what it knows and has in flight, and follows the new plan
+    no longer named          its publisher ends and its gauges vanish; what is in flight is followed by the sender
+    new                      a publisher of its own, checked as at the start
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 import aiohttp
 from prometheus_client import CollectorRegistry
 
 from seamark.core.errors import SettingsError
-from seamark.evm.ports import ChainReader, TransactionSender
-from seamark.oracle.checks import check_contract, check_publisher, pair_of
+from seamark.oracle.assembly import KnownPairs, OracleChain, Parts, check_feeds, watched_feeds
 from seamark.oracle.housekeeping import Housekeeping
-from seamark.oracle.metrics import FeedMeter, OracleMetrics
-from seamark.oracle.model import Answer, FeedRef, Pair, Role
-from seamark.oracle.plan import FeedPlan, make_plan, make_venues
+from seamark.oracle.metrics import OracleMetrics
+from seamark.oracle.model import Answer, Pair
+from seamark.oracle.plan import FeedPlan
 from seamark.oracle.publisher import FeedPublisher
-from seamark.oracle.settings import AdapterServerSettings, FeedSettings, OracleSettings, WatchSettings
-from seamark.oracle.source_plan import Venues
+from seamark.oracle.settings import OracleSettings
 from seamark.oracle.sources.adapter_server import AdapterServer
 from seamark.oracle.sources.hubs import Sources
 from seamark.oracle.watcher import FeedWatcher, WatchedFeed
@@ -31,24 +35,66 @@ from seamark.runtime.service import Service
 from seamark.storage.database import Database
 from seamark.storage.totals import read_totals
 
-__all__ = ["Oracle", "OracleChain", "build_oracle"]
+__all__ = ["Changes", "Host", "Oracle", "OracleChain", "Preparation", "build_oracle"]
+
+
+class Host(Protocol):
+    """Runs services that come and go (`runtime.service.Supervisor`)."""
+
+    def add(self, service: Service) -> None: ...
+
+    async def remove(self, service: Service) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class OracleChain:
-    """A chain as the oracle uses it. `sender` is needed where feeds are published."""
+class Preparation:
+    """Other settings, checked: nothing can be wrong with them any more."""
 
-    reader: ChainReader
-    sender: TransactionSender | None = None
+    settings: OracleSettings
+    chains: Mapping[str, OracleChain]
+    plans: tuple[FeedPlan, ...]
+    watched: tuple[WatchedFeed, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Changes:
+    """What became of the feeds, by name."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
 class Oracle:
     """The services, ready to be supervised, and the publishers by feed name for those who push quotes themselves."""
 
-    services: tuple[Service, ...]
-    publishers: Mapping[str, FeedPublisher]
+    publishers: dict[str, FeedPublisher]
     metrics: OracleMetrics
+    _parts: Parts
+    _settings: OracleSettings
+    _served: dict[Pair, Callable[[], Answer | None]] = field(default_factory=dict)
+    _adapter: AdapterServer | None = None
+    _watched: tuple[WatchedFeed, ...] = ()
+    _watcher: FeedWatcher | None = None
+    _housekeeping: Housekeeping | None = None
+
+    def __post_init__(self) -> None:
+        if self.publishers:
+            self._housekeeping = self._parts.housekeeping(self._chains_used())
+        adapter = self._settings.adapter
+        if adapter is not None:
+            self._adapter = AdapterServer(feeds=self._served, host=adapter.host, port=adapter.port)
+        if self._watched:
+            self._watcher = self._parts.watcher(self._watched, self._settings.watch_interval)
+        self._serve()
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """All that has to run."""
+        sources = [self._parts.sources] if self.publishers else []
+        others = [item for item in (self._housekeeping, self._adapter, self._watcher) if item is not None]
+        return (*sources, *self.publishers.values(), *others)
 
     async def health(self) -> Health:
         """Whether every feed has an answer and is fresh on chain."""
@@ -61,6 +107,92 @@ class Oracle:
             return Health.degraded("; ".join(problems[:5]))
         return Health.ok(f"{len(self.publishers)} feeds")
 
+    # ---- other settings ---------------------------------------------------------------------------------------------
+
+    async def prepare(self, settings: OracleSettings, chains: Mapping[str, OracleChain]) -> Preparation:
+        """Check other settings while everything goes on. Only contracts that are new here are asked.
+
+        Raises:
+            SettingsError: A feed cannot work as configured; names the setting.
+            TemporaryError: A chain does not answer.
+        """
+        plans = await check_feeds(settings, chains, self._known_pairs())
+        return Preparation(settings, chains, tuple(plans), watched_feeds(settings.watch, plans, chains))
+
+    def _known_pairs(self) -> KnownPairs:
+        declared = {(feed.chain, feed.aggregator): feed.pair for feed in self._settings.feeds}
+        refs = [(publisher.plan.ref, publisher.plan.pair) for publisher in self.publishers.values()]
+        return {(ref.chain, ref.address, declared[ref.chain, ref.address]): pair for ref, pair in refs}
+
+    async def apply(self, wanted: Preparation, host: Host) -> Changes:
+        """Become what was prepared. Feeds whose plan is the same notice nothing."""
+        had_feeds, old_interval = bool(self.publishers), self._settings.watch_interval
+        self._settings, self._parts.chains = wanted.settings, wanted.chains
+        self._parts.sources.add_chains({name: chain.reader for name, chain in wanted.chains.items()})
+        plans = {plan.ref.name: plan for plan in wanted.plans}
+        gone = [name for name, one in self.publishers.items() if not _continues(one.plan, plans.get(name))]
+        for name in gone:
+            await self._remove(name, host)
+        changed = [name for name, one in self.publishers.items() if one.plan != plans[name]]
+        for name in changed:
+            await self._parts.change(self.publishers[name], plans[name])
+        added = [name for name in plans if name not in self.publishers]
+        for name in added:
+            self.publishers[name] = self._parts.publisher(plans[name])
+            host.add(self.publishers[name])
+        if self.publishers and not had_feeds:
+            host.add(self._parts.sources)
+        self._serve()
+        await self._keep_house(host)
+        await self._watch(wanted.watched, host, anew=old_interval != wanted.settings.watch_interval)
+        return Changes(tuple(added), tuple(gone), tuple(changed))
+
+    async def _remove(self, name: str, host: Host) -> None:
+        publisher = self.publishers.pop(name)
+        self._parts.sources.drop(name)
+        await host.remove(publisher)
+        self.metrics.forget(publisher.plan.ref)
+
+    async def _keep_house(self, host: Host) -> None:
+        """On more chains than before, where feeds came on others. Chains that are left are looked after till the end:
+        what was published there may still change.
+        """
+        old, used = self._housekeeping, self._chains_used()
+        if used and (old is None or not set(used) <= set(old.chains)):
+            self._housekeeping = self._parts.housekeeping(sorted({*used, *(old.chains if old else ())}))
+            await _replace(host, old, self._housekeeping)
+
+    async def _watch(self, watched: tuple[WatchedFeed, ...], host: Host, *, anew: bool) -> None:
+        if watched == self._watched and not anew:
+            return
+        old, self._watched = self._watcher, watched
+        self._watcher = self._parts.watcher(watched, self._settings.watch_interval) if watched else None
+        await _replace(host, old, self._watcher)
+
+    def _chains_used(self) -> list[str]:
+        return sorted({publisher.plan.ref.chain for publisher in self.publishers.values()})
+
+    def _serve(self) -> None:
+        """Of two feeds for one pair the first is served."""
+        self._served.clear()
+        for publisher in self.publishers.values():
+            self._served.setdefault(publisher.plan.pair, partial(_answer_of, publisher))
+
+
+def _continues(old: FeedPlan, new: FeedPlan | None) -> bool:
+    return new is not None and (old.ref, old.pair) == (new.ref, new.pair)
+
+
+async def _replace(host: Host, old: Service | None, new: Service | None) -> None:
+    if old is not None:
+        await host.remove(old)
+    if new is not None:
+        host.add(new)
+
+
+def _answer_of(publisher: FeedPublisher) -> Answer | None:
+    return publisher.result if isinstance(publisher.result, Answer) else None
+
 
 async def build_oracle(
     settings: OracleSettings,
@@ -71,6 +203,7 @@ async def build_oracle(
     clock: Clock,
     registry: CollectorRegistry,
     names: Mapping[str, str] | None = None,
+    make: Callable[..., FeedPublisher] = FeedPublisher,
 ) -> Oracle:
     """Check every feed against its chain and put the services together.
 
@@ -82,134 +215,25 @@ async def build_oracle(
         clock: Time.
         registry: Where the metrics go.
         names: What the user calls a setting, where it is not its dotted path (environment variables).
+        make: Makes the publisher of a feed.
 
     Raises:
         SettingsError: A feed cannot work as configured; names the setting.
         TemporaryError: A chain or the database does not answer.
     """
     totals = await database.read(lambda connection: list(read_totals(connection, "oracle_")))
-    readers = {name: chain.reader for name, chain in chains.items()}
-    sources = Sources(session=session, clock=clock, chains=readers)
-    venues = make_venues(settings.venues, chains)
     try:
-        plans = [
-            await _check_feed(feed, chains, venues, f"oracle.feeds[{index}]")
-            for index, feed in enumerate(settings.feeds)
-        ]
-        _check_names(plans)
-        watched = _watched(settings.watch, plans, chains)
+        plans = await check_feeds(settings, chains, {})
+        watched = watched_feeds(settings.watch, plans, chains)
     except SettingsError as error:
         raise _renamed(error, names or {}) from error
+    readers = {name: chain.reader for name, chain in chains.items()}
+    sources = Sources(session=session, clock=clock, chains=readers)
     metrics = OracleMetrics(registry)  # only now: what fails before this point can be done again
     metrics.restore(totals)
-    parts = _Parts(chains, database, clock, metrics, sources)
+    parts = Parts(chains, database, clock, metrics, sources, make)
     publishers = {plan.ref.name: parts.publisher(plan) for plan in plans}
-    services: list[Service] = [sources, *publishers.values(), parts.housekeeping(plans)] if plans else []
-    if settings.adapter is not None:
-        services.append(_adapter(settings.adapter, publishers.values()))
-    if watched:
-        services.append(parts.watcher(watched, settings.watch_interval))
-    return Oracle(tuple(services), publishers, metrics)
-
-
-def _adapter(settings: AdapterServerSettings, publishers: Iterable[FeedPublisher]) -> AdapterServer:
-    """Of two feeds for one pair the first is served."""
-    feeds: dict[Pair, Callable[[], Answer | None]] = {}
-    for publisher in publishers:
-        feeds.setdefault(publisher.plan.pair, partial(_answer_of, publisher))
-    return AdapterServer(feeds=feeds, host=settings.host, port=settings.port)
-
-
-def _answer_of(publisher: FeedPublisher) -> Answer | None:
-    return publisher.result if isinstance(publisher.result, Answer) else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What all services of the oracle share."""
-
-    chains: Mapping[str, OracleChain]
-    database: Database
-    clock: Clock
-    metrics: OracleMetrics
-    sources: Sources
-
-    def publisher(self, plan: FeedPlan) -> FeedPublisher:
-        """With its sources subscribed."""
-        chain = self.chains[plan.ref.chain]
-        assert chain.sender is not None, "checked with the feed"
-        meter = FeedMeter(self.metrics, plan.ref, plan.trigger, clock=self.clock)
-        publisher = FeedPublisher(
-            plan=plan,
-            chain=chain.reader,
-            sender=chain.sender,
-            database=self.database,
-            clock=self.clock,
-            meter=meter,
-        )
-        for source in plan.sources:
-            health = self.sources.subscribe(
-                source, interval=plan.poll_interval, subscriber=publisher.on_report, feed=plan.ref.name
-            )
-            meter.watch_source(source.name, health)
-        return publisher
-
-    def housekeeping(self, plans: Sequence[FeedPlan]) -> Housekeeping:
-        used = [(name, self.chains[name]) for name in sorted({plan.ref.chain for plan in plans})]
-        chains = [(name, chain.reader, chain.sender) for name, chain in used if chain.sender is not None]
-        return Housekeeping(chains=chains, database=self.database, clock=self.clock, metrics=self.metrics)
-
-    def watcher(self, feeds: Sequence[WatchedFeed], interval: float) -> FeedWatcher:
-        return FeedWatcher(
-            feeds=feeds,
-            chains={name: chain.reader for name, chain in self.chains.items()},
-            database=self.database,
-            clock=self.clock,
-            metrics=self.metrics,
-            interval=interval,
-        )
-
-
-async def _check_feed(settings: FeedSettings, chains: Mapping[str, OracleChain], venues: Venues, at: str) -> FeedPlan:
-    chain = _chain(chains, settings.chain, f"{at}.chain")
-    if chain.sender is None:
-        raise SettingsError("oracle.signer", "no account to publish with", remedy="add signer")
-    state = await check_contract(chain.reader, settings.aggregator, setting=f"{at}.aggregator")
-    pair = pair_of(state, settings.pair, setting=f"{at}.pair")
-    await check_publisher(chain.reader, settings.aggregator, chain.sender.address, setting="oracle.signer")
-    ref = FeedRef(settings.name or str(pair), settings.chain, chain.reader.chain_id, settings.aggregator)
-    return make_plan(settings, ref, pair, venues, at=at)
-
-
-def _chain(chains: Mapping[str, OracleChain], name: str, setting: str) -> OracleChain:
-    if name not in chains:
-        known = ", ".join(sorted(chains)) or "none"
-        raise SettingsError(setting, f"there is no chain {name!r}", remedy=f"name one of those under chains: {known}")
-    return chains[name]
-
-
-def _check_names(plans: Sequence[FeedPlan]) -> None:
-    seen: set[str] = set()
-    for index, plan in enumerate(plans):
-        if plan.ref.name in seen:
-            raise SettingsError(
-                f"oracle.feeds[{index}].name", f"two feeds are called {plan.ref.name}", remedy="give one another name"
-            )
-        seen.add(plan.ref.name)
-
-
-def _watched(
-    settings: Sequence[WatchSettings], plans: Sequence[FeedPlan], chains: Mapping[str, OracleChain]
-) -> list[WatchedFeed]:
-    published = {plan.ref.name: plan.trigger for plan in plans}
-    feeds = []
-    for index, item in enumerate(settings):
-        chain = _chain(chains, item.chain, f"oracle.watch[{index}].chain")
-        trigger = published.get(item.name)
-        heartbeat = item.heartbeat or (trigger.heartbeat if trigger else None)
-        ref = FeedRef(item.name, item.chain, chain.reader.chain_id, item.address, Role(item.role))
-        feeds.append(WatchedFeed(ref, heartbeat, trigger.deviation if trigger else None))
-    return feeds
+    return Oracle(publishers, metrics, parts, settings, _watched=watched)
 
 
 def _renamed(error: SettingsError, names: Mapping[str, str]) -> SettingsError:

@@ -425,7 +425,7 @@ async def test_what_an_operator_sees(database):
     world = make_world(database)
     world.chain.feed.rounds[1] = (200_000_000_000, int(START) - 100, int(START) - 100)
     health = SourceHealth()
-    world.publisher._meter.watch_source("a", health)
+    world.publisher.meter.watch_source("a", health)
     async with running(world.publisher):
         await until(lambda: world.publisher._ready)
         world.publisher.on_quotes([quote("a", 2005), quote("b", 2005), SourceFailure("c", "c", "timeout", "", START)])

@@ -39,11 +39,12 @@ class Sources:
         self, *, session: aiohttp.ClientSession, clock: Clock, chains: Mapping[str, ChainReader] | None = None
     ) -> None:
         poller = QuotePoller(session=session, clock=clock)
+        self._chains: dict[str, ChainReader] = dict(chains or {})
         self._hubs: dict[type, SourceHub[Any]] = {
             Source: poller,
             AdapterSource: poller,
             CcxtSource: CcxtQuotes(clock=clock),
-            ChainSource: ChainQuotes(chains=chains or {}, clock=clock),
+            ChainSource: ChainQuotes(chains=self._chains, clock=clock),
             StreamSource: QuoteListener(session=session, clock=clock),
             CrossSource: CrossMaker(subscribe=self.subscribe, clock=clock),
         }
@@ -58,6 +59,10 @@ class Sources:
             feed: Whose subscriber it is, for the log and for `drop`.
         """
         return self._hubs[type(source)].subscribe(source, interval=interval, subscriber=subscriber, feed=feed)
+
+    def add_chains(self, chains: Mapping[str, ChainReader]) -> None:
+        """Let sources read these too from now on."""
+        self._chains.update(chains)
 
     def drop(self, feed: str) -> None:
         """Hand over no more reports to this feed; what other feeds listen to goes on undisturbed."""

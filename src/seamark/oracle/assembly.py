@@ -1,0 +1,171 @@
+"""The parts that the oracle is put together from, and the questions that each feed has to pass first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from seamark.core.errors import SettingsError
+from seamark.evm.address import ZERO_ADDRESS
+from seamark.evm.ports import ChainReader, TransactionSender
+from seamark.oracle.checks import check_contract, check_publisher, pair_of
+from seamark.oracle.housekeeping import Housekeeping
+from seamark.oracle.metrics import FeedMeter, OracleMetrics
+from seamark.oracle.model import FeedRef, Pair, Role
+from seamark.oracle.plan import FeedPlan, make_plan
+from seamark.oracle.publisher import FeedPublisher
+from seamark.oracle.settings import FeedSettings, OracleSettings, WatchSettings
+from seamark.oracle.source_plan import Venues, make_venues
+from seamark.oracle.sources.hubs import Sources
+from seamark.oracle.store import register_feed
+from seamark.oracle.watcher import FeedWatcher, WatchedFeed
+from seamark.runtime.clock import Clock
+from seamark.storage.database import Database
+
+__all__ = ["KnownPairs", "OracleChain", "Parts", "check_feeds", "watched_feeds"]
+
+KnownPairs = Mapping[tuple[str, str, Pair | None], Pair]
+"""What a contract prices: (chain, its address, the pair that was declared) to the pair."""
+
+
+@dataclass(frozen=True, slots=True)
+class OracleChain:
+    """A chain as the oracle uses it. `sender` is needed where feeds are published."""
+
+    reader: ChainReader
+    sender: TransactionSender | None = None
+
+
+@dataclass(slots=True)
+class Parts:
+    """What all services of the oracle share. `make` makes the publisher of a feed."""
+
+    chains: Mapping[str, OracleChain]
+    database: Database
+    clock: Clock
+    metrics: OracleMetrics
+    sources: Sources
+    make: Callable[..., FeedPublisher] = FeedPublisher
+
+    def publisher(self, plan: FeedPlan) -> FeedPublisher:
+        """With its sources subscribed."""
+        chain = self.chains[plan.ref.chain]
+        assert chain.sender is not None, "checked with the feed"
+        publisher = self.make(
+            plan=plan,
+            chain=chain.reader,
+            sender=chain.sender,
+            database=self.database,
+            clock=self.clock,
+            meter=FeedMeter(self.metrics, plan.ref, plan.trigger, clock=self.clock),
+        )
+        self._subscribe(publisher, plan)
+        return publisher
+
+    async def change(self, publisher: FeedPublisher, plan: FeedPlan) -> None:
+        """Have it follow another plan of the same contract and pair; its sources go on where they are the same."""
+        old = publisher.plan
+        publisher.change(plan)
+        if (old.sources, old.poll_interval) != (plan.sources, plan.poll_interval):
+            self.sources.drop(plan.ref.name)
+            for source in {source.name for source in old.sources} - {source.name for source in plan.sources}:
+                self.metrics.forget_source(plan.ref, source)
+            self._subscribe(publisher, plan)
+        trigger = plan.trigger
+        await self.database.write(
+            lambda connection: register_feed(
+                connection, plan.ref, heartbeat=trigger.heartbeat, deviation=trigger.deviation
+            )
+        )
+
+    def _subscribe(self, publisher: FeedPublisher, plan: FeedPlan) -> None:
+        for source in plan.sources:
+            health = self.sources.subscribe(
+                source, interval=plan.poll_interval, subscriber=publisher.on_report, feed=plan.ref.name
+            )
+            publisher.meter.watch_source(source.name, health)
+
+    def housekeeping(self, names: Sequence[str]) -> Housekeeping:
+        """Of the chains that are published on."""
+        used = [(name, self.chains[name]) for name in names]
+        chains = [(name, chain.reader, chain.sender) for name, chain in used if chain.sender is not None]
+        return Housekeeping(chains=chains, database=self.database, clock=self.clock, metrics=self.metrics)
+
+    def watcher(self, feeds: Sequence[WatchedFeed], interval: float) -> FeedWatcher:
+        """Of feeds that are read only."""
+        return FeedWatcher(
+            feeds=feeds,
+            chains={name: chain.reader for name, chain in self.chains.items()},
+            database=self.database,
+            clock=self.clock,
+            metrics=self.metrics,
+            interval=interval,
+        )
+
+
+async def check_feeds(settings: OracleSettings, chains: Mapping[str, OracleChain], known: KnownPairs) -> list[FeedPlan]:
+    """The plan of every feed, each checked against its chain; contracts that are known are not asked again.
+
+    Raises:
+        SettingsError: A feed cannot work as configured; names the setting.
+        TemporaryError: A chain does not answer.
+    """
+    venues = make_venues(settings.venues, chains)
+    plans = [
+        await _check_feed(feed, chains, venues, known, f"oracle.feeds[{index}]")
+        for index, feed in enumerate(settings.feeds)
+    ]
+    _check_names(plans)
+    return plans
+
+
+async def _check_feed(
+    settings: FeedSettings, chains: Mapping[str, OracleChain], venues: Venues, known: KnownPairs, at: str
+) -> FeedPlan:
+    chain = _chain(chains, settings.chain, f"{at}.chain")
+    if chain.sender is None:
+        raise SettingsError("oracle.signer", "no account to publish with", remedy="add signer")
+    pair = known.get((settings.chain, settings.aggregator, settings.pair))
+    if pair is None:
+        state = await check_contract(chain.reader, settings.aggregator, setting=f"{at}.aggregator")
+        pair = pair_of(state, settings.pair, setting=f"{at}.pair")
+        if chain.sender.address != ZERO_ADDRESS:  # a rehearsal needs no account
+            await check_publisher(chain.reader, settings.aggregator, chain.sender.address, setting="oracle.signer")
+    ref = FeedRef(settings.name or str(pair), settings.chain, chain.reader.chain_id, settings.aggregator)
+    return make_plan(settings, ref, pair, venues, at=at)
+
+
+def _chain(chains: Mapping[str, OracleChain], name: str, setting: str) -> OracleChain:
+    if name not in chains:
+        known = ", ".join(sorted(chains)) or "none"
+        raise SettingsError(setting, f"there is no chain {name!r}", remedy=f"name one of those under chains: {known}")
+    return chains[name]
+
+
+def _check_names(plans: Sequence[FeedPlan]) -> None:
+    seen: set[str] = set()
+    for index, plan in enumerate(plans):
+        if plan.ref.name in seen:
+            raise SettingsError(
+                f"oracle.feeds[{index}].name", f"two feeds are called {plan.ref.name}", remedy="give one another name"
+            )
+        seen.add(plan.ref.name)
+
+
+def watched_feeds(
+    settings: Sequence[WatchSettings], plans: Sequence[FeedPlan], chains: Mapping[str, OracleChain]
+) -> tuple[WatchedFeed, ...]:
+    """What is read only; a feed of a published one's name is judged by that one's thresholds.
+
+    Raises:
+        SettingsError: It is on a chain that does not exist.
+    """
+    published = {plan.ref.name: plan.trigger for plan in plans}
+    feeds = []
+    for index, item in enumerate(settings):
+        chain = _chain(chains, item.chain, f"oracle.watch[{index}].chain")
+        trigger = published.get(item.name)
+        heartbeat = item.heartbeat or (trigger.heartbeat if trigger else None)
+        ref = FeedRef(item.name, item.chain, chain.reader.chain_id, item.address, Role(item.role))
+        feeds.append(WatchedFeed(ref, heartbeat, trigger.deviation if trigger else None))
+    return tuple(feeds)
