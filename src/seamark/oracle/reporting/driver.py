@@ -116,7 +116,7 @@ class Driver:
         return self._state
 
     async def run(self) -> None:
-        """Load, start, and go on until cancelled. Once.
+        """Load, start, and go on until cancelled; it may be run again.
 
         Raises:
             StopError: What is stored is damaged, or another process runs this node from the same database.
@@ -126,7 +126,7 @@ class Driver:
         view = await self._calls.first_view()
         # 0 where the contract does not say: the other nodes will
         epoch = view.at[0] if view is not None and view.digest == self._context.digest else 0
-        self._room.set()
+        self._forget_life()
         self._transport.on_arrival(self._news.set)
         state, effects = start(self._context, saved, epoch, self._time.now())
         self._become(None, state, None, effects)
@@ -140,6 +140,13 @@ class Driver:
             for task in ours:
                 task.cancel()
             await asyncio.gather(*ours, self._calls.end(), return_exceptions=True)
+
+    def _forget_life(self) -> None:
+        """What an earlier run wanted done, and was told, is void."""
+        self._outbox.clear()
+        self._answers.clear()
+        self._room.set()
+        self._alarm = None
 
     # ---- thinking ---------------------------------------------------------------------------------------------------
 
