@@ -16,6 +16,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -105,7 +106,12 @@ def load_identity(key_file: str, certificate_file: str, *, setting: str) -> Iden
 
 
 def read_certificate(certificate: bytes) -> x509.Certificate:
-    """Exactly one certificate in PEM. Raises `RejectedError`: none, several, or one that could vouch for others."""
+    """Exactly one certificate in PEM, as `create_identity` makes it.
+
+    Raises:
+        RejectedError: None, several, one that could vouch for others, or one whose name is not its key's: under the
+            name of another node it would keep that one out.
+    """
     if len(certificate) > LARGEST_CERTIFICATE:
         raise RejectedError(f"{len(certificate)} bytes are no certificate of one node")
     try:
@@ -116,6 +122,9 @@ def read_certificate(certificate: bytes) -> x509.Certificate:
         raise RejectedError(f"{len(parsed)} certificates instead of one")
     if _is_authority(parsed[0]):
         raise RejectedError("a certificate of an authority is not a node's")
+    name = f"CN={_name_of(parsed[0].public_key())}"
+    if not parsed[0].subject.rfc4514_string() == parsed[0].issuer.rfc4514_string() == name:
+        raise RejectedError("a certificate of a node carries the fingerprint of its key as its name")
     return parsed[0]
 
 
@@ -125,12 +134,16 @@ def fingerprint(certificate: bytes) -> str:
     Raises:
         RejectedError: Not exactly one certificate of a node.
     """
-    key = read_certificate(certificate).public_key()
+    return _name_of(read_certificate(certificate).public_key())
+
+
+def _name_of(key: CertificatePublicKeyTypes) -> str:
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 def _certify(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, SERVER_NAME)])
+    # TLS looks a self-signed certificate up by its subject: two listed ones must not share it.
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _name_of(key.public_key()))])
     now = dt.datetime.now(dt.UTC)
     builder = (
         x509.CertificateBuilder()
