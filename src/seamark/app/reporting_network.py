@@ -45,6 +45,7 @@ from seamark.oracle.reporting.contract import encode_set_config
 from seamark.oracle.reporting.network import create_identity
 
 __all__ = [
+    "CRASH_EVERY_S",
     "DEVNET_TIMING",
     "Fault",
     "Files",
@@ -65,6 +66,7 @@ STOP_LIMIT_S: Final = 15.0
 POLL_S: Final = 0.05
 LOG_TAIL: Final = 2_000  # characters of a node's log that an error shows
 PORTS_PER_NODE: Final = 3
+CRASH_EVERY_S: Final = 20.0
 
 DEVNET_TIMING: Final = TimingPlan.model_validate(
     {

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from seamark.app.naming import calling
+from seamark.cli.devnet_reporting import HELP as REPORTING_HELP
+from seamark.cli.devnet_reporting import reporting
 from seamark.cli.folders import make_folder
 from seamark.cli.loop import run_until_stopped
 from seamark.cli.output import Steps, console, print_json
@@ -24,6 +26,7 @@ from seamark.runtime.logs import configure_logs
 __all__ = ["app"]
 
 app = typer.Typer(help="Two local chains with the published CCIP contracts, and price venues.", no_args_is_help=True)
+app.command(help=REPORTING_HELP)(reporting)
 
 
 @dataclass(frozen=True, slots=True)

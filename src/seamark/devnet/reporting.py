@@ -105,8 +105,8 @@ class ReportingWorld:
     async def latest(self, contract: Address) -> LatestRound:
         """What the contract has now."""
         abi = artifacts.load("ReportingAggregator").abi
-        told = await self.node.read(contract, abi.function("latestRoundData()"))
-        return LatestRound(told.roundId, told.answer, told.startedAt, told.updatedAt)
+        round_id, answer, started_at, updated_at, _ = await self.node.read(contract, abi.function("latestRoundData"))
+        return LatestRound(round_id, answer, started_at, updated_at)
 
     async def _start(self) -> None:
         plan = self.plan
