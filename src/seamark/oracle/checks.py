@@ -11,8 +11,9 @@ from seamark.core.errors import RejectedError, SettingsError
 from seamark.core.ids import Address
 from seamark.evm.address import to_checksum
 from seamark.evm.ports import ChainReader
-from seamark.oracle.aggregator import PUBLISHER_ROLE, has_role, read_state
 from seamark.oracle.model import FeedState, Pair
+from seamark.oracle.targets.aggregator import AggregatorTarget, read_state
+from seamark.oracle.targets.target import Where
 
 __all__ = ["check_contract", "check_publisher", "pair_of"]
 
@@ -56,16 +57,8 @@ async def check_publisher(chain: ChainReader, address: Address, account: Address
         SettingsError: It may not.
         TemporaryError: No node answered.
     """
-    try:
-        allowed = await has_role(chain, address, PUBLISHER_ROLE, account)
-    except RejectedError:
-        return
-    if not allowed:
-        raise SettingsError(
-            setting,
-            f"{to_checksum(account)} may not publish to {to_checksum(address)}",
-            remedy="let the contract's admin grant it PUBLISHER_ROLE, or sign with another account",
-        )
+    target = AggregatorTarget(chain, address, account)
+    await target.check(Where(contract="oracle.feeds", signer=setting))
 
 
 def pair_of(state: FeedState, declared: Pair | None, *, setting: str) -> Pair:

@@ -11,7 +11,7 @@ epoch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -22,6 +22,7 @@ from seamark.core.units import Ppb, from_base_units
 __all__ = [
     "AggregationPolicy",
     "Answer",
+    "ContractKind",
     "Decision",
     "FeedRef",
     "FeedState",
@@ -49,6 +50,7 @@ __all__ = [
     "Streak",
     "Trigger",
     "TriggerPolicy",
+    "Turn",
     "Vote",
 ]
 
@@ -279,6 +281,38 @@ class FeedRef:
     role: Role = Role.SOURCE
 
 
+class ContractKind(StrEnum):
+    """Who writes a feed, and how: one publisher after the other, several oracles with a transaction each, or a network
+    that signs reports.
+    """
+
+    AGGREGATOR = "aggregator"
+    FLUX = "flux"
+    OCR2 = "ocr2"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Where several oracles answer each round: the round that the contract suggests to ours, and whether it may.
+
+    `started_at`: when another began the round, None if nobody has. `closes_at`: the chain's time from which others may
+    start over it, None if it never times out. `why`: why it may not, in words. `unpaid`: that the contract cannot pay
+    for the next rounds, in words.
+    """
+
+    round: int
+    eligible: bool
+    started_at: int | None = None
+    closes_at: int | None = None
+    why: str = ""
+    unpaid: str = ""
+
+    @property
+    def joins(self) -> bool:
+        """To answer is to answer a round that is open."""
+        return self.eligible and self.started_at is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Parked:
     """An answer that moved too far and waits for confirmation."""
@@ -312,6 +346,21 @@ class FeedState:
     paused: bool = False
     gas_limit: int | None = None
     """What the contract itself asks for as the gas limit of a submission, where it says."""
+    turn: Turn | None = None
+    """Where several oracles write; None: whoever may publish may publish the next round."""
+
+    @property
+    def next_round(self) -> int:
+        """The round that we would publish."""
+        return self.round + 1 if self.turn is None else self.turn.round
+
+    def same_feed(self, other: FeedState) -> bool:
+        """Whether both say the same of the feed, whatever the block and whose turn it is."""
+        return replace(self, block_number=other.block_number, block_time=other.block_time, turn=other.turn) == other
+
+    def asks_for(self, round_id: int) -> bool:
+        """Whether the contract would still take this round from us."""
+        return self.next_round <= round_id and (self.turn is None or self.turn.eligible)
 
     @property
     def price(self) -> Decimal | None:
@@ -322,12 +371,13 @@ class FeedState:
 
 
 class Reason(StrEnum):
-    """Why a round is published."""
+    """Why a round is published. JOIN: another oracle had started it."""
 
     FIRST = "first"
     DEVIATION = "deviation"
     HEARTBEAT = "heartbeat"
     CONFIRM = "confirm"
+    JOIN = "join"
 
 
 class HoldReason(StrEnum):
@@ -338,6 +388,7 @@ class HoldReason(StrEnum):
     PARKED = "parked"
     FEED_PAUSED = "feed_paused"
     JUMP = "jump"
+    NOT_OUR_TURN = "not_our_turn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +407,8 @@ class TriggerPolicy:
     """Until a jump that was not confirmed is forgotten, and waits anew."""
     agreeing_venues: int | None = None
     """So many venues whose own prices jumped confirm it at once; None: only time does."""
+    absolute_deviation: Decimal | None = None
+    """A price must also differ by more than this, in units of the quote currency; None: the ratio alone decides."""
 
 
 @dataclass(frozen=True, slots=True)

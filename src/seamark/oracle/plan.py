@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from seamark.core.errors import SettingsError
 from seamark.core.units import Ppb
-from seamark.oracle.model import AggregationPolicy, FeedRef, Pair, TriggerPolicy
+from seamark.oracle.model import AggregationPolicy, ContractKind, FeedRef, Pair, TriggerPolicy
 from seamark.oracle.settings import FeedSettings
 from seamark.oracle.source_plan import Venues, make_sources, make_venues
 from seamark.oracle.sources.outlet import AnySource
@@ -32,6 +32,7 @@ class FeedPlan:
     gas_limit: int | None = None
     value: int = 0
     spend_per_day: int | None = None
+    contract: ContractKind = ContractKind.AGGREGATOR
 
 
 def make_plan(settings: FeedSettings, ref: FeedRef, pair: Pair, venues: Venues, *, at: str) -> FeedPlan:
@@ -64,6 +65,7 @@ def make_plan(settings: FeedSettings, ref: FeedRef, pair: Pair, venues: Venues, 
         gas_limit=settings.gas_limit,
         value=settings.value,
         spend_per_day=settings.spend_per_day,
+        contract=settings.contract or ContractKind.AGGREGATOR,
     )
 
 
@@ -78,6 +80,7 @@ def trigger_policy(settings: FeedSettings) -> TriggerPolicy:
         max_step=settings.max_step,
         confirm_within=settings.confirm_within,
         agreeing_venues=settings.agreeing_venues,
+        absolute_deviation=settings.absolute_deviation,
     )
 
 

@@ -8,8 +8,18 @@ from typing import Final
 
 from seamark.core.ids import Hash32
 from seamark.evm.ports import Outcome, TxState
-from seamark.oracle.aggregator import ParkedLog, PublishedLog, read_outcome
-from seamark.oracle.model import Answer, FeedRef, FeedState, Planned, Publication, PublicationState, Reason, Vote
+from seamark.oracle.model import (
+    Answer,
+    FeedRef,
+    FeedState,
+    Planned,
+    Publication,
+    PublicationState,
+    Reason,
+    Turn,
+    Vote,
+)
+from seamark.oracle.targets.receipts import ParkedLog, PublishedLog, SubmittedLog, Told, read_receipt
 
 __all__ = [
     "attempt_key",
@@ -46,7 +56,8 @@ def came_to_nothing(outcome: Outcome, ref: FeedRef) -> bool:
     receipt = outcome.receipt
     if receipt is None:
         return False
-    return not (receipt.succeeded and isinstance(read_outcome(receipt, ref.address), PublishedLog))
+    told = read_receipt(receipt, ref.address) if receipt.succeeded else None
+    return not isinstance(told, PublishedLog | SubmittedLog)
 
 
 def settle(publication: Publication, outcome: Outcome, *, now: float) -> Publication:
@@ -61,7 +72,7 @@ def settle(publication: Publication, outcome: Outcome, *, now: float) -> Publica
         return publication  # a reorg brought its nonce back; it is the newer attempt that is sent for it
     if receipt is None:
         return replace(publication, state=PublicationState.BROADCAST, transaction=_last_hash(outcome))
-    told = read_outcome(receipt, publication.feed.address) if receipt.succeeded else None
+    told = read_receipt(receipt, publication.feed.address) if receipt.succeeded else None
     common = replace(
         publication,
         transaction=receipt.transaction_hash,
@@ -70,12 +81,19 @@ def settle(publication: Publication, outcome: Outcome, *, now: float) -> Publica
         mined_at=publication.mined_at or now,
         closed=outcome.state is TxState.CONFIRMED,
     )
+    taken = PublicationState.FINAL if outcome.state is TxState.CONFIRMED else PublicationState.MINED
+    return _with_end(common, told, taken)
+
+
+def _with_end(common: Publication, told: Told | None, taken: PublicationState) -> Publication:
     match told:
         case PublishedLog():
-            state = PublicationState.FINAL if outcome.state is TxState.CONFIRMED else PublicationState.MINED
             return replace(
-                common, state=state, answer=told.answer, observed_at=told.started_at, block_time=told.updated_at
+                common, state=taken, answer=told.answer, observed_at=told.started_at, block_time=told.updated_at
             )
+        case SubmittedLog():  # our part of the round is in, whether it has an answer yet or not
+            time = told.published.updated_at if told.published else common.block_time
+            return replace(common, state=taken, answer=told.submission, block_time=time)
         case ParkedLog():
             return replace(
                 common,
@@ -146,10 +164,22 @@ def state_after(state: FeedState, outcome: Outcome, ref: FeedRef) -> FeedState |
     receipt = outcome.receipt
     if receipt is None or not receipt.succeeded or receipt.block_number < state.block_number:
         return None
-    told = read_outcome(receipt, ref.address)
-    if isinstance(told, ParkedLog):
-        return replace(state, parked=told.parked, block_number=receipt.block_number)
-    if not isinstance(told, PublishedLog) or told.round < state.round:
+    told = read_receipt(receipt, ref.address)
+    match told:
+        case ParkedLog():
+            return replace(state, parked=told.parked, block_number=receipt.block_number)
+        case SubmittedLog():
+            after = state if told.published is None else _with_round(state, told.published, receipt.block_number)
+            # Which round is next, and from when, the contract alone knows: until it is read again there is none.
+            turn = Turn(told.round + 1, eligible=False, why=f"answered round {told.round}")
+            return replace(after or state, turn=turn, block_number=receipt.block_number)
+        case PublishedLog():
+            return _with_round(state, told, receipt.block_number)
+    return None
+
+
+def _with_round(state: FeedState, told: PublishedLog, block_number: int) -> FeedState | None:
+    if told.round < state.round:
         return None
     return replace(
         state,
@@ -158,6 +188,6 @@ def state_after(state: FeedState, outcome: Outcome, ref: FeedRef) -> FeedState |
         started_at=told.started_at,
         updated_at=told.updated_at,
         parked=None,
-        block_number=receipt.block_number,
+        block_number=block_number,
         block_time=max(state.block_time, told.updated_at),
     )

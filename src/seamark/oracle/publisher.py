@@ -19,6 +19,7 @@ What keeps it right:
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -28,7 +29,6 @@ import structlog
 from seamark.core.errors import RejectedError, TemporaryError
 from seamark.core.units import format_duration
 from seamark.evm.ports import ChainReader, Intent, Outcome, TransactionSender, TxState
-from seamark.oracle.aggregator import encode_submit, failure_kind, read_state
 from seamark.oracle.metrics import FeedMeter
 from seamark.oracle.model import (
     Answer,
@@ -70,6 +70,8 @@ from seamark.oracle.store import (
     register_feed,
     settle_publication,
 )
+from seamark.oracle.targets.find import make_target
+from seamark.oracle.targets.target import Verdict
 from seamark.oracle.tasks import run_together
 from seamark.runtime.clock import Clock
 from seamark.storage.database import Database
@@ -113,7 +115,7 @@ class FeedPublisher:
         self.name = f"oracle:{plan.ref.name}@{plan.ref.chain}"
         self.state: FeedState | None = None
         self.result: Answer | Rejected | None = None
-        self._chain = chain
+        self._target = make_target(plan.contract, chain, plan.ref.address, sender.address)
         self._sender = sender
         self._database = database
         self._clock = clock
@@ -227,7 +229,7 @@ class FeedPublisher:
         return not self._silent or self._clock.monotonic() >= self._patience_until
 
     def _plan_round(self, state: FeedState, answer: Answer, reason: Reason, now: float) -> Planned:
-        ref, round_id = self.plan.ref, state.round + 1
+        ref, round_id = self.plan.ref, state.next_round
         key = attempt_key(ref, round_id, self._attempt)
         planned = Planned(key, ref, round_id, self._attempt, answer, reason, now)
         self._occupy()
@@ -237,7 +239,7 @@ class FeedPublisher:
     def _plan_replacement(self, state: FeedState, answer: Answer, now: float) -> Planned | None:
         """A newer answer for the round that waits to be mined, where that is worth another transaction."""
         pending = self._pending
-        if pending is None or pending.answer is None or pending.round != state.round + 1:
+        if pending is None or pending.answer is None or pending.round != state.next_round:
             return None
         if not self._heard() or not self._newer.empty():
             return None
@@ -246,7 +248,8 @@ class FeedPublisher:
         trigger, jump = self.plan.trigger, self._jump
         if not replaces(state, pending.answer, observed_at, answer, waited=waited, policy=trigger, jump=jump):
             return None
-        reason = explain(state, answer.value, self.plan.trigger) or pending.reason
+        joined = pending.reason is Reason.JOIN
+        reason = pending.reason if joined else explain(state, answer.value, self.plan.trigger) or pending.reason
         attempt = pending.attempt + 1
         key = attempt_key(self.plan.ref, pending.round, attempt)
         planned = Planned(key, self.plan.ref, pending.round, attempt, answer, reason, now)
@@ -263,7 +266,8 @@ class FeedPublisher:
             return f"its transaction waits for {format_duration(waited)}"
         if self._stale:
             return "expired on chain"
-        return self._jump_held() or (str(self.result.detail) if isinstance(self.result, Rejected) else None)
+        unpaid = self.state.turn.unpaid if self.state.turn is not None else ""
+        return self._jump_held() or unpaid or (str(self.result.detail) if isinstance(self.result, Rejected) else None)
 
     def _jump_held(self) -> str | None:
         """What the circuit breaker keeps back, in words; None: nothing."""
@@ -298,10 +302,12 @@ class FeedPublisher:
 
     async def _refresh_forever(self) -> None:
         while True:
-            await self._clock.sleep(self.plan.refresh_interval)
+            await self._clock.sleep(min(self.plan.refresh_interval, self._target.look_every or math.inf))
             try:
                 await self.refresh()
                 self._unreachable = False
+                if self._known_state().turn is not None:
+                    self.tick()  # a round that others have opened waits for us
             except (TemporaryError, RejectedError) as error:
                 await self._count_failure("chain_read", str(error), tell=not self._unreachable)
                 if not self._unreachable:  # once per outage
@@ -324,14 +330,14 @@ class FeedPublisher:
 
     async def refresh(self, *, store: bool = True) -> None:
         """Read the contract; a state older than the one known comes from a node that lags behind, and is ignored."""
-        state = await read_state(self._chain, self.plan.ref.address)
+        state = await self._target.read()
         if self.state is not None and state.block_number < self.state.block_number:
             return
         known = self.state
-        if known is not None and state.round != known.round:
+        if known is not None and state.next_round != known.next_round:
             self._attempt = 1
         self._adopt(state)
-        unchanged = known and replace(known, block_number=state.block_number, block_time=state.block_time) == state
+        unchanged = known is not None and known.same_feed(state)
         if store and not unchanged:
             now = self._clock.now()
             await self._database.write(lambda connection: record_state(connection, self.plan.ref, state, now=now))
@@ -371,7 +377,7 @@ class FeedPublisher:
         try:
             outcome = await self._sender.submit(self._intent(planned))
         except RejectedError as error:
-            await self._give_up(failure_kind(error), str(error))
+            await self._refused(error)
             return
         except TemporaryError as error:
             found = await self._sender.find(planned.key)
@@ -385,7 +391,7 @@ class FeedPublisher:
         await self._follow(publication)
 
     def _intent(self, planned: Planned) -> Intent:
-        data = encode_submit(planned.round, planned.answer.value, planned.answer.observed_at)
+        data = self._target.encode(planned.round, planned.answer)
         return Intent(planned.key, self.plan.ref.address, data, value=self.plan.value, gas_limit=self._gas_limit())
 
     def _gas_limit(self) -> int | None:
@@ -450,7 +456,7 @@ class FeedPublisher:
         outcome, now = outcomes[decisive.key], self._clock.now()
         settled = settle(decisive, outcome, now=now)
         if decisive.answer is None and settled.answer is not None:
-            settled = replace(settled, reason=await self._recovery.derive_reason(settled))
+            settled = replace(settled, reason=await self._recovery.derive_reason(settled, outcome.receipt))
         for loser in settle_losers(attempts, decisive, outcomes, now=now):
             await self._store_end(loser, None)
         state = state_after(self._known_state(), outcome, self.plan.ref)
@@ -489,7 +495,7 @@ class FeedPublisher:
         if outcome.receipt is not None:
             self._gas_used = max(self._gas_used, outcome.receipt.gas_used)
         self._attempt = self._attempt_after(settled, tried)
-        if settled.state is not PublicationState.PARKED and self._known_state().round < settled.round:
+        if settled.state is not PublicationState.PARKED and self._known_state().asks_for(settled.round):
             # A reorg took the block and the sender does not know yet: asking again at once would give the same answer.
             self._not_before = self._clock.monotonic() + FIRST_PAUSE_S
         self._failures = 0
@@ -506,7 +512,7 @@ class FeedPublisher:
 
     def _attempt_after(self, ended: Publication, tried: int) -> int:
         """Attempts at a round are numbered without gaps, which is how a restart finds them all."""
-        if self._known_state().round + 1 != ended.round:
+        if self._known_state().next_round != ended.round:
             return 1
         return 1 if ended.state in (PublicationState.MINED, PublicationState.FINAL) else tried + 1
 
@@ -529,12 +535,21 @@ class FeedPublisher:
         await self._back_off()
         self._attempt = self._attempt_after(settled, tried)
 
-    async def _give_up(self, kind: str, detail: str) -> None:
+    async def _refused(self, error: RejectedError) -> None:
+        """Nothing was sent. Where the round is over without us, nothing failed either."""
+        refusal = self._target.refusal(error)
+        if refusal.verdict is Verdict.DONE:
+            self._log.info("round is over", kind=refusal.kind, error=str(error))
+            await self._look_again(FIRST_PAUSE_S)
+            return
+        await self._give_up(refusal.kind, str(error), broken=refusal.verdict is Verdict.BROKEN)
+
+    async def _give_up(self, kind: str, detail: str, *, broken: bool = False) -> None:
         """Nothing was sent: the same attempt may be made again."""
         self._log.warning("publication refused", kind=kind, error=detail)
         self._refusal = detail
         await self._count_failure(kind, detail)
-        await self._back_off()
+        await self._back_off(broken=broken)
 
     async def _count_failure(self, kind: str, detail: str, *, tell: bool = True) -> None:
         ref = self.plan.ref
@@ -543,12 +558,18 @@ class FeedPublisher:
         )
         self.meter.metrics.add(additions)
 
-    async def _back_off(self) -> None:
-        """Look at the chain again, and wait longer after each error in a row."""
+    async def _back_off(self, *, broken: bool = False) -> None:
+        """Look at the chain again, and wait longer after each error in a row; at once for long where it takes a person
+        to mend it.
+        """
         self._failures += 1
-        pause = min(FIRST_PAUSE_S * 2 ** (self._failures - 1), LONGEST_PAUSE_S)
-        self._not_before = self._clock.monotonic() + pause
         self.meter.paused.set(self._failures >= PAUSED_AFTER)
+        await self._look_again(
+            LONGEST_PAUSE_S if broken else min(FIRST_PAUSE_S * 2 ** (self._failures - 1), LONGEST_PAUSE_S)
+        )
+
+    async def _look_again(self, pause: float) -> None:
+        self._not_before = self._clock.monotonic() + pause
         try:
             await self.refresh()
         except (TemporaryError, RejectedError) as error:
@@ -570,7 +591,7 @@ class FeedPublisher:
         pending = await self._database.read(lambda connection: open_publications(connection, plan.ref))
         await self._finish([*pending, *await self._recovery.unrecorded(self._known_state())])
         await self.refresh()
-        self._attempt = await self._recovery.next_attempt(self._known_state().round + 1)
+        self._attempt = await self._recovery.next_attempt(self._known_state().next_round)
         self._release()
 
     def _known_state(self) -> FeedState:

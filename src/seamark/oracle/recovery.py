@@ -10,11 +10,13 @@ from typing import Final
 
 from seamark.core.errors import RejectedError
 from seamark.evm.ports import ChainReader, TransactionSender
-from seamark.oracle.aggregator import read_round
+from seamark.evm.types import Receipt
 from seamark.oracle.model import FeedRef, FeedState, Publication, Reason, TriggerPolicy
 from seamark.oracle.publications import attempt_key, came_to_nothing, from_journal
-from seamark.oracle.rules import deviates
+from seamark.oracle.rules import moved
 from seamark.oracle.store import known_publications
+from seamark.oracle.targets.reads import read_round
+from seamark.oracle.targets.receipts import SubmittedLog, read_receipt
 from seamark.runtime.clock import Clock
 from seamark.storage.database import Database
 
@@ -49,7 +51,7 @@ class Recovery:
         known = await self._rows()
         now = self._clock.now()
         found: list[Publication] = []
-        for round_id in range(max(1, state.round + 2 - LOOK_BACK), state.round + 2):
+        for round_id in range(max(1, state.next_round + 1 - LOOK_BACK), state.next_round + 1):
             for attempt in range(1, await self._next_in_journal(round_id)):
                 publication = from_journal(self._ref, round_id, attempt, decimals=state.decimals, now=now)
                 if publication.key not in known:
@@ -83,17 +85,20 @@ class Recovery:
         rows = await self._database.read(lambda connection: known_publications(connection, self._ref, _ROWS))
         return {row.key for row in rows}
 
-    async def derive_reason(self, publication: Publication) -> Reason:
+    async def derive_reason(self, publication: Publication, receipt: Receipt | None) -> Reason:
         """Why a round was published, by the same rules on the chain's own history.
 
         Raises:
             TemporaryError: The chain cannot be read.
         """
+        told = read_receipt(receipt, self._ref.address) if receipt is not None else None
+        if isinstance(told, SubmittedLog) and not told.started:
+            return Reason.JOIN
         if publication.round == 1 or publication.answer is None:
             return Reason.FIRST
         try:
             before = await read_round(self._chain, self._ref.address, publication.round - 1)
         except RejectedError:  # a round before ours that the contract does not show: nothing to compare with
             return Reason.HEARTBEAT
-        moved = deviates(before, publication.answer, self.trigger.deviation)
-        return Reason.DEVIATION if moved else Reason.HEARTBEAT
+        far = moved(before, publication.answer, self.trigger, publication.decimals)
+        return Reason.DEVIATION if far else Reason.HEARTBEAT

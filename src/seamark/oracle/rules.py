@@ -36,6 +36,7 @@ from seamark.oracle.model import (
     Reason,
     Trigger,
     TriggerPolicy,
+    Turn,
 )
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "is_frozen",
     "is_held",
     "median",
+    "moved",
     "outliers",
     "replaces",
     "weighted_median",
@@ -94,6 +96,8 @@ def decide(state: FeedState, answer: Answer, now: float, policy: TriggerPolicy, 
     """
     if state.paused:
         return Hold(HoldReason.FEED_PAUSED)
+    if state.turn is not None and (state.turn.joins or not state.turn.eligible):
+        return _among_others(state, state.turn, answer, policy, jump)
     reason = explain(state, answer.value, policy)
     if reason is None and chain_now(state, now) >= heartbeat_due_at(state, policy):
         reason = Reason.HEARTBEAT
@@ -106,11 +110,30 @@ def decide(state: FeedState, answer: Answer, now: float, policy: TriggerPolicy, 
     return _beside_parked(state, answer, now, policy, reason)
 
 
+def _among_others(state: FeedState, turn: Turn, answer: Answer, policy: TriggerPolicy, jump: Jump | None) -> Decision:
+    """Where several oracles answer each round: one that is open is answered whether the price has moved or not, because
+    the others count on it.
+    """
+    if not turn.eligible:
+        return Hold(HoldReason.NOT_OUR_TURN)
+    return Hold(HoldReason.JUMP) if is_held(state, answer, jump, policy) else Trigger(Reason.JOIN)
+
+
 def explain(state: FeedState, value: int, policy: TriggerPolicy) -> Reason | None:
     """Why `value` would follow the state's round, from the answers alone; None: only the heartbeat could ask for it."""
     if state.round == 0:
         return Reason.FIRST
-    return Reason.DEVIATION if deviates(state.answer, value, policy.deviation) else None
+    return Reason.DEVIATION if moved(state.answer, value, policy, state.decimals) else None
+
+
+def moved(old: int, new: int, policy: TriggerPolicy, decimals: int) -> bool:
+    """Whether a price has moved far enough to be published: by the ratio, and by the absolute distance where there is
+    one (a ratio of a price near zero says little).
+    """
+    least = policy.absolute_deviation
+    if least is not None and not abs(new - old) > least.scaleb(decimals):
+        return False
+    return deviates(old, new, policy.deviation)
 
 
 def _beside_parked(state: FeedState, answer: Answer, now: float, policy: TriggerPolicy, reason: Reason) -> Decision:
@@ -156,7 +179,7 @@ def replaces(
         return False
     if not policy.replace_after or waited < policy.replace_after or state.paused or state.parked is not None:
         return False
-    return newer.observed_at > observed_at and deviates(pending, newer.value, policy.deviation)
+    return newer.observed_at > observed_at and moved(pending, newer.value, policy, state.decimals)
 
 
 def within_step(old: int, new: int, max_step_bps: int) -> bool:

@@ -30,6 +30,7 @@ from seamark.oracle.model import (
     DEFAULT_MAX_SPREAD,
     DEFAULT_OUTLIER_FLOOR,
     DEFAULT_QUARTILE_FACTOR,
+    ContractKind,
     MedianKind,
     Method,
     OutlierFilter,
@@ -86,11 +87,17 @@ class FeedSettings(SettingsModel):
     """Name of a chain under `chains`."""
 
     aggregator: AddressText
+    contract: ContractKind | None = None
+    """aggregator (one publisher) or flux (a FluxAggregator, as one of its oracles); found out where missing."""
+
     heartbeat: Span
     """A round is published at least this often."""
 
     deviation: Annotated[Ratio, AfterValidator(check_positive), Field(le=_MAX_RATIO)]
     """A price that differs by this much or more from the one on chain is published."""
+
+    absolute_deviation: PriceText | None = None
+    """A price must also differ by more than this, in units of the quote currency ("0.05"): for prices near zero."""
 
     heartbeat_margin: Annotated[Ratio, Field(lt=_MAX_RATIO)] = DEFAULT_MARGIN
     """Part of the heartbeat by which its round is early, so that it is mined before consumers see the feed expired."""

@@ -14,10 +14,10 @@ import structlog
 from seamark.core.errors import RejectedError, TemporaryError
 from seamark.core.units import Ppb
 from seamark.evm.ports import ChainReader
-from seamark.oracle.aggregator import read_states
 from seamark.oracle.metrics import OracleMetrics
 from seamark.oracle.model import FeedRef, FeedState
 from seamark.oracle.store import record_states, register_feeds
+from seamark.oracle.targets.aggregator import read_states
 from seamark.oracle.tasks import run_together
 from seamark.runtime.clock import Clock
 from seamark.storage.database import Database

@@ -18,13 +18,14 @@ from seamark.evm.ports import Intent, Outcome, TxState
 from seamark.evm.rpc.errors import CallReverted
 from seamark.evm.transactions import CannotReplace
 from seamark.evm.types import BlockHeader, BlockTag, Call, Log, Receipt
-from seamark.oracle.aggregator import ABI, PUBLISHER_ROLE
 from seamark.oracle.metrics import FeedMeter, OracleMetrics
 from seamark.oracle.model import AggregationPolicy, FeedRef, Pair, Planned, Quote, TriggerPolicy
 from seamark.oracle.plan import FeedPlan
 from seamark.oracle.publisher import FeedPublisher
 from seamark.oracle.sources.paths import JsonPath
 from seamark.oracle.sources.source import Fields, Request, Source
+from seamark.oracle.targets.aggregator import ABI, PUBLISHER_ROLE
+from seamark.oracle.targets.reads import FEED_ABI
 from seamark.storage.database import Database
 
 FEED = Address("0x" + "fe" * 20)
@@ -134,7 +135,10 @@ class FakeFeed:
         return self.parked[3] != sender or later
 
     def read(self, data: bytes) -> bytes:  # noqa: PLR0911 - one answer per function
-        function = next(item for item in ABI.functions if item.selector == data[:4])
+        known = (*ABI.functions, *FEED_ABI.functions)
+        function = next((item for item in known if item.selector == data[:4]), None)
+        if function is None:
+            raise CallReverted("reverted without a reason")
         match function.name:
             case "latestRoundData" | "getRoundData":
                 wanted = self.latest if function.name == "latestRoundData" else function.decode_call(data)[0]

@@ -10,21 +10,19 @@ from seamark.evm.abi import Error
 from seamark.evm.artifacts import load
 from seamark.evm.rpc.errors import CallReverted, InsufficientFunds, RpcTimeout
 from seamark.evm.types import Receipt
-from seamark.oracle.aggregator import (
+from seamark.oracle.targets import receipts
+from seamark.oracle.targets.aggregator import (
     ABI,
     PUBLISHER_ROLE,
-    ParkedLog,
-    PublishedLog,
+    AggregatorTarget,
     encode_submit,
-    failure_kind,
     has_role,
-    read_outcome,
-    read_round,
     read_state,
     read_states,
 )
-
-from .fakes import FEED, SIGNER, START, FakeChain, FakeClock, FakeFeed, hash_of, to_log, words
+from seamark.oracle.targets.reads import FEED_ABI, read_round
+from seamark.oracle.targets.receipts import ParkedLog, PublishedLog, read_receipt
+from tests.unit.oracle.fakes import FEED, SIGNER, START, FakeChain, FakeClock, FakeFeed, hash_of, to_log, words
 
 OTHER = Address("0x" + "0b" * 20)
 
@@ -41,7 +39,7 @@ class BareFeed(FakeFeed):
 
     def read(self, data: bytes) -> bytes:
         known = ("latestRoundData", "getRoundData", "decimals", "description")
-        if data[:4] in [ABI.function(name).selector for name in known]:
+        if data[:4] in [FEED_ABI.function(name).selector for name in known]:
             return super().read(data)
         if self.refusal is not None:
             raise self.refusal
@@ -50,11 +48,11 @@ class BareFeed(FakeFeed):
 
 def test_our_abi_is_the_contracts():
     real = load("OracleWithCCIP").abi
-    for function in ABI.functions:
+    for function in (*ABI.functions, *FEED_ABI.functions):
         theirs = real.function(function.name)
         assert theirs.selector == function.selector
         assert [param.type for param in theirs.outputs] == [param.type for param in function.outputs]
-    for event in ABI.events:
+    for event in [item for item in receipts.ABI.events if item.name != "SubmissionReceived"]:
         assert [(item.type, item.indexed) for item in real.event(event.name).inputs] == [
             (item.type, item.indexed) for item in event.inputs
         ]
@@ -99,7 +97,7 @@ async def test_a_feed_without_our_additions_is_read_too(chain, refusal):
 async def test_a_feed_before_its_first_round(chain, refusal):
     class Empty(FakeFeed):
         def read(self, data: bytes) -> bytes:
-            if data[:4] == ABI.function("latestRoundData").selector:
+            if data[:4] == FEED_ABI.function("latestRoundData").selector:
                 raise refusal
             return super().read(data)
 
@@ -111,7 +109,7 @@ async def test_a_feed_before_its_first_round(chain, refusal):
 async def test_a_feed_that_refuses_us_is_not_taken_for_empty(chain):
     class Closed(FakeFeed):
         def read(self, data: bytes) -> bytes:
-            if data[:4] == ABI.function("latestRoundData").selector:
+            if data[:4] == FEED_ABI.function("latestRoundData").selector:
                 raise CallReverted("reverted: No access")
             return super().read(data)
 
@@ -183,11 +181,11 @@ def receipt(*logs) -> Receipt:
 
 def test_a_published_round():
     logs = [to_log("NewRound", (3, SIGNER, 100), 5), to_log("AnswerUpdated", (-7, 3, 105), 5)]
-    assert read_outcome(receipt(*logs), FEED) == PublishedLog(3, -7, 100, 105)
+    assert read_receipt(receipt(*logs), FEED) == PublishedLog(3, -7, 100, 105)
 
 
 def test_a_parked_answer():
-    told = read_outcome(receipt(to_log("AnswerParked", (3, -7, 100, SIGNER), 5)), FEED)
+    told = read_receipt(receipt(to_log("AnswerParked", (3, -7, 100, SIGNER), 5)), FEED)
     assert isinstance(told, ParkedLog)
     assert (told.parked.round, told.parked.answer, told.parked.publisher) == (3, -7, SIGNER)
 
@@ -198,11 +196,11 @@ def test_logs_of_others_mean_nothing():
     strange = type(log)(FEED, (), log.data, 5, log.block_hash, log.transaction_hash, 0)
     unknown = type(log)(FEED, (hash_of(9),), log.data, 5, log.block_hash, log.transaction_hash, 0)
     malformed = type(log)(FEED, log.topics[:2], log.data, 5, log.block_hash, log.transaction_hash, 0)
-    assert read_outcome(receipt(elsewhere, strange, unknown, malformed), FEED) is None
+    assert read_receipt(receipt(elsewhere, strange, unknown, malformed), FEED) is None
 
 
 def test_an_answer_without_its_round_event_counts_from_its_block():
-    assert read_outcome(receipt(to_log("AnswerUpdated", (7, 3, 105), 5)), FEED) == PublishedLog(3, 7, 105, 105)
+    assert read_receipt(receipt(to_log("AnswerUpdated", (7, 3, 105), 5)), FEED) == PublishedLog(3, 7, 105, 105)
 
 
 def test_calldata():
@@ -225,7 +223,8 @@ def test_calldata():
     ],
 )
 def test_the_class_of_a_refusal(error, kind):
-    assert failure_kind(error) == kind
+    chain = FakeChain(FakeClock())
+    assert AggregatorTarget(chain, FEED, SIGNER).refusal(error).kind == kind
 
 
 def test_fakes_refuse_like_the_contract(chain):
