@@ -85,18 +85,18 @@ class Stopwatch:
         return self._sender.spent(owner)
 
 
-async def deploy(node: NodeClient) -> list[Address]:
-    """`FEEDS` aggregators that the publisher may write to."""
+async def deploy(node: NodeClient, count: int = FEEDS) -> list[Address]:
+    """Aggregators that the publisher may write to."""
     wallet = Wallet(node, RawKeySigner.from_hex(account(Role.HOME_DEPLOYER).private_key))
     artifact = load("Aggregator")
     role = keccak256(b"PUBLISHER_ROLE")
     grant = artifact.abi.encode_call("grantRole", role, account(Role.PUBLISHER).address)
     creations = []
-    for number in range(FEEDS):
+    for number in range(count):
         config = (number.to_bytes(32, "big"), f"F{number} / USD", 8, 1, 10**20, 0)
         creations.append(Tx(None, artifact.creation(config, wallet.address)))
     addresses: list[Address] = []
-    for start in range(0, FEEDS, PER_BLOCK):  # anvil mines once per arrival: more than a block holds would be left over
+    for start in range(0, count, PER_BLOCK):  # anvil mines once per arrival: more than a block holds would be left over
         made = await wallet.run(creations[start : start + PER_BLOCK])
         addresses += [receipt.contract_address for receipt in made if receipt.contract_address is not None]
         await wallet.run([Tx(address, grant) for address in addresses[start:]])

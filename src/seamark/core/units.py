@@ -7,7 +7,7 @@ number is refused when written by a person because "0.5" means a half to some an
 from __future__ import annotations
 
 import re
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation, localcontext
 from typing import NewType
 
 __all__ = [
@@ -46,6 +46,8 @@ _MONEY_PLACES = {"wei": 0, "gwei": 9, "ether": 18}
 _DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
 # Enough for int256 (77 digits) times 10**36, so that no conversion rounds behind our back.
 _DIGITS = 120
+_EXACT = Context(prec=_DIGITS)
+_ONE = Decimal(1)
 
 
 def parse_duration(text: str) -> Seconds:
@@ -143,13 +145,9 @@ def parse_wei(text: str) -> Wei:
 
 def to_base_units(value: Decimal, decimals: int) -> int:
     """Scale to an integer with `decimals` places, half to even."""
-    with localcontext() as context:
-        context.prec = _DIGITS
-        return int(value.scaleb(decimals).quantize(Decimal(1), rounding=ROUND_HALF_EVEN))
+    return int(value.scaleb(decimals, _EXACT).quantize(_ONE, ROUND_HALF_EVEN, _EXACT))
 
 
 def from_base_units(amount: int, decimals: int) -> Decimal:
     """The exact decimal that `amount` base units stand for."""
-    with localcontext() as context:
-        context.prec = _DIGITS
-        return Decimal(amount).scaleb(-decimals)
+    return Decimal(amount).scaleb(-decimals, _EXACT)

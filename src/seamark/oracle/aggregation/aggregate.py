@@ -11,13 +11,14 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal, localcontext
+from decimal import Decimal
+from operator import attrgetter
 from typing import Final
 
-from seamark.core.units import Ppb, format_ratio, to_base_units
+from seamark.core.units import PPB_PER_UNIT, Ppb, format_ratio, to_base_units
 from seamark.oracle.aggregation.filters import outliers
-from seamark.oracle.aggregation.quotes import check_quote, is_frozen
-from seamark.oracle.aggregation.statistics import DIGITS, relative, weighted_median
+from seamark.oracle.aggregation.quotes import check_age, check_content, is_frozen
+from seamark.oracle.aggregation.statistics import exactly, relative, weighted_median
 from seamark.oracle.aggregation.windows import in_window, volume_weighted
 from seamark.oracle.model import (
     AggregationPolicy,
@@ -36,8 +37,10 @@ __all__ = ["aggregate"]
 
 INT192: Final = (-(2**191), 2**191 - 1)  # the answer's type in OCR2 reports, and in all readers that followed
 _INT192_DIGITS: Final = 58
+_BY_SOURCE: Final = attrgetter("source")
 
 
+@exactly
 def aggregate(
     quotes: Iterable[Quote],
     *,
@@ -47,17 +50,21 @@ def aggregate(
     streaks: Mapping[str, Streak] | None = None,
     feed_bounds: tuple[int, int] | None = None,
     window: Mapping[str, tuple[Sample, ...]] | None = None,
+    faults: Mapping[str, QuoteFault | None] | None = None,
 ) -> Answer | Rejected:
     """What the quotes come to, in units of 10^-decimals.
 
     `observed_at` of the answer is when the newest quote in use was received: a price told now is the price now, however
     long ago the venue's last trade was (how long ago that may be is `max_age`). `feed_bounds` are the contract's own.
     `window` is what `follow_window` gathered, for the methods that average over time; the quotes of an answer then have
-    their source's average as their price.
+    their source's average as their price. `faults` is what `check_content` said of each of these quotes, by source, where
+    the caller has kept that.
     """
     rejected: list[RejectedQuote] = []
-    usable = _usable(quotes, now, policy, streaks or {}, rejected)
-    voting = [in_window(quote, window or {}, now, policy) for quote in _one_per_venue(usable, rejected)]
+    usable = _usable(quotes, now, policy, streaks or {}, faults or {}, rejected)
+    voting = _one_per_venue(usable, rejected)
+    if policy.method is not Method.MEDIAN:
+        voting = [in_window(quote, window or {}, now, policy) for quote in voting]
     used = _without_outliers(voting, rejected, policy)
     missing = _missing_votes(used, policy)
     if missing is not None:
@@ -82,11 +89,15 @@ def _usable(
     now: float,
     policy: AggregationPolicy,
     streaks: Mapping[str, Streak],
+    faults: Mapping[str, QuoteFault | None],
     rejected: list[RejectedQuote],
 ) -> list[Quote]:
     usable: list[Quote] = []
-    for quote in sorted(quotes, key=lambda item: item.source):
-        fault = check_quote(quote, now, policy) or (QuoteFault.FROZEN if is_frozen(quote, streaks, policy) else None)
+    for quote in sorted(quotes, key=_BY_SOURCE):
+        fault = faults[quote.source] if quote.source in faults else check_content(quote, policy)
+        fault = fault or check_age(quote, now, policy)
+        if fault is None and is_frozen(quote, streaks, policy):
+            fault = QuoteFault.FROZEN
         if fault is None:
             usable.append(quote)
         else:
@@ -95,19 +106,23 @@ def _usable(
 
 
 def _one_per_venue(quotes: Sequence[Quote], rejected: list[RejectedQuote]) -> list[Quote]:
-    """One vote per venue: its newest quote."""
+    """One vote per venue: its newest quote. The quotes come and go sorted by source."""
+    if len({quote.venue for quote in quotes}) == len(quotes):
+        return list(quotes)
     newest: dict[str, Quote] = {}
     for quote in sorted(quotes, key=lambda item: (item.observed_at, item.received_at, item.source)):
         if quote.venue in newest:
             rejected.append(RejectedQuote(newest[quote.venue], QuoteFault.SAME_VENUE))
         newest[quote.venue] = quote
-    return sorted(newest.values(), key=lambda item: item.source)
+    return sorted(newest.values(), key=_BY_SOURCE)
 
 
 def _without_outliers(
     quotes: Sequence[Quote], rejected: list[RejectedQuote], policy: AggregationPolicy
 ) -> tuple[Quote, ...]:
     far = outliers([quote.price for quote in quotes], policy, [quote.weight for quote in quotes])
+    if True not in far:
+        return tuple(quotes)
     pairs = list(zip(quotes, far, strict=True))
     rejected.extend(RejectedQuote(quote, QuoteFault.OUTLIER) for quote, is_far in pairs if is_far)
     return tuple(quote for quote, is_far in pairs if not is_far)
@@ -137,9 +152,10 @@ def _check_price(
     """What keeps a price from being an answer."""
     if price and price.adjusted() + decimals > _INT192_DIGITS:  # before it is written out with all its zeros
         return RejectedWhy.OUT_OF_RANGE, f"{price:.3e} with {decimals} decimals is no int192"
-    dispersion = _dispersion(used, price)
-    if policy.max_dispersion is not None and dispersion > policy.max_dispersion:
-        return RejectedWhy.DISPERSED, f"half of the venues are {format_ratio(dispersion)} or more from the median"
+    if policy.max_dispersion is not None:
+        dispersion = _dispersion(used, price, policy.max_dispersion)
+        if dispersion > policy.max_dispersion:
+            return RejectedWhy.DISPERSED, f"half of the venues are {format_ratio(dispersion)} or more from the median"
     low, high = policy.min_price, policy.max_price
     if (low is not None and price < low) or (high is not None and price > high):
         return RejectedWhy.OUT_OF_BOUNDS, f"{price} is not within {low}..{high}"
@@ -159,15 +175,16 @@ def _check_value(value: int, feed_bounds: tuple[int, int] | None) -> tuple[Rejec
 
 def _spread(used: Sequence[Quote], middle: Decimal) -> Ppb:
     prices = [quote.price for quote in used]
-    with localcontext(prec=DIGITS):
-        return relative(max(prices) - min(prices), middle)
+    return relative(max(prices) - min(prices), middle)
 
 
-def _dispersion(used: Sequence[Quote], middle: Decimal) -> Ppb:
-    """The distance from the middle within which more than half of the votes lie, relative to it.
+def _dispersion(used: Sequence[Quote], middle: Decimal, enough: Ppb) -> Ppb:
+    """The distance from the middle within which more than half of the votes lie, relative to it; 0 where all of them
+    lie within `enough`.
 
     A minority that lies cannot widen it, so it cannot stop the feed either.
     """
-    with localcontext(prec=DIGITS):
-        distances = [abs(quote.price - middle) for quote in used]
-        return relative(weighted_median(distances, [quote.weight for quote in used]), middle)
+    distances = [abs(quote.price - middle) for quote in used]
+    if max(distances) * PPB_PER_UNIT <= enough * abs(middle):
+        return Ppb(0)
+    return relative(weighted_median(distances, [quote.weight for quote in used]), middle)

@@ -7,49 +7,52 @@ here knows what the answer will be.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import Final
 
 from seamark.core.units import PPB_PER_UNIT
-from seamark.oracle.aggregation.statistics import DIGITS, deviates_exactly
+from seamark.oracle.aggregation.statistics import deviates_exactly, exactly
 from seamark.oracle.model import AggregationPolicy, Method, Quote, QuoteFault, Streak
 
-__all__ = ["check_quote", "follow_streaks", "is_frozen"]
+__all__ = ["check_age", "check_content", "check_quote", "follow_streaks", "is_frozen"]
 
 _MIN_PEERS: Final = 2  # one peer alone cannot prove that a source stands still: the peer may be the one that lies
 
 
 def check_quote(quote: Quote, now: float, policy: AggregationPolicy) -> QuoteFault | None:
     """What is wrong with a quote by itself, or None."""
-    if not all(value is None or value.is_finite() for value in (quote.price, quote.bid, quote.ask, quote.volume)):
+    return check_content(quote, policy) or check_age(quote, now, policy)
+
+
+@exactly
+def check_content(quote: Quote, policy: AggregationPolicy) -> QuoteFault | None:
+    """What is wrong with a quote by itself, whatever the time is."""
+    bid, ask, volume = quote.bid, quote.ask, quote.volume
+    if not all(value is None or value.is_finite() for value in (quote.price, bid, ask, volume)):
         return QuoteFault.NOT_FINITE
     if quote.price <= 0 and not policy.allow_negative:
         return QuoteFault.NOT_POSITIVE
-    if (quote.volume is None and policy.method is Method.VWAP) or (quote.volume is not None and quote.volume <= 0):
+    if (volume is None and policy.method is Method.VWAP) or (volume is not None and volume <= 0):
         return QuoteFault.NO_VOLUME
-    return _check_spread(quote, policy) or _check_age(quote, now, policy)
-
-
-def _check_spread(quote: Quote, policy: AggregationPolicy) -> QuoteFault | None:
-    if quote.bid is None or quote.ask is None:
+    if bid is None or ask is None:
         return None
-    if quote.bid > quote.ask:
+    if bid > ask:
         return QuoteFault.CROSSED
-    if policy.max_spread is None:
-        return None
-    with localcontext(prec=DIGITS):
-        too_wide = (quote.ask - quote.bid) * PPB_PER_UNIT > policy.max_spread * abs(quote.price)
-    return QuoteFault.WIDE_SPREAD if too_wide else None
+    if policy.max_spread is not None and (ask - bid) * PPB_PER_UNIT > policy.max_spread * abs(quote.price):
+        return QuoteFault.WIDE_SPREAD
+    return None
 
 
-def _check_age(quote: Quote, now: float, policy: AggregationPolicy) -> QuoteFault | None:
+def check_age(quote: Quote, now: float, policy: AggregationPolicy) -> QuoteFault | None:
+    """Whether a quote is too old, or from the future."""
     # Both times count: an old trade told just now, and a trade told long ago by a source that has since gone silent.
     max_age = policy.max_age if quote.max_age is None else quote.max_age
-    if max(now - quote.observed_at, now - quote.received_at) > max_age:
+    first, last = quote.observed_at, quote.received_at
+    if first > last:
+        first, last = last, first
+    if now - first > max_age:
         return QuoteFault.TOO_OLD
-    if max(quote.observed_at, quote.received_at) - now > policy.max_future:
-        return QuoteFault.FROM_FUTURE
-    return None
+    return QuoteFault.FROM_FUTURE if last - now > policy.max_future else None
 
 
 # ---- sources that stand still ---------------------------------------------------------------------------------------
@@ -71,11 +74,11 @@ def _continue(streak: Streak | None, quote: Quote, peers: tuple[tuple[str, Decim
 
 def is_frozen(quote: Quote, streaks: Mapping[str, Streak], policy: AggregationPolicy) -> bool:
     """Whether a source has told one price for `frozen_polls` polls while more than half of its peers moved."""
-    if quote.max_age is not None and quote.max_age > policy.max_age:
-        return False  # a source that is told more patience than the feed's speaks rarely by nature
     streak = streaks.get(quote.source)
     if streak is None or streak.polls < policy.frozen_polls:
         return False
+    if quote.max_age is not None and quote.max_age > policy.max_age:
+        return False  # a source that is told more patience than the feed's speaks rarely by nature
     then = [(source, price) for source, price in streak.peers if source != quote.source and source in streaks]
     moved = sum(deviates_exactly(price, streaks[source].price, policy.frozen_move) for source, price in then)
     return len(then) >= _MIN_PEERS and 2 * moved > len(then)

@@ -6,16 +6,51 @@ do not depend on the order of the arguments. Sums and products keep `DIGITS` dig
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from decimal import Decimal, localcontext
-from typing import Final
+from collections.abc import Callable, Sequence
+from decimal import Context, Decimal, getcontext, setcontext
+from functools import wraps
+from typing import Final, ParamSpec, TypeVar
 
 from seamark.core.units import PPB_PER_UNIT, Ppb
 from seamark.oracle.model import MedianKind
 
-__all__ = ["DIGITS", "deviates_exactly", "median", "quantile", "quartiles", "relative", "weighted_median"]
+__all__ = [
+    "DIGITS",
+    "EXACT",
+    "deviates_exactly",
+    "exactly",
+    "median",
+    "quantile",
+    "quartiles",
+    "relative",
+    "weighted_median",
+]
 
 DIGITS: Final = 120  # as in core.units: sums and differences of any two prices stay exact
+EXACT: Final = Context(prec=DIGITS)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def exactly(function: Callable[P, T]) -> Callable[P, T]:
+    """Have all arithmetic in there, and in what it calls, done in `EXACT`.
+
+    Entered once for all of an aggregation: a `localcontext` around each step costs more than the steps.
+    """
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        outer = getcontext()
+        if outer is EXACT:
+            return function(*args, **kwargs)
+        setcontext(EXACT)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            setcontext(outer)
+
+    return run
 
 
 def median(prices: Sequence[Decimal], kind: MedianKind = MedianKind.UPPER) -> Decimal:
@@ -70,20 +105,20 @@ def quartiles(prices: Sequence[Decimal], weights: Sequence[int]) -> tuple[Decima
     return quantile(prices, weights, quarter), quantile(prices, weights, total - 1 - quarter)
 
 
+@exactly
 def relative(distance: Decimal, base: Decimal) -> Ppb:
     """A distance as a part of |base|, rounded down; from zero every distance is the whole."""
     if base == 0:
         return Ppb(0 if distance == 0 else PPB_PER_UNIT)
-    with localcontext(prec=DIGITS):
-        return Ppb(int(distance * PPB_PER_UNIT / abs(base)))
+    return Ppb(int(distance * PPB_PER_UNIT / abs(base)))
 
 
+@exactly
 def deviates_exactly(old: Decimal, new: Decimal, threshold: Ppb) -> bool:
     """Whether |new - old| / |old| >= threshold, exactly; from zero every other price deviates."""
-    with localcontext(prec=DIGITS):
-        return new != 0 if old == 0 else abs(new - old) * PPB_PER_UNIT >= threshold * abs(old)
+    return new != 0 if old == 0 else abs(new - old) * PPB_PER_UNIT >= threshold * abs(old)
 
 
+@exactly
 def _mean(low: Decimal, high: Decimal) -> Decimal:
-    with localcontext(prec=DIGITS):
-        return (low + high) / 2
+    return (low + high) / 2
