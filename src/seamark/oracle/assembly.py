@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seamark.core.errors import SettingsError
 from seamark.evm.address import ZERO_ADDRESS
 from seamark.evm.ports import ChainReader, TransactionSender
-from seamark.oracle.checks import check_contract, check_publisher, pair_of
+from seamark.oracle.checks import check_contract, pair_of
 from seamark.oracle.housekeeping import Housekeeping
 from seamark.oracle.metrics import FeedMeter, OracleMetrics
-from seamark.oracle.model import FeedRef, Pair, Role
+from seamark.oracle.model import ContractKind, FeedRef, Pair, Role
 from seamark.oracle.plan import FeedPlan, make_plan
 from seamark.oracle.publisher import FeedPublisher
 from seamark.oracle.settings import FeedSettings, OracleSettings, WatchSettings
 from seamark.oracle.source_plan import Venues, make_venues
 from seamark.oracle.sources.hubs import Sources
 from seamark.oracle.store import register_feed
+from seamark.oracle.targets.find import find_target
+from seamark.oracle.targets.target import Where
 from seamark.oracle.watcher import FeedWatcher, WatchedFeed
 from seamark.runtime.clock import Clock
 from seamark.storage.database import Database
 
-__all__ = ["KnownPairs", "OracleChain", "Parts", "check_feeds", "watched_feeds"]
+__all__ = ["Known", "OracleChain", "Parts", "check_feeds", "watched_feeds"]
 
-KnownPairs = Mapping[tuple[str, str, Pair | None], Pair]
-"""What a contract prices: (chain, its address, the pair that was declared) to the pair."""
+Known = Mapping[tuple[str, str, Pair | None, ContractKind | None], tuple[Pair, ContractKind]]
+"""What a contract prices and is: (chain, its address, the pair and kind that were declared) to pair and kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,11 @@ class Parts:
     def housekeeping(self, names: Sequence[str]) -> Housekeeping:
         """Of the chains that are published on."""
         used = [(name, self.chains[name]) for name in names]
-        chains = [(name, chain.reader, chain.sender) for name, chain in used if chain.sender is not None]
+        chains = [
+            (name, chain.reader, chain.sender)
+            for name, chain in used
+            if chain.sender is not None and chain.sender.address != ZERO_ADDRESS  # a rehearsal's, of no account
+        ]
         return Housekeeping(chains=chains, database=self.database, clock=self.clock, metrics=self.metrics)
 
     def watcher(self, feeds: Sequence[WatchedFeed], interval: float) -> FeedWatcher:
@@ -103,7 +109,7 @@ class Parts:
         )
 
 
-async def check_feeds(settings: OracleSettings, chains: Mapping[str, OracleChain], known: KnownPairs) -> list[FeedPlan]:
+async def check_feeds(settings: OracleSettings, chains: Mapping[str, OracleChain], known: Known) -> list[FeedPlan]:
     """The plan of every feed, each checked against its chain; contracts that are known are not asked again.
 
     Raises:
@@ -120,19 +126,20 @@ async def check_feeds(settings: OracleSettings, chains: Mapping[str, OracleChain
 
 
 async def _check_feed(
-    settings: FeedSettings, chains: Mapping[str, OracleChain], venues: Venues, known: KnownPairs, at: str
+    settings: FeedSettings, chains: Mapping[str, OracleChain], venues: Venues, known: Known, at: str
 ) -> FeedPlan:
     chain = _chain(chains, settings.chain, f"{at}.chain")
     if chain.sender is None:
         raise SettingsError("oracle.signer", "no account to publish with", remedy="add signer")
-    pair = known.get((settings.chain, settings.aggregator, settings.pair))
-    if pair is None:
+    found = known.get((settings.chain, settings.aggregator, settings.pair, settings.contract))
+    if found is None:
         state = await check_contract(chain.reader, settings.aggregator, setting=f"{at}.aggregator")
-        pair = pair_of(state, settings.pair, setting=f"{at}.pair")
-        if chain.sender.address != ZERO_ADDRESS:  # a rehearsal needs no account
-            await check_publisher(chain.reader, settings.aggregator, chain.sender.address, setting="oracle.signer")
+        where = Where(contract=f"{at}.contract", signer="oracle.signer")
+        kind = await find_target(settings.contract, chain.reader, settings.aggregator, chain.sender.address, where)
+        found = pair_of(state, settings.pair, setting=f"{at}.pair"), kind
+    pair, kind = found
     ref = FeedRef(settings.name or str(pair), settings.chain, chain.reader.chain_id, settings.aggregator)
-    return make_plan(settings, ref, pair, venues, at=at)
+    return replace(make_plan(settings, ref, pair, venues, at=at), contract=kind)
 
 
 def _chain(chains: Mapping[str, OracleChain], name: str, setting: str) -> OracleChain:

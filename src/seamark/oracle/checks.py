@@ -1,4 +1,5 @@
-"""Questions asked once, before a feed is published: does the contract exist, is it a feed, may we write to it.
+"""Questions asked once, before a feed is published: does the contract exist, is it a feed. Whether we may write to it,
+its target knows (`targets`).
 
 Each failure is one line that names the setting and says what to do. A node that does not answer is a `TemporaryError`.
 """
@@ -12,10 +13,9 @@ from seamark.core.ids import Address
 from seamark.evm.address import to_checksum
 from seamark.evm.ports import ChainReader
 from seamark.oracle.model import FeedState, Pair
-from seamark.oracle.targets.aggregator import AggregatorTarget, read_state
-from seamark.oracle.targets.target import Where
+from seamark.oracle.targets.aggregator import read_state
 
-__all__ = ["check_contract", "check_publisher", "pair_of"]
+__all__ = ["check_contract", "pair_of"]
 
 MOST_DECIMALS: Final = 36
 """Of a feed whose answers we compute: twice the 18 of the finest feeds. An int256 with more has no room for a price."""
@@ -48,17 +48,6 @@ async def check_contract(chain: ChainReader, address: Address, *, setting: str) 
             remedy=f"give the address of a feed with at most {MOST_DECIMALS}",
         )
     return state
-
-
-async def check_publisher(chain: ChainReader, address: Address, account: Address, *, setting: str) -> None:
-    """Whether `account` may publish. A contract without roles passes: its first submission will tell.
-
-    Raises:
-        SettingsError: It may not.
-        TemporaryError: No node answered.
-    """
-    target = AggregatorTarget(chain, address, account)
-    await target.check(Where(contract="oracle.feeds", signer=setting))
 
 
 def pair_of(state: FeedState, declared: Pair | None, *, setting: str) -> Pair:

@@ -19,7 +19,7 @@ import aiohttp
 from prometheus_client import CollectorRegistry
 
 from seamark.core.errors import SettingsError
-from seamark.oracle.assembly import KnownPairs, OracleChain, Parts, check_feeds, watched_feeds
+from seamark.oracle.assembly import Known, OracleChain, Parts, check_feeds, watched_feeds
 from seamark.oracle.housekeeping import Housekeeping
 from seamark.oracle.metrics import OracleMetrics
 from seamark.oracle.model import Answer, Pair
@@ -116,13 +116,16 @@ class Oracle:
             SettingsError: A feed cannot work as configured; names the setting.
             TemporaryError: A chain does not answer.
         """
-        plans = await check_feeds(settings, chains, self._known_pairs())
+        plans = await check_feeds(settings, chains, self._known())
         return Preparation(settings, chains, tuple(plans), watched_feeds(settings.watch, plans, chains))
 
-    def _known_pairs(self) -> KnownPairs:
-        declared = {(feed.chain, feed.aggregator): feed.pair for feed in self._settings.feeds}
-        refs = [(publisher.plan.ref, publisher.plan.pair) for publisher in self.publishers.values()]
-        return {(ref.chain, ref.address, declared[ref.chain, ref.address]): pair for ref, pair in refs}
+    def _known(self) -> Known:
+        declared = {(feed.chain, feed.aggregator): (feed.pair, feed.contract) for feed in self._settings.feeds}
+        plans = [publisher.plan for publisher in self.publishers.values()]
+        places = [(plan.ref.chain, plan.ref.address) for plan in plans]
+        return {
+            (*place, *declared[place]): (plan.pair, plan.contract) for place, plan in zip(places, plans, strict=True)
+        }
 
     async def apply(self, wanted: Preparation, host: Host) -> Changes:
         """Become what was prepared. Feeds whose plan is the same notice nothing."""
@@ -180,7 +183,7 @@ class Oracle:
 
 
 def _continues(old: FeedPlan, new: FeedPlan | None) -> bool:
-    return new is not None and (old.ref, old.pair) == (new.ref, new.pair)
+    return new is not None and (old.ref, old.pair, old.contract) == (new.ref, new.pair, new.contract)
 
 
 async def _replace(host: Host, old: Service | None, new: Service | None) -> None:
