@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import shutil
 import signal
 import sys
@@ -19,44 +18,32 @@ from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from seamark.core.errors import SettingsError, StopError
+from seamark.app.reporting_files import Files, make_files
+from seamark.core.errors import StopError
 from seamark.core.ids import Address
 from seamark.devnet import die_with_parent
-from seamark.devnet.reporting import USD_VENUES, ReportingWorld, free_ports
+from seamark.devnet.reporting import USD_VENUES, Fault, ReportingWorld, free_ports
 from seamark.evm.address import to_checksum
-from seamark.evm.signers import RawKeySigner
 from seamark.oracle.reporting.ceremony import (
-    MIN_NODES,
     NetworkPlan,
     NodeIdentity,
     TimingPlan,
     configure,
-    make_keys,
-    read_keys,
 )
-from seamark.oracle.reporting.codec import MAX_ORACLES
 from seamark.oracle.reporting.contract import encode_set_config
-from seamark.oracle.reporting.network import create_identity
 
 __all__ = [
-    "CRASH_EVERY_S",
     "DEVNET_TIMING",
-    "Fault",
-    "Files",
     "NetworkTerms",
     "NodeProcess",
     "Ports",
-    "check_size",
     "lay_out",
-    "make_files",
     "network_plan",
-    "write_private",
 ]
 
 CHAIN: Final = "devnet"
@@ -66,7 +53,6 @@ STOP_LIMIT_S: Final = 15.0
 POLL_S: Final = 0.05
 LOG_TAIL: Final = 2_000  # characters of a node's log that an error shows
 PORTS_PER_NODE: Final = 3
-CRASH_EVERY_S: Final = 20.0
 
 DEVNET_TIMING: Final = TimingPlan.model_validate(
     {
@@ -79,15 +65,6 @@ DEVNET_TIMING: Final = TimingPlan.model_validate(
     }
 )
 """For a chain that mines at once: four rounds a second, ten seconds for a leader."""
-
-
-class Fault(StrEnum):
-    """What may be wrong with a node of a devnet."""
-
-    LIE = "lie"  # its venues are 10 % too high
-    SILENT = "silent"  # it never starts
-    FROZEN = "frozen"  # it is stopped by a signal, with its connections open
-    CRASH = "crash"  # it is killed every twenty seconds, and started again
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,86 +86,7 @@ class Ports:
     health: int
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
-    """A node's folder after the ceremony. `identity` is what the others may see."""
-
-    folder: Path
-    identity: NodeIdentity
-
-    @property
-    def settings(self) -> Path:
-        return self.folder / "seamark.yaml"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "seamark.log"
-
-
-def check_size(nodes: int) -> None:
-    """Raises `SettingsError`: so many nodes cannot be a network."""
-    if nodes < MIN_NODES:
-        raise SettingsError(
-            "--nodes",
-            f"{nodes} nodes bear no faulty one: a network needs more than three times as many as may fail",
-            remedy=f"take {MIN_NODES} at least",
-        )
-    if nodes > MAX_ORACLES:
-        raise SettingsError("--nodes", f"{nodes} nodes do not fit into a report", remedy=f"take {MAX_ORACLES} at most")
-
-
 # ---- files ----------------------------------------------------------------------------------------------------------
-
-
-def make_files(folder: Path, name: str, address: str) -> Files:
-    """All that a node needs of its own, new: off-chain keys, certificate, two accounts, its public identity.
-
-    Raises:
-        SettingsError: The folder holds some already, or cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError("--folder", f"cannot make {folder}: {error.strerror}", remedy="choose another") from error
-    accounts = {role: secrets.token_bytes(32) for role in ("signer", "transmitter")}
-    for role, key in accounts.items():
-        write_private(folder / f"{role}.key", ("0x" + key.hex() + "\n").encode())
-    raw = make_keys()
-    write_private(folder / "offchain.json", raw)
-    keys = read_keys(raw, setting="keys")
-    tls = create_identity(folder / "certificate.key", folder / "certificate.pem")
-    identity = NodeIdentity(
-        name=name,
-        address=address,
-        signer=RawKeySigner.from_hex(accounts["signer"].hex()).address,
-        transmitter=RawKeySigner.from_hex(accounts["transmitter"].hex()).address,
-        observation_key=keys.observation.public.hex(),
-        encryption_key=keys.encryption.public.hex(),
-        certificate=tls.certificate.decode(),
-    )
-    write_identity(folder / "identity.yaml", identity)
-    return Files(folder, identity)
-
-
-def write_identity(file: Path, identity: NodeIdentity) -> None:
-    """The file that an operator gives to the others."""
-    file.write_text(yaml.safe_dump(identity.model_dump(mode="json"), sort_keys=False))
-
-
-def write_private(file: Path, content: bytes) -> None:
-    """A new file that its owner alone can read.
-
-    Raises:
-        SettingsError: There is one already: a key is never overwritten.
-    """
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise SettingsError(
-            str(file), f"cannot be made: {error.strerror}", remedy="choose a folder without keys"
-        ) from error
-    with os.fdopen(descriptor, "wb") as opened:
-        opened.write(content)
 
 
 def network_plan(nodes: Sequence[NodeIdentity], world: ReportingWorld, terms: NetworkTerms) -> NetworkPlan:
@@ -216,9 +114,9 @@ async def lay_out(
     """Files of all nodes, one configuration for each contract, set on chain; nothing runs yet.
 
     Raises:
-        SettingsError: Too few nodes, or the folder cannot be used.
+        SettingsError: The folder cannot be used.
+        ValidationError: So many nodes are no network.
     """
-    check_size(nodes)
     free = free_ports(PORTS_PER_NODE * nodes)
     ports = [Ports(*free[PORTS_PER_NODE * index : PORTS_PER_NODE * (index + 1)]) for index in range(nodes)]
     made = []

@@ -27,6 +27,7 @@ from seamark.cli.oracle_backtest import HELP as BACKTEST_HELP
 from seamark.cli.oracle_backtest import backtest
 from seamark.cli.oracle_explain import HELP as EXPLAIN_HELP
 from seamark.cli.oracle_explain import explain
+from seamark.cli.oracle_reporting import app as reporting_app
 from seamark.cli.output import aside, page
 from seamark.core.errors import SettingsError
 from seamark.core.ids import ChainId, Selector
@@ -46,6 +47,7 @@ WIDE: Final = 100  # columns; a feed on few chains fits whole
 app = typer.Typer(help="Look at feeds across chains.", no_args_is_help=True)
 app.command(help=BACKTEST_HELP)(backtest)
 app.command(help=EXPLAIN_HELP)(explain)
+app.add_typer(reporting_app, name="reporting")
 
 
 @app.command(help=LANES_HELP)

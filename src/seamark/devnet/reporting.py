@@ -11,6 +11,7 @@ import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -28,13 +29,33 @@ from seamark.evm import artifacts
 from seamark.evm.signers import RawKeySigner
 from seamark.runtime.clock import Clock, SystemClock
 
-__all__ = ["USD_VENUES", "LatestRound", "NodeGauges", "ReportingWorld", "WorldPlan", "free_ports", "read_gauges"]
+__all__ = [
+    "CRASH_EVERY_S",
+    "USD_VENUES",
+    "Fault",
+    "LatestRound",
+    "NodeGauges",
+    "ReportingWorld",
+    "WorldPlan",
+    "free_ports",
+    "read_gauges",
+]
 
 USD_VENUES: Final = ("coinbase", "kraken", "bitstamp", "gemini")  # those that quote in dollars
 SET_CONFIG_GAS: Final = 15_000_000  # 31 nodes write some 130 words, and calldata of 5 kB
 METRICS_TIMEOUT_S: Final = 2.0
 LIE: Final = 1.1  # venues that lie are 10 % too high
+CRASH_EVERY_S: Final = 20.0  # a node that crashes
 _GAUGE: Final = re.compile(r"^(?P<name>[a-z0-9_]+)(?:\{(?P<labels>[^}]*)\})? (?P<value>\S+)$", re.MULTILINE)
+
+
+class Fault(StrEnum):
+    """What may be wrong with a node of a devnet."""
+
+    LIE = "lie"  # its venues are 10 % too high
+    SILENT = "silent"  # it never starts
+    FROZEN = "frozen"  # it is stopped by a signal, with its connections open
+    CRASH = "crash"  # it is killed every twenty seconds, and started again
 
 
 @dataclass(frozen=True, slots=True)

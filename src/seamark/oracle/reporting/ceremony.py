@@ -24,7 +24,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from seamark.core.errors import RejectedError, SettingsError
 from seamark.core.units import Ppb, Seconds
 from seamark.evm.fields import AddressText
-from seamark.oracle.reporting.codec import MAX_ORACLES, VALUE_MAX, VALUE_MIN, MedianSettings, OnchainConfig
+from seamark.oracle.reporting.codec import MAX_ORACLES, MIN_ORACLES, VALUE_MAX, VALUE_MIN, MedianSettings, OnchainConfig
 from seamark.oracle.reporting.config import (
     MILLISECOND,
     OFFCHAIN_VERSION,
@@ -40,7 +40,6 @@ from seamark.oracle.reporting.settings import HostPort
 from seamark.runtime.settings import Duration, Ratio, SettingsModel
 
 __all__ = [
-    "MIN_NODES",
     "NetworkPlan",
     "NodeIdentity",
     "NodeKeys",
@@ -50,9 +49,6 @@ __all__ = [
     "read_keys",
     "write_keys",
 ]
-
-MIN_NODES: Final = 4
-"""The smallest network that bears a faulty node: 3f < n with f = 1."""
 
 
 # ---- in private -----------------------------------------------------------------------------------------------------
@@ -227,9 +223,9 @@ class NetworkPlan(SettingsModel):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         count = len(self.nodes)
-        if count < MIN_NODES:
+        if count < MIN_ORACLES:
             raise ValueError(
-                f"{count} nodes bear no faulty one (3f < n); add nodes until there are {MIN_NODES}, or publish alone"
+                f"{count} nodes bear no faulty one (3f < n); add nodes until there are {MIN_ORACLES}, or publish alone"
             )
         if count > MAX_ORACLES:
             raise ValueError(f"{count} nodes do not fit into a report; remove some until there are {MAX_ORACLES}")

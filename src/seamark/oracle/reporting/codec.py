@@ -19,6 +19,7 @@ from seamark.oracle.reporting.protobuf import Fields, WireError, data_field, uin
 
 __all__ = [
     "MAX_ORACLES",
+    "MIN_ORACLES",
     "TRANSMIT",
     "MedianSettings",
     "Observation",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 MAX_ORACLES: Final = 31  # so that observers and the parities of signatures fit into one word each
+MIN_ORACLES: Final = 4  # the fewest that bear a faulty one: 3f < n with f = 1
 WORD: Final = 32
 VALUE_BYTES: Final = 24  # int192
 VALUE_MIN: Final = -(1 << 191)
