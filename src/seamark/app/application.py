@@ -30,7 +30,7 @@ from prometheus_client import (
 import seamark
 from seamark.api.service import ApiService
 from seamark.app.alerts import Alerts, open_alerting
-from seamark.app.chains import Chains, make_sender, open_settings_signer
+from seamark.app.chains import Chains
 from seamark.app.checks import ccip_check_service
 from seamark.app.drift import DriftMeter
 from seamark.app.interop import open_interop
@@ -38,19 +38,17 @@ from seamark.app.monitors import MONITORS, message_monitor
 from seamark.app.names import API, CCIP_MONITOR, INTEROP_MONITOR, ORACLE
 from seamark.app.naming import calling
 from seamark.app.page import build_api
-from seamark.app.patience import patiently
-from seamark.app.replicas import Replicas, open_replicas, stalled_after
+from seamark.app.publishing import DryRun, Publishing, open_publishing
+from seamark.app.reload import Reloader, SettingsFile
+from seamark.app.replicas import stalled_after
 from seamark.app.retention import RetentionService
 from seamark.app.verification import verification_watch
-from seamark.core.errors import SettingsError
-from seamark.core.ids import Address
 from seamark.evm.crypto import assert_fast_backends
 from seamark.evm.metrics import RpcMetrics, TransactionMetrics
 from seamark.messages.metrics import MessageMetrics
 from seamark.messages.service import ChainTracker
 from seamark.monitoring.alerts.model import Scope
-from seamark.oracle.replica_settings import ReplicaSettings
-from seamark.oracle.service import Oracle, OracleChain, build_oracle
+from seamark.oracle.service import Oracle
 from seamark.runtime.clock import Clock, SystemClock
 from seamark.runtime.events import Signal
 from seamark.runtime.health import Health, HealthRegistry
@@ -91,17 +89,39 @@ class Application:
     trackers: list[ChainTracker] = field(default_factory=list)
     api: ApiService | None = None
     alerts: Alerts | None = None
+    publishing: Publishing | None = None
+    _supervisor: Supervisor | None = None
+    _restarts: Gauge | None = None
 
     async def run(self) -> None:
         """Until cancelled; raises a `StopError` when only a person can help."""
-        supervisor = Supervisor(self.services, clock=self.clock)
-        restarts = Gauge(
+        self._supervisor = Supervisor(self.services, clock=self.clock)
+        self._restarts = Gauge(
             "seamark_service_restarts", "Times a service was started again.", ("service",), registry=self.registry
         )
         for service in self.services:
-            name = service.name
-            restarts.labels(name).set_function(partial(supervisor.restarts.__getitem__, name))
-        await supervisor.run()
+            self._count_restarts(service)
+        await self._supervisor.run()
+
+    def add(self, service: Service) -> None:
+        """Run one more service."""
+        self.services.append(service)
+        if self._supervisor is not None:
+            self._supervisor.add(service)
+            self._count_restarts(service)
+
+    async def remove(self, service: Service) -> None:
+        """End a service; returns when it has ended."""
+        if service in self.services:
+            self.services.remove(service)
+        if self._supervisor is not None:
+            await self._supervisor.remove(service)
+
+    def _count_restarts(self, service: Service) -> None:
+        assert self._supervisor is not None, "it runs"
+        assert self._restarts is not None, "it runs"
+        restarts = self._supervisor.restarts
+        self._restarts.labels(service.name).set_function(partial(restarts.__getitem__, service.name))
 
 
 class EventTrimmer:
@@ -128,12 +148,17 @@ async def open_application(
     *,
     names: Mapping[str, str] | None = None,
     clock: Clock | None = None,
+    file: SettingsFile | None = None,
+    dry_run: DryRun | None = None,
 ) -> AsyncIterator[Application]:
     """Open everything that the wanted services need; close it at the end.
 
     Args:
         wanted: Some of `SERVICES`.
         names: What the user calls a setting, where it is not its dotted path.
+        clock: Time.
+        file: Where the settings come from, to be read again when it changes.
+        dry_run: Publish nothing.
 
     Raises:
         SettingsError: Something does not fit the world; names the setting and the remedy.
@@ -144,11 +169,23 @@ async def open_application(
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         with calling(names or {}):
-            app = await _open(stack, settings, wanted, clock)
+            app = await _open(stack, settings, wanted, clock, dry_run)
+        if file is not None:
+            _add_reload(app, file, wanted)
         yield app
 
 
-async def _open(stack: AsyncExitStack, settings: Settings, wanted: Collection[str], clock: Clock) -> Application:
+def _add_reload(app: Application, file: SettingsFile, wanted: Collection[str]) -> None:
+    reloader = Reloader(
+        file, app.settings, wanted, publishing=app.publishing, host=app, registry=app.registry, clock=app.clock
+    )
+    app.services.append(reloader)
+    app.health.register("settings", reloader.health, required=False)
+
+
+async def _open(
+    stack: AsyncExitStack, settings: Settings, wanted: Collection[str], clock: Clock, dry_run: DryRun | None = None
+) -> Application:
     database = await open_database(settings.database, stalled_s=stalled_after(settings.oracle.replicas))
     stack.push_async_callback(database.close)
     registry = _registry()
@@ -164,7 +201,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, wanted: Collection[st
         health.register(f"chain {item.name}", item.health)
     await _add_alerts(app, session, wanted)
     if ORACLE in wanted:
-        await _add_oracle(app, chains, stack)
+        await _add_oracle(app, chains, stack, dry_run)
     for name in MONITORS:
         if name in wanted:
             await _add_monitor(app, chains, name)
@@ -193,69 +230,25 @@ async def _add_alerts(app: Application, session: aiohttp.ClientSession, wanted: 
     app.services += app.alerts.services
 
 
-async def _add_oracle(app: Application, chains: Chains, stack: AsyncExitStack) -> None:
-    settings = app.settings.oracle
-    if not settings.feeds and not settings.watch and settings.reporting is None:
-        raise SettingsError(
-            "oracle.feeds", "is empty", remedy="add a feed to publish, or one to watch under oracle.watch"
-        )
+async def _add_oracle(app: Application, chains: Chains, stack: AsyncExitStack, dry_run: DryRun | None) -> None:
     planned = await _plan_reporting(app, chains)
-    settings = settings.model_copy(update={"watch": (*settings.watch, *(item.watch for item in planned))})
-    metrics = TransactionMetrics(app.registry)
-    senders = {}
-    replicas: Replicas | None = None
-    if settings.signer is not None:
-        signer = await open_settings_signer(
-            settings.signer,
-            "oracle.signer",
-            session=chains.session,
-            clock=app.clock,
-            database=app.database,
-            patience_s=app.settings.start_timeout,
-        )
-        if settings.replicas is not None:
-            replicas = _add_replicas(app, settings.replicas, signer.address, chains, stack)
-        database = app.database if replicas is None else replicas.database
-        for name in {feed.chain for feed in settings.feeds}:
-            senders[name] = make_sender(
-                chains.opened[name], signer, database=database, clock=app.clock, metrics=metrics
-            )
-            stack.push_async_callback(senders[name].close)  # before chains and database: a running commit needs them
-    build = partial(
-        build_oracle,
-        settings,
-        chains={name: OracleChain(item.chain, senders.get(name)) for name, item in chains.opened.items()},
-        database=app.database if replicas is None else replicas.database,
-        session=chains.session,
-        clock=app.clock,
-        registry=app.registry,
-    )
-    app.oracle = await patiently(build, clock=app.clock, limit_s=app.settings.start_timeout, what="check the feeds")
-    services: list[Service] = [*senders.values(), *app.oracle.services]
-    if replicas is not None:
-        replicas.prepare += [sender.forget for sender in senders.values()]
-        services = [replicas.elector, *(replicas.led(service) for service in services)]
-    app.services += [*services, DriftMeter(app.database, app.registry, app.clock)]
-    app.health.register("oracle", app.oracle.health, required=False)
-    if planned:
-        await _add_reporting(app, chains, stack, planned, metrics)
-
-
-def _add_replicas(
-    app: Application, settings: ReplicaSettings, signer: Address, chains: Chains, stack: AsyncExitStack
-) -> Replicas:
-    replicas = open_replicas(
-        settings,
-        signer=signer,
+    app.publishing = await open_publishing(
+        app.settings,
+        chains=chains,
+        stack=stack,
         database=app.database,
-        url=app.settings.database,
-        session=chains.session,
-        clock=app.clock,
         registry=app.registry,
+        clock=app.clock,
+        also_watched=tuple(item.watch for item in planned),
+        dry_run=dry_run,
     )
-    app.health.register("lead", replicas.health, required=False)
-    stack.push_async_callback(replicas.elector.close)  # after the senders: a running commit is of our term
-    return replicas
+    app.oracle = app.publishing.oracle
+    app.services += [*app.publishing.services(), DriftMeter(app.database, app.registry, app.clock)]
+    app.health.register("oracle", app.oracle.health, required=False)
+    if app.publishing.replicas is not None:
+        app.health.register("lead", app.publishing.replicas.health, required=False)
+    if planned:
+        await _add_reporting(app, chains, stack, planned, app.publishing.metrics)
 
 
 async def _plan_reporting(app: Application, chains: Chains) -> list[PlannedFeed]:

@@ -10,13 +10,14 @@ import aiohttp
 import structlog
 
 from seamark.app.patience import NoAnswerError, first_answer
-from seamark.core.ids import ChainId
+from seamark.core.ids import Address, ChainId
 from seamark.evm.metrics import RpcMetrics, TransactionMetrics
 from seamark.evm.ports import Signer
 from seamark.evm.rpc import Chain, chain_health
 from seamark.evm.settings import ChainSettings, SignerSettings
 from seamark.evm.signers import open_guarded
 from seamark.evm.transactions import Sender, SenderSettings
+from seamark.evm.transactions.dry import DrySender
 from seamark.evm.transactions.fees import FeePolicy
 from seamark.evm.transactions.rules import Patience
 from seamark.runtime.clock import Clock
@@ -88,6 +89,12 @@ class Chains:
             self.opened[name] = OpenChain(name, item, chain)
         return new
 
+    async def forget(self, name: str) -> None:
+        """Close one again."""
+        item = self.opened.pop(name, None)
+        if item is not None:
+            await item.chain.close()
+
     async def close(self) -> None:
         for item in self.opened.values():
             await item.chain.close()
@@ -137,19 +144,28 @@ def make_sender(
     item: OpenChain, signer: Signer, *, database: Database, clock: Clock, metrics: TransactionMetrics
 ) -> Sender:
     """The one sender of a signer on a chain."""
-    fees, finality = item.settings.fees, item.settings.finality
     return Sender(
         chain=item.chain,
         signer=signer,
         database=database,
         clock=clock,
-        settings=SenderSettings(
-            fees=FeePolicy(ceiling=fees.max_gas_price, min_tip=fees.min_tip, legacy=fees.legacy),
-            patience=Patience(bump_ms=int(fees.bump_after * 1000), replace_ms=int(fees.bump_after * 1000)),
-            confirmations=max(fees.confirmations, finality.depth + 1),  # where the node knows no tag
-            final_tag=finality.tag,
-            poll_s=item.settings.poll_interval,
-            spend_per_day=fees.spend_per_day,
-        ),
+        settings=_sender_settings(item.settings),
         observer=metrics.of(item.name),
+    )
+
+
+def make_dry_sender(item: OpenChain, address: Address, *, clock: Clock) -> DrySender:
+    """One that sends nothing, for an account whose key is not needed."""
+    return DrySender(chain=item.chain, address=address, clock=clock, settings=_sender_settings(item.settings))
+
+
+def _sender_settings(settings: ChainSettings) -> SenderSettings:
+    fees, finality = settings.fees, settings.finality
+    return SenderSettings(
+        fees=FeePolicy(ceiling=fees.max_gas_price, min_tip=fees.min_tip, legacy=fees.legacy),
+        patience=Patience(bump_ms=int(fees.bump_after * 1000), replace_ms=int(fees.bump_after * 1000)),
+        confirmations=max(fees.confirmations, finality.depth + 1),  # where the node knows no tag
+        final_tag=finality.tag,
+        poll_s=settings.poll_interval,
+        spend_per_day=fees.spend_per_day,
     )
