@@ -148,23 +148,26 @@ class FeedMeter:
         self._state: FeedState | None = None
         self._counted: dict[str, float] = {}
         self._had_answer = True
+        self._answer: Answer | None = None  # the last one
+        self._prices: dict[str, Decimal] = {}
         labels = (ref.name, ref.chain)
-        self._price = metrics.price.labels(*labels)
         self._onchain_price = metrics.onchain_price.labels(*labels)
-        self._deviation = metrics.deviation.labels(*labels)
         self._updated_at = metrics.updated_at.labels(*labels)
-        self._venues = metrics.venues.labels(*labels)
-        self._has_answer = metrics.has_answer.labels(*labels)
         self._contract_paused = metrics.contract_paused.labels(*labels)
         self.pending = metrics.pending.labels(*labels)
         self.paused = metrics.paused.labels(*labels)
         self.accepted_seconds = metrics.accepted_seconds.labels(*labels)
         self.mined_seconds = metrics.mined_seconds.labels(*labels)
         self.change(policy)
+        # What changes with every tick is looked at when somebody asks, not at every tick.
+        metrics.price.labels(*labels).set_function(lambda: float(self._answer.price) if self._answer else math.nan)
+        metrics.deviation.labels(*labels).set_function(self._deviation)
+        metrics.venues.labels(*labels).set_function(self._distinct_venues)
+        metrics.has_answer.labels(*labels).set_function(lambda: float(self._had_answer and self._answer is not None))
         metrics.since_update.labels(*labels).set_function(self._since_update)
         metrics.slack.labels(*labels).set_function(self._slack)
         metrics.due_in.labels(*labels).set_function(self._due_in)
-        for unknown in (self._price, self._onchain_price, self._deviation, self._updated_at):
+        for unknown in (self._onchain_price, self._updated_at):
             unknown.set(math.nan)  # a price of zero would be a lie
         metrics.begin(ref)
 
@@ -192,9 +195,10 @@ class FeedMeter:
         self.metrics.source_age.labels(*labels).set_function(lambda: self._age_of(health))
         self.metrics.source_latency.labels(*labels).set_function(lambda: health.latency)
         self.metrics.source_up.labels(*labels).set_function(lambda: float(_is_up(health)))
+        self.metrics.source_price.labels(*labels).set_function(lambda: float(self._prices.get(name, math.nan)))
 
     def quoted(self, source: str, price: Decimal) -> None:
-        self.metrics.source_price.labels(self._ref.name, source).set(float(price))
+        self._prices[source] = price
 
     def source_failed(self, source: str, kind: str) -> None:
         self.metrics.source_failures.labels(self._ref.name, source, kind).inc()
@@ -213,17 +217,19 @@ class FeedMeter:
             if self._counted.get(item.quote.source) != item.quote.received_at:
                 self._counted[item.quote.source] = item.quote.received_at
                 self.metrics.quotes_rejected.labels(self._ref.name, item.quote.source, str(item.fault)).inc()
-        has_answer = isinstance(result, Answer)
-        self._has_answer.set(has_answer)
         if isinstance(result, Answer):
-            self._price.set(float(result.price))
-            self._venues.set(len(result.quotes))
-            if self._state is not None and self._state.round:
-                self._deviation.set(as_ratio(deviation(self._state.answer, result.value)))
+            self._answer, self._had_answer = result, True
         elif self._had_answer:
-            self._venues.set(0)
+            self._had_answer = False
             self.metrics.rejected_answers.labels(self._ref.name, self._ref.chain, str(result.why)).inc()
-        self._had_answer = has_answer
+
+    def _distinct_venues(self) -> float:
+        return float(len(self._answer.quotes)) if self._answer is not None and self._had_answer else 0.0
+
+    def _deviation(self) -> float:
+        if self._answer is None or self._state is None or not self._state.round:
+            return math.nan
+        return as_ratio(deviation(self._state.answer, self._answer.value))
 
     def _since_update(self) -> float:
         state = self._state

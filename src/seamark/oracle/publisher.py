@@ -34,10 +34,12 @@ from seamark.oracle.model import (
     Answer,
     FeedState,
     Jump,
+    Method,
     Planned,
     Publication,
     PublicationState,
     Quote,
+    QuoteFault,
     Reason,
     Rejected,
     Sample,
@@ -51,6 +53,7 @@ from seamark.oracle.recovery import Recovery
 from seamark.oracle.rules import (
     aggregate,
     chain_now,
+    check_content,
     decide,
     explain,
     follow_jump,
@@ -124,7 +127,9 @@ class FeedPublisher:
             ref=plan.ref, chain=chain, sender=sender, database=database, clock=clock, trigger=plan.trigger
         )
         self._log = log.bind(feed=plan.ref.name, chain=plan.ref.chain)
+        self._told: list[SourceReport] = []  # in this turn of the event loop
         self._quotes: dict[str, Quote] = {}
+        self._faults: dict[str, QuoteFault | None] = {}  # of the quotes by themselves, whatever the time is
         self._streaks: dict[str, Streak] = {}
         self._window: Mapping[str, tuple[Sample, ...]] = {}
         self._jump: Jump | None = None
@@ -147,7 +152,9 @@ class FeedPublisher:
         What was heard of sources that are gone, or are others now, is forgotten.
         """
         kept = {source.name for source in plan.sources if source in self.plan.sources}
+        self._told = [report for report in self._told if report.source in kept]
         self._quotes = {name: quote for name, quote in self._quotes.items() if name in kept}
+        self._faults = {name: check_content(quote, plan.aggregation) for name, quote in self._quotes.items()}
         self._streaks = {name: streak for name, streak in self._streaks.items() if name in kept}
         self._window = {name: samples for name, samples in self._window.items() if name in kept}
         self._silent = {source.name for source in plan.sources} - self._quotes.keys()
@@ -173,21 +180,34 @@ class FeedPublisher:
 
     # ---- the way of a price: no waiting in here ---------------------------------------------------------------------
 
-    def on_report(self, report: SourceReport) -> Planned | None:
-        """A source told something."""
-        return self.on_quotes([report])
+    def on_report(self, report: SourceReport) -> None:
+        """A source told something: decided at once, together with what else comes in this turn of the event loop."""
+        if not self._told:
+            asyncio.get_running_loop().call_soon(self._take_told)
+        self._told.append(report)
+
+    def _take_told(self) -> None:
+        told, self._told = self._told, []
+        try:
+            self.on_quotes(told)
+        except Exception:  # whatever is wrong with one feed, the others go on
+            self._log.exception("feed cannot use its quotes")
 
     def on_quotes(self, reports: Iterable[SourceReport]) -> Planned | None:
         """Take quotes (or failures of sources) and decide at once; what is returned is already on its way."""
+        policy, told = self.plan.aggregation, []
         for report in reports:
             self._silent.discard(report.source)
             if isinstance(report, Quote):
+                told.append(report)
                 self._quotes[report.source] = report
+                self._faults[report.source] = check_content(report, policy)
                 self.meter.quoted(report.source, report.price)
             else:
                 self.meter.source_failed(report.source, report.kind)
-        self._streaks = follow_streaks(self._streaks, list(self._quotes.values()))
-        self._window = follow_window(self._window, self._quotes.values(), self._clock.now(), self.plan.aggregation)
+        self._streaks = follow_streaks(self._streaks, list(self._quotes.values()), told)
+        for quote in told if policy.method is not Method.MEDIAN else ():  # each counts in an average
+            self._window = follow_window(self._window, [quote], self._clock.now(), policy)
         return self.tick()
 
     def tick(self) -> Planned | None:
@@ -216,6 +236,7 @@ class FeedPublisher:
             streaks=self._streaks,
             feed_bounds=bounds,
             window=self._window,
+            faults=self._faults,
         )
         self.meter.aggregated(self.result)
         return self.result

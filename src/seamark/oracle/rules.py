@@ -16,6 +16,7 @@ from __future__ import annotations
 from seamark.core.units import PPB_PER_UNIT, Ppb
 from seamark.oracle.aggregation import (
     aggregate,
+    check_content,
     check_quote,
     follow_jump,
     follow_streaks,
@@ -42,6 +43,7 @@ from seamark.oracle.model import (
 __all__ = [
     "aggregate",
     "chain_now",
+    "check_content",
     "check_quote",
     "decide",
     "deviates",

@@ -109,7 +109,7 @@ async def test_decisions_wait_until_every_source_has_spoken_or_had_its_time(data
     async with running(world.publisher):
         await started(world)
         assert world.publisher.on_quotes([quote("a", 2000), quote("b", 2000)]) is None
-        assert world.publisher.on_report(SourceFailure("c", "c", "timeout", "too slow", START)) is not None
+        assert world.publisher.on_quotes([SourceFailure("c", "c", "timeout", "too slow", START)]) is not None
         await published(world, 1)
 
 

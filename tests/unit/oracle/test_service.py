@@ -487,7 +487,7 @@ async def test_published_feeds_are_served_to_nodes(database, chain):
         url, question = f"http://127.0.0.1:{server.port}", {"id": "1", "data": {"base": "ETH", "quote": "USD"}}
         async with session.post(url, json=question) as early:
             assert early.status == 504
-        publisher.on_report(quote("kraken", "2000.5", chain.clock.now()))
+        publisher.on_quotes([quote("kraken", "2000.5", chain.clock.now())])
         async with session.post(url, json=question) as reply:
             assert (reply.status, (await reply.json())["result"]) == (200, 2000.5)
 

@@ -57,8 +57,8 @@ def aggregate(
     `observed_at` of the answer is when the newest quote in use was received: a price told now is the price now, however
     long ago the venue's last trade was (how long ago that may be is `max_age`). `feed_bounds` are the contract's own.
     `window` is what `follow_window` gathered, for the methods that average over time; the quotes of an answer then have
-    their source's average as their price. `faults` is what `check_content` said of each of these quotes, by source, where
-    the caller has kept that.
+    their source's average as their price. `faults` is what `check_content` said of each of these quotes, by source,
+    where the caller has kept that.
     """
     rejected: list[RejectedQuote] = []
     usable = _usable(quotes, now, policy, streaks or {}, faults or {}, rejected)
@@ -84,7 +84,7 @@ def aggregate(
 # ---- who votes ------------------------------------------------------------------------------------------------------
 
 
-def _usable(
+def _usable(  # noqa: PLR0917 - of one caller
     quotes: Iterable[Quote],
     now: float,
     policy: AggregationPolicy,

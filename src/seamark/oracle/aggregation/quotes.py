@@ -6,7 +6,7 @@ here knows what the answer will be.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -25,7 +25,7 @@ def check_quote(quote: Quote, now: float, policy: AggregationPolicy) -> QuoteFau
 
 
 @exactly
-def check_content(quote: Quote, policy: AggregationPolicy) -> QuoteFault | None:
+def check_content(quote: Quote, policy: AggregationPolicy) -> QuoteFault | None:  # noqa: PLR0911 - a list of faults
     """What is wrong with a quote by itself, whatever the time is."""
     bid, ask, volume = quote.bid, quote.ask, quote.volume
     if not all(value is None or value.is_finite() for value in (quote.price, bid, ask, volume)):
@@ -58,18 +58,27 @@ def check_age(quote: Quote, now: float, policy: AggregationPolicy) -> QuoteFault
 # ---- sources that stand still ---------------------------------------------------------------------------------------
 
 
-def follow_streaks(streaks: Mapping[str, Streak], quotes: Sequence[Quote]) -> dict[str, Streak]:
-    """Count how long each source has told the same price. A quote that was counted before is not counted again."""
-    peers = tuple(sorted((quote.source, quote.price) for quote in quotes))
-    return {quote.source: _continue(streaks.get(quote.source), quote, peers) for quote in quotes}
+def follow_streaks(
+    streaks: Mapping[str, Streak], quotes: Sequence[Quote], told: Iterable[Quote] | None = None
+) -> dict[str, Streak]:
+    """Count how long each source has told the same price. A quote that was counted before is not counted again.
 
-
-def _continue(streak: Streak | None, quote: Quote, peers: tuple[tuple[str, Decimal], ...]) -> Streak:
-    if streak is None or streak.price != quote.price:
-        return Streak(quote.price, 1, quote.received_at, peers)
-    if streak.received_at == quote.received_at:
-        return streak
-    return Streak(streak.price, streak.polls + 1, quote.received_at, streak.peers)
+    Args:
+        streaks: So far.
+        quotes: The newest of every source.
+        told: Those that are new; all, where missing.
+    """
+    followed = {} if told is None else dict(streaks)
+    for quote in quotes if told is None else told:
+        streak = streaks.get(quote.source)
+        if streak is None or streak.price != quote.price:
+            peers = tuple(sorted((peer.source, peer.price) for peer in quotes))
+            followed[quote.source] = Streak(quote.price, 1, quote.received_at, peers)
+        elif streak.received_at != quote.received_at:
+            followed[quote.source] = Streak(streak.price, streak.polls + 1, quote.received_at, streak.peers)
+        else:
+            followed[quote.source] = streak
+    return followed
 
 
 def is_frozen(quote: Quote, streaks: Mapping[str, Streak], policy: AggregationPolicy) -> bool:
