@@ -336,11 +336,11 @@ class Elector:
 
     async def stand(self) -> None:
         """One try."""
-        started = self._clock.monotonic()
+        started, token = self._clock.monotonic(), self.token
         try:
             async with asyncio.timeout(self.terms.duration * TRY_SHARE):
-                stand = await self._candidate.stand(leads=self.token is not None)
-                if stand.token is not None and stand.token != self.token:
+                stand = await self._candidate.stand(leads=token is not None)
+                if stand.token is not None and stand.token != token:
                     await self._begin(stand.token)
         except (TemporaryError, TimeoutError) as error:
             self._tell_outage(str(error) or "no answer in time")
@@ -351,6 +351,9 @@ class Elector:
             self._led_at = self._clock.monotonic()
         if stand.token is None:
             self._lose(f"{stand.holder or 'another replica'} leads")
+            return
+        if stand.token == token and self.token is None:  # renewed too late: the next term is another one
+            self._lose("it was not renewed in time")
             return
         self._until = started + self.terms.stay
         if self._term != stand.token:
