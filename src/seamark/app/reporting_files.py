@@ -80,7 +80,18 @@ def make_files(folder: Path, name: str, address: str, accounts: Mapping[str, Add
 
 def write_identity(file: Path, identity: NodeIdentity) -> None:
     """The file that an operator gives to the others."""
-    file.write_text(yaml.safe_dump(identity.model_dump(mode="json"), sort_keys=False))
+    file.write_text(yaml.dump(identity.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes a text of several lines as it is, so that people can compare certificates."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def write_private(file: Path, content: bytes) -> None:
