@@ -26,6 +26,7 @@ from seamark.app.recovery import Author
 from seamark.app.sending import Delivery
 from seamark.core.errors import RejectedError, SettingsError
 from seamark.core.ids import Address
+from seamark.core.times import DAY_MS
 from seamark.core.units import from_base_units, to_base_units
 from seamark.evm import artifacts
 from seamark.evm.abi import Abi
@@ -42,7 +43,6 @@ from seamark.storage.database import Database
 
 __all__ = ["Guarded", "OperationsOffice", "Place", "open_operations"]
 
-DAY_MS: Final = 86_400_000
 LINK_DECIMALS: Final = 18
 _TOKEN: Final = Abi.parse(
     "function transfer(address to, uint256 amount) returns (bool)",

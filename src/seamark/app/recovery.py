@@ -22,6 +22,7 @@ from seamark.app.sending import Delivery, send_once, unsigned_transaction
 from seamark.app.verification import indexers
 from seamark.core.errors import RejectedError, SettingsError, TemporaryError
 from seamark.core.ids import Address, ChainId, Hash32
+from seamark.core.times import DAY_MS
 from seamark.evm.crypto import keccak256_hex
 from seamark.evm.metrics import RpcMetrics
 from seamark.evm.ports import Intent, Signer
@@ -43,7 +44,6 @@ from seamark.storage.events import append_events, read_events, take_turn
 
 __all__ = ["Author", "RecoveryOffice", "Result", "open_recovery"]
 
-DAY_MS = 86_400_000
 PAGE = 5_000
 _WHERE = "name Circle's API as recovery.usdc_attestations in the settings, or give it with --attestation"
 MAX_ATTESTATION_BYTES = 100_000  # signatures of some attesters, in hex

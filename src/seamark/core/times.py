@@ -9,8 +9,9 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, Final
 
-__all__ = ["iso_seconds", "iso_time", "with_times"]
+__all__ = ["DAY_MS", "iso_seconds", "iso_time", "with_times"]
 
+DAY_MS: Final = 24 * 60 * 60 * 1000
 _MS: Final = 1000
 _LAST_S: Final = 253_402_300_799  # the end of the year 9999, the last that the form can tell
 

@@ -14,7 +14,6 @@ import asyncio
 import ipaddress
 from collections.abc import Mapping
 from datetime import datetime
-from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode, urlsplit
@@ -23,13 +22,13 @@ import msgspec
 
 from seamark.core.errors import TemporaryError
 from seamark.evm.signers.aws_sigv4 import Credentials
+from seamark.evm.signers.identity_http import ask_identity
 from seamark.runtime.clock import Clock
-from seamark.runtime.http_exchange import HttpReply, HttpRequest, HttpSession, exchange
+from seamark.runtime.http_exchange import HttpReply, HttpRequest, HttpSession
 
 __all__ = ["AwsIdentity"]
 
 RENEW_S: Final = 300.0  # before they end; EC2 has new ones five minutes before
-TIMEOUT_S: Final = 3.0
 ECS_HOST: Final = "http://169.254.170.2"  # link-local: the container agent's
 EC2_HOST: Final = "http://169.254.169.254"  # link-local: the metadata service's
 _EKS_HOSTS: Final = frozenset({"169.254.170.23", "fd00:ec2::23"})
@@ -160,7 +159,9 @@ class AwsIdentity:
             headers["Authorization"] = await _read(env["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"])
         elif env.get("AWS_CONTAINER_AUTHORIZATION_TOKEN"):
             headers["Authorization"] = env["AWS_CONTAINER_AUTHORIZATION_TOKEN"]
-        reply = await self._ask(HttpRequest("GET", url, headers), "the container's credentials endpoint", _REMEDY)
+        reply = await ask_identity(
+            self._session, HttpRequest("GET", url, headers), "the container's credentials endpoint", _REMEDY
+        )
         return _to_credentials(reply)
 
     async def _from_machine(self) -> Credentials:
@@ -169,21 +170,15 @@ class AwsIdentity:
         )
         token = await self._ask(put, "no AWS credentials; the EC2 metadata service", _REMEDY)
         headers = {"X-aws-ec2-metadata-token": token.body.decode("ascii", errors="replace")}
-        roles = await self._ask(
-            HttpRequest("GET", self._ec2_host + _ROLE_PATH, headers), "the EC2 metadata service", _REMEDY
+        roles = await ask_identity(
+            self._session, HttpRequest("GET", self._ec2_host + _ROLE_PATH, headers), "the EC2 metadata service", _REMEDY
         )
         role = roles.body.decode("ascii", errors="replace").split("\n")[0].strip()
         path = f"{self._ec2_host}{_ROLE_PATH}{role}"
         return _to_credentials(await self._ask(HttpRequest("GET", path, headers), "the EC2 metadata service", _REMEDY))
 
     async def _ask(self, request: HttpRequest, whom: str, remedy: str) -> HttpReply:
-        try:
-            reply = await exchange(self._session, request, timeout_s=TIMEOUT_S)
-        except TemporaryError as error:
-            raise TemporaryError(f"{whom}: {error.message}", remedy=remedy) from error
-        if reply.status != HTTPStatus.OK:
-            raise TemporaryError(f"{whom} answers with status {reply.status}", remedy=remedy)
-        return reply
+        return await ask_identity(self._session, request, whom, remedy)
 
 
 def _checked(url: str) -> str:

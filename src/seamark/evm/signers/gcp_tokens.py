@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlencode
 
@@ -21,9 +20,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from seamark.core.errors import SettingsError, TemporaryError
+from seamark.evm.signers.identity_http import ask_identity
 from seamark.evm.signers.secret_files import read_secret_file
 from seamark.runtime.clock import Clock
-from seamark.runtime.http_exchange import HttpReply, HttpRequest, HttpSession, exchange
+from seamark.runtime.http_exchange import HttpReply, HttpRequest, HttpSession
 
 __all__ = ["GcpIdentity", "ServiceAccount", "assertion", "read_service_account"]
 
@@ -31,7 +31,6 @@ SCOPE: Final = "https://www.googleapis.com/auth/cloudkms"
 METADATA_HOST: Final = "http://metadata.google.internal"
 TOKEN_S: Final = 3600  # the longest that Google grants
 RENEW_S: Final = 240.0  # before the end; the metadata server has a new one four minutes before
-TIMEOUT_S: Final = 3.0
 _TOKEN_PATH: Final = "/computeMetadata/v1/instance/service-accounts/default/token"  # noqa: S105 - a path
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _REMEDY: Final = "name credentials_file, or give the machine or pod a service account"
@@ -154,13 +153,7 @@ class GcpIdentity:
         return _read(await self._ask(request, "Google's token endpoint", remedy))
 
     async def _ask(self, request: HttpRequest, whom: str, remedy: str) -> HttpReply:
-        try:
-            reply = await exchange(self._session, request, timeout_s=TIMEOUT_S)
-        except TemporaryError as error:
-            raise TemporaryError(f"{whom}: {error.message}", remedy=remedy) from error
-        if reply.status != HTTPStatus.OK:
-            raise TemporaryError(f"{whom} answers with status {reply.status}", remedy=remedy)
-        return reply
+        return await ask_identity(self._session, request, whom, remedy)
 
 
 def _read(reply: HttpReply) -> _Token:

@@ -20,11 +20,12 @@ import structlog
 
 from seamark.core.errors import RejectedError
 from seamark.core.ids import Address, ChainId
+from seamark.core.times import DAY_MS
 from seamark.evm.address import to_checksum
 from seamark.evm.ports import Signer
 from seamark.evm.signer_settings import AllowedCallSettings, SignerPolicySettings
 from seamark.evm.signers.payload import Payload, Report, read_payload
-from seamark.evm.signers.spending import DAY_MS, DaySpend, SpendLedger
+from seamark.evm.signers.spending import DaySpend, SpendLedger
 from seamark.runtime.clock import Clock
 
 __all__ = ["PolicyRefused", "PolicySigner", "refusal"]

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from seamark.core.ids import Address, ChainId
+from seamark.core.times import DAY_MS
 
-__all__ = ["DAY_MS", "Cost", "DaySpend", "SpendLedger"]
-
-DAY_MS: Final = 24 * 60 * 60 * 1000
+__all__ = ["Cost", "DaySpend", "SpendLedger"]
 
 
 @dataclass(frozen=True, slots=True)

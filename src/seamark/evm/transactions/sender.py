@@ -19,6 +19,7 @@ import structlog
 
 from seamark.core.errors import RejectedError, TemporaryError
 from seamark.core.ids import Address
+from seamark.core.times import DAY_MS
 from seamark.evm.ports import Intent, Outcome, Signer, TxState
 from seamark.evm.transactions.book import Book
 from seamark.evm.transactions.broadcast import Broadcaster, SigningDesk
@@ -30,7 +31,7 @@ from seamark.evm.transactions.model import FILLER_PREFIX, Entry, Fees, Slot, is_
 from seamark.evm.transactions.ports import ChainWriter, Event, Observer, Replaced, Submitted
 from seamark.evm.transactions.quoting import FeeDesk, GasDesk
 from seamark.evm.transactions.settings import SenderSettings
-from seamark.evm.transactions.spending import DAY_MS, Spending, highest_cost
+from seamark.evm.transactions.spending import Spending, highest_cost
 from seamark.evm.transactions.store import Journal
 from seamark.evm.types import BlockHeader
 from seamark.runtime.clock import Clock
@@ -130,6 +131,10 @@ class Sender:
         elif error is None and self._outage:
             log.info("chain followed again", chain_id=self._crew.chain.chain_id)
         self._outage = error is not None
+
+    def forget(self) -> None:
+        """Another process may have written to the journal: read it again before anything else."""
+        self._recovered = False
 
     def poke(self) -> None:
         """Look at the chain now; call it when a new block is known."""

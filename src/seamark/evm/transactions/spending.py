@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from seamark.core.errors import RejectedError
+from seamark.core.times import DAY_MS
 from seamark.evm.transactions.model import Entry, Slot
 
-__all__ = ["ALL", "DAY_MS", "Cost", "OverBudget", "Spending", "highest_cost", "owner_of", "paid"]
+__all__ = ["ALL", "Cost", "OverBudget", "Spending", "highest_cost", "owner_of", "paid"]
 
-DAY_MS: Final = 86_400_000
 ALL: Final = ""
 """The owner whose limit is everybody's together."""
 

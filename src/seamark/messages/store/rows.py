@@ -189,6 +189,20 @@ MESSAGE_COLUMNS = (
 )
 
 
+def told_values(told: Sent) -> tuple[Any, ...]:
+    """What its sender said of it, in the order of `MESSAGE_COLUMNS` from `sender` to `by_hand`."""
+    return (
+        told.sender,
+        told.receiver,
+        told.size,
+        told.fee_token,
+        told.fee_amount,
+        told.fee_juels,
+        nonce_of(told),
+        told.by_hand or None,
+    )
+
+
 def message_values(
     state: MessageState, no: int, lane_id: int, *, time: int, counted: int, steps: int
 ) -> tuple[Any, ...]:
@@ -207,20 +221,7 @@ def message_values(
         counted,
         STAGE_TEXTS[facts],
         time,
-        *(
-            (
-                told.sender,
-                told.receiver,
-                told.size,
-                told.fee_token,
-                told.fee_amount,
-                told.fee_juels,
-                nonce_of(told),
-                told.by_hand or None,
-            )
-            if told
-            else _NOTHING_TOLD
-        ),
+        *(told_values(told) if told else _NOTHING_TOLD),
         *(
             (
                 sent.chain_id,

@@ -22,13 +22,13 @@ from sqlalchemy import Connection
 
 from seamark.core.ids import ChainId
 from seamark.messages.model import Counted, Evidence, Executed, Fact, Sent, Sighting, Step
-from seamark.messages.rules import COMMIT, EXECUTION, FINALITY, TOTAL, CommitRange, gains, nonce_of
+from seamark.messages.rules import COMMIT, EXECUTION, FINALITY, TOTAL, CommitRange, gains
 from seamark.messages.store import tables
 from seamark.messages.store.blocks import Blocks
 from seamark.messages.store.books import Books, Life
 from seamark.messages.store.bulk import insert_tuples, update_tuples
 from seamark.messages.store.lanes import Lanes
-from seamark.messages.store.rows import MESSAGE_COLUMNS, SIGHTING_COLUMNS, STAGE_TEXTS, sighting_values
+from seamark.messages.store.rows import MESSAGE_COLUMNS, SIGHTING_COLUMNS, STAGE_TEXTS, sighting_values, told_values
 
 __all__ = ["KNOWN", "MOVING", "MOVING_PART", "Finality", "Known", "Straight"]
 
@@ -159,14 +159,7 @@ class Straight:
                 counted,
                 STAGE_TEXTS[facts],
                 time,
-                told.sender,
-                told.receiver,
-                told.size,
-                told.fee_token,
-                told.fee_amount,
-                told.fee_juels,
-                nonce_of(told),
-                told.by_hand or None,
+                *told_values(told),
                 at.chain_id,
                 at.block_number,
                 at.transaction,

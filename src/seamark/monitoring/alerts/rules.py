@@ -20,6 +20,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from seamark.core.findings import Finding, Severity
+from seamark.core.times import DAY_MS
 from seamark.core.units import format_duration
 from seamark.monitoring.alerts.model import RANK, Alert, Silence, Source, Standing
 
@@ -105,7 +106,7 @@ class Policy:
     calm_limit_ms: int = 30 * 60_000
     fold_grace_ms: int = 5 * 60_000
     silence_of_source_ms: int = 15 * 60_000
-    forget_source_ms: int = 7 * 86_400_000
+    forget_source_ms: int = 7 * DAY_MS
 
     def delay_of(self, kind: str) -> int:
         """The first that matches decides."""

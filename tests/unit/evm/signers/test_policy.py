@@ -12,10 +12,11 @@ from tests.support.key_services import SECRET
 
 from seamark.core.errors import RejectedError, TemporaryError
 from seamark.core.ids import Address, ChainId
+from seamark.core.times import DAY_MS
 from seamark.evm.signer_settings import SignerPolicySettings
 from seamark.evm.signers import PolicyRefused, PolicySigner, RawKeySigner
 from seamark.evm.signers.payload import Payload, Report, read_payload
-from seamark.evm.signers.spending import DAY_MS, Cost, DaySpend
+from seamark.evm.signers.spending import Cost, DaySpend
 from seamark.evm.transactions.encoding import RlpItem, Unsigned, rlp_encode
 from seamark.evm.transactions.model import Fees
 

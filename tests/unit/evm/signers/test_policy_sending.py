@@ -10,10 +10,10 @@ from tests.support.sending import KEY, TO, Rig, price
 
 from seamark.core.errors import TemporaryError
 from seamark.core.ids import Address
+from seamark.core.times import DAY_MS
 from seamark.evm.ports import TxState
 from seamark.evm.signer_settings import SignerPolicySettings
 from seamark.evm.signers import PolicyRefused, PolicySigner, RawKeySigner
-from seamark.evm.signers.spending import DAY_MS
 from seamark.evm.signers.store import JournalLedger, costs_since
 from seamark.evm.transactions import FeePolicy, Sender, SenderSettings
 from seamark.evm.transactions.fees import Hold

@@ -11,11 +11,12 @@ from tests.support.mempool import GWEI
 from tests.support.sending import Rig, price
 
 from seamark.core.errors import TemporaryError
+from seamark.core.times import DAY_MS
 from seamark.evm.ports import TxState
 from seamark.evm.transactions import OverBudget
 from seamark.evm.transactions.fees import Hold
 from seamark.evm.transactions.ports import Held, Spent
-from seamark.evm.transactions.spending import ALL, DAY_MS, Cost, Spending, owner_of
+from seamark.evm.transactions.spending import ALL, Cost, Spending, owner_of
 
 NOW = 10 * DAY_MS
 FIRST = 156_108_398_460_000  # wei: 60,000 gas at the first offer, four blocks' growth of 1 gwei and a tip of 1 gwei

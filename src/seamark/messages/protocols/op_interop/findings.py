@@ -220,20 +220,29 @@ def about_failsafe(states: Mapping[str, bool | None], errors: Mapping[str, str])
         for label, state in sorted(states.items())
         if state
     ]
-    silent = [
+    return on + _silent(
+        "interop_failsafe_unreachable",
+        errors,
+        title="{} cannot be asked for its failsafe",
+        remedy="without it interop cannot be stopped there: check the address and that the admin interface is on",
+    )
+
+
+def _silent(kind: str, errors: Mapping[str, str], *, title: str, remedy: str) -> list[Finding]:
+    """A finding for each endpoint that does not answer; `title` has its label at {}."""
+    return [
         Finding(
-            kind="interop_failsafe_unreachable",
+            kind=kind,
             subject=label,
             severity=Severity.WARNING,
             group="interop",
-            title=f"{label} cannot be asked for its failsafe",
+            title=title.format(label),
             text=text,
-            remedy="without it interop cannot be stopped there: check the address and that the admin interface is on",
+            remedy=remedy,
             labels={"endpoint": label},
         )
         for label, text in sorted(errors.items())
     ]
-    return [*on, *silent]
 
 
 def about_filters(differing: Sequence[Divergence], errors: Mapping[str, str], network: Network) -> list[Finding]:
@@ -258,19 +267,12 @@ def about_filters(differing: Sequence[Divergence], errors: Mapping[str, str], ne
         )
         for item in differing
     ]
-    return found + [
-        Finding(
-            kind="interop_filter_unreachable",
-            subject=label,
-            severity=Severity.WARNING,
-            group="interop",
-            title=f"The interop filter {label} cannot be asked",
-            text=text,
-            remedy="messages are judged all the same; check the address under interop.filter.endpoints",
-            labels={"endpoint": label},
-        )
-        for label, text in sorted(errors.items())
-    ]
+    return found + _silent(
+        "interop_filter_unreachable",
+        errors,
+        title="The interop filter {} cannot be asked",
+        remedy="messages are judged all the same; check the address under interop.filter.endpoints",
+    )
 
 
 def about_replicas(compared: Compared | None) -> list[Finding]:
