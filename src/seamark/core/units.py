@@ -113,6 +113,9 @@ def parse_decimal(text: str) -> Decimal:
     Raises:
         ValueError: Anything else: empty, NaN, infinity, digits of other scripts, underscores, absurd exponents.
     """
+    # Nearly every price looks like this, and the look is cheap: digits, a dot at most, and too few to be out of range.
+    if len(text) <= _DIGITS // 2 and text.isascii() and text.replace(".", "", 1).isdigit():
+        return Decimal(text)
     if not _DECIMAL.fullmatch(text) or not text.isascii():
         raise ValueError(f"{text[:40]!r} is not a decimal number")
     try:

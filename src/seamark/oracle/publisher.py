@@ -190,7 +190,7 @@ class FeedPublisher:
         told, self._told = self._told, []
         try:
             self.on_quotes(told)
-        except Exception:  # whatever is wrong with one feed, the others go on
+        except Exception:  # noqa: BLE001 - whatever is wrong with one feed, the others go on
             self._log.exception("feed cannot use its quotes")
 
     def on_quotes(self, reports: Iterable[SourceReport]) -> Planned | None:
@@ -287,8 +287,11 @@ class FeedPublisher:
             return f"its transaction waits for {format_duration(waited)}"
         if self._stale:
             return "expired on chain"
-        unpaid = self.state.turn.unpaid if self.state.turn is not None else ""
-        return self._jump_held() or unpaid or (str(self.result.detail) if isinstance(self.result, Rejected) else None)
+        return (
+            self._jump_held()
+            or _unpaid(self.state)
+            or (str(self.result.detail) if isinstance(self.result, Rejected) else None)
+        )
 
     def _jump_held(self) -> str | None:
         """What the circuit breaker keeps back, in words; None: nothing."""
@@ -364,6 +367,9 @@ class FeedPublisher:
             await self._database.write(lambda connection: record_state(connection, self.plan.ref, state, now=now))
 
     def _adopt(self, state: FeedState) -> None:
+        unpaid, before = _unpaid(state), _unpaid(self.state)
+        if unpaid and not before:
+            self._log.warning("payments run out", detail=unpaid)
         self.state = state
         self.meter.observed(state)
 
@@ -631,3 +637,8 @@ class FeedPublisher:
             nonces.setdefault(outcome.nonce, []).append(publication)
         for attempts in nonces.values():
             await self._follow(*sorted(attempts, key=lambda one: (one.round, one.attempt)))
+
+
+def _unpaid(state: FeedState | None) -> str:
+    """That the contract cannot pay its oracles for long, in words; empty: it can, or pays nobody."""
+    return "" if state is None or state.turn is None else state.turn.unpaid

@@ -7,7 +7,6 @@ here knows what the answer will be.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from typing import Final
 
 from seamark.core.units import PPB_PER_UNIT

@@ -7,7 +7,6 @@ a quote.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -25,6 +24,7 @@ __all__ = ["ContentError", "Fields", "Readable", "Request", "Source", "TimeUnit"
 _DECODER: Final = msgspec.json.Decoder(float_hook=str)  # integers are exact already; fractions stay as written
 _MAX_NUMBER_CHARS = 80  # a uint256 has 78 digits; a longer "price" is an attack on our memory
 _MAX_SHOWN = 60
+_MAX_TIME_DIGITS = 18
 _PER_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000}
 _FIRST_TIME = 946_684_800  # 2000-01-01: an earlier "time" is another unit or another field
 _LAST_TIME = 4_102_444_800  # 2100-01-01: a later one too
@@ -129,7 +129,8 @@ def read_quote(source: Readable, document: Any, received_at: float, *, age: floa
         ContentError: The reply is an error of the venue, or lacks a declared value.
     """
     fields = source.fields
-    _check_success(fields, document)
+    if fields.require or fields.error_list is not None:
+        _check_success(fields, document)
     observed_at = received_at - age if fields.time is None else _read_time(fields.time, fields.time_unit, document)
     return Quote(
         source=source.name,
@@ -183,12 +184,19 @@ def _as_text(value: Any) -> str:
 def _read_time(path: JsonPath, unit: TimeUnit, document: Any) -> float:
     text = _as_text(_find(path, document))
     try:
-        seconds = _parse_iso(text) if unit is TimeUnit.ISO8601 else float(parse_decimal(text) / _PER_SECOND[unit])
+        seconds = _parse_iso(text) if unit is TimeUnit.ISO8601 else _parse_number(text, _PER_SECOND[unit])
     except (ValueError, OverflowError) as error:
         raise ContentError("time", f"{path} is {_shown(text)}, not a time ({unit})") from error
-    if not math.isfinite(seconds) or not _FIRST_TIME <= seconds <= _LAST_TIME:
+    if not _FIRST_TIME <= seconds <= _LAST_TIME:  # nor is NaN
         raise ContentError("time", f"{path} is {_shown(text)}, which is no time of ours in {unit}")
     return seconds
+
+
+def _parse_number(text: str, per_second: int) -> float:
+    """Both ways round once, to the nearest float."""
+    if len(text) <= _MAX_TIME_DIGITS and text.isascii() and text.isdigit():
+        return int(text) / per_second
+    return float(parse_decimal(text) / per_second)
 
 
 def _parse_iso(text: str) -> float:

@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import aiohttp
 
@@ -30,7 +30,8 @@ SILENCE_S: Final = 30.0  # venues send heartbeats or answer pings at least every
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 60.0
 WATCH_EVERY_S: Final = 1.0
-_TEXT_PONG: Final = "pong"  # OKX answers outside of JSON
+_Socket: TypeAlias = "aiohttp.ClientWebSocketResponse[Literal[False]]"  # text comes as the bytes that JSON wants
+_TEXT_PONG: Final = b"pong"  # OKX answers outside of JSON
 
 
 def pause_before(attempt: int, chance: float) -> float:
@@ -166,7 +167,7 @@ class _Connection:
         finally:
             await socket.close()
 
-    async def _ask(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _ask(self, socket: _Socket) -> None:
         """Subscribe to every market, also to those that come later."""
         while True:
             self._wanted.clear()
@@ -176,11 +177,13 @@ class _Connection:
                 await socket.send_str(message)
             await self._wanted.wait()
 
-    async def _connect(self) -> aiohttp.ClientWebSocketResponse:
+    async def _connect(self) -> _Socket:
         try:
             async with asyncio.timeout(CONNECT_S):
                 # The library's errors may quote the address, which may hold a key: only their class is told.
-                return await self._session.ws_connect(self._stream.url, max_msg_size=MAX_MESSAGE_BYTES)
+                return await self._session.ws_connect(
+                    self._stream.url, max_msg_size=MAX_MESSAGE_BYTES, decode_text=False
+                )
         except TimeoutError:
             raise _ConnectionLostError("timeout", f"no connection within {CONNECT_S:g} s") from None
         except aiohttp.WSServerHandshakeError as error:
@@ -188,19 +191,19 @@ class _Connection:
         except (aiohttp.ClientError, OSError) as error:
             raise _ConnectionLostError("connect", f"cannot connect ({type(error).__name__})") from None
 
-    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _read(self, socket: _Socket) -> None:
         async for message in socket:
             self._heard_at = self._clock.monotonic()
             if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
                 self._take(message.data)
         raise _ConnectionLostError("closed", f"the venue closed the connection (code {socket.close_code})")
 
-    def _take(self, data: str | bytes) -> None:
+    def _take(self, data: bytes) -> None:
         if data == _TEXT_PONG:
             return
         received_at = self._clock.now()
         try:
-            document = decode_json(data.encode() if isinstance(data, str) else data)
+            document = decode_json(data)
         except ContentError as error:
             self._fail("", error.kind, str(error))
             return
@@ -224,7 +227,7 @@ class _Connection:
             self.was_useful = True
             listener.outlet.quote(quote)
 
-    async def _ping(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _ping(self, socket: _Socket) -> None:
         while True:
             await self._clock.sleep(self._stream.ping_every)
             # The websocket's own ping is answered by every server, and aiohttp keeps the pong from us; so where a venue
