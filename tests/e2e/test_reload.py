@@ -19,6 +19,7 @@ import yaml
 
 from seamark.demo import PUBLISHER_KEY, demo_devnet, demo_values
 from seamark.devnet.devnet import Devnet
+from seamark.evm.address import parse_address
 from seamark.evm.artifacts import load
 from seamark.storage.database import open_database
 from tests.e2e.conftest import KEY
@@ -98,9 +99,9 @@ async def until(look: Callable[[], Any], what: str) -> Any:
 
 async def rounds(devnet: Devnet, address: str) -> list[tuple[int, int]]:
     """(round, its block's time) of every round on chain."""
-    node = devnet.nodes[0]
-    latest = await node.read(address, ANSWERS.function("latestRound"))
-    found = [await node.read(address, ANSWERS.function("getRoundData"), number) for number in range(1, latest + 1)]
+    node, contract = devnet.nodes[0], parse_address(address)
+    latest = await node.read(contract, ANSWERS.function("latestRound"))
+    found = [await node.read(contract, ANSWERS.function("getRoundData"), number) for number in range(1, latest + 1)]
     return [(item[0], item[3]) for item in found]
 
 

@@ -6,13 +6,16 @@ import asyncio
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
-from seamark.app import application
+from seamark.app import application, publishing
 from seamark.app.application import open_application
 from seamark.app.names import ORACLE
 from seamark.evm.ports import Intent
 from seamark.evm.transactions import Sender
+from seamark.oracle.metrics import OracleMetrics
 from seamark.oracle.service import Oracle
+from seamark.oracle.settings import OracleSettings
 from seamark.runtime.settings import validate_settings
 from seamark.settings import Settings
 from seamark.storage.database import Database, open_database
@@ -33,14 +36,15 @@ def settings_of(node: FakeNode) -> Settings:
 
 
 async def test_a_running_commit_ends_before_the_database_closes(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def no_feeds(*_: Any, metrics: Any = None, **__: Any) -> Oracle:
-        return Oracle((), {}, metrics)
+    async def no_feeds(*_: Any, **__: Any) -> Oracle:
+        nothing: Any = None
+        return Oracle({}, OracleMetrics(CollectorRegistry()), nothing, OracleSettings())
 
     steps: list[str] = []
     begun = asyncio.Event()
 
-    async def slow_database(*given: Any) -> Database:
-        database = await open_database(*given)
+    async def slow_database(*given: Any, **more: Any) -> Database:
+        database = await open_database(*given, **more)
         close, write = database.close, database.write
 
         async def closed() -> None:
@@ -60,7 +64,7 @@ async def test_a_running_commit_ends_before_the_database_closes(monkeypatch: pyt
         database.close, database.write = closed, slow  # type: ignore[method-assign]
         return database
 
-    monkeypatch.setattr(application, "build_oracle", no_feeds)
+    monkeypatch.setattr(publishing, "build_oracle", no_feeds)
     monkeypatch.setattr(application, "open_database", slow_database)
     async with FakeNode() as node:
         answers = {"eth_getTransactionCount": "0x0", "eth_getBalance": hex(10**18), "eth_gasPrice": "0x7"}

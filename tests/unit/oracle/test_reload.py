@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from seamark.core.errors import SettingsError, TemporaryError
 from seamark.core.ids import Address
 from seamark.core.units import Ppb
+from seamark.oracle.publisher import FeedPublisher
 from seamark.oracle.service import Changes, Oracle, OracleChain, build_oracle
 from seamark.oracle.settings import OracleSettings
 from seamark.oracle.store import list_feeds
@@ -78,6 +79,16 @@ class Bed:
         return self.registry.get_sample_value(name, {"feed": feed, "chain": "home", **labels})
 
 
+def round_of(publisher: FeedPublisher) -> int:
+    assert publisher.state is not None
+    return publisher.state.round
+
+
+def looked_after(oracle: Oracle) -> list[str]:
+    assert oracle._housekeeping is not None
+    return oracle._housekeeping.chains
+
+
 @asynccontextmanager
 async def running_oracle(database: Any, *feeds: dict[str, Any], **more: Any) -> AsyncIterator[Bed]:
     clock = FakeClock()
@@ -92,8 +103,7 @@ async def running_oracle(database: Any, *feeds: dict[str, Any], **more: Any) -> 
         supervisor = Supervisor(oracle.services, clock=clock)
         task = asyncio.create_task(supervisor.run())
         try:
-            for name in oracle.publishers:
-                await until(lambda name=name: oracle.publishers[name]._ready)
+            await until(lambda: all(publisher._ready for publisher in oracle.publishers.values()))
             yield Bed(oracle, chain, chains, sender, registry, supervisor, database)
         finally:
             task.cancel()
@@ -113,7 +123,7 @@ async def test_a_threshold_changes_in_place_and_what_was_heard_stays(database):
     async with running_oracle(database, feed(), BTC) as bed:
         bed.tell("ETH/USD", 2000, 2000, 2000)
         publisher, other = bed.oracle.publishers["ETH/USD"], bed.oracle.publishers["BTC/USD"]
-        await until(lambda: publisher.state.round == 1 and not publisher._busy)
+        await until(lambda: round_of(publisher) == 1 and not publisher._busy)
         assert await bed.reload(feed(deviation="5%", spend_per_day="1 ether"), BTC) == Changes(changed=("ETH/USD",))
         assert bed.oracle.publishers == {"ETH/USD": publisher, "BTC/USD": other}
         assert publisher._quotes.keys() == set("abc")
@@ -140,7 +150,7 @@ async def test_a_transaction_in_flight_is_followed_through_a_change(database):
         bed.sender.mine(key)
         await until(lambda: not bed.oracle.publishers["ETH/USD"]._busy)
         assert len(bed.sender.submitted) == 1
-        assert bed.oracle.publishers["ETH/USD"].state.round == 1
+        assert round_of(bed.oracle.publishers["ETH/USD"]) == 1
 
 
 async def test_only_sources_that_are_others_now_are_forgotten(database):
@@ -199,10 +209,10 @@ async def test_a_new_chain_brings_its_housekeeping(database):
         far = FakeChain(bed.chain.clock, 138)
         bed.chains["far"] = OracleChain(far, FakeSender(far))
         await bed.reload(feed(), feed(chain="far", name="far"))
-        assert bed.oracle._housekeeping.chains == ["far", "home"]
+        assert looked_after(bed.oracle) == ["far", "home"]
         await bed.ready("far")
         await bed.reload(feed())
-        assert bed.oracle._housekeeping.chains == ["far", "home"], "what was published there may still change"
+        assert looked_after(bed.oracle) == ["far", "home"], "what was published there may still change"
 
 
 @pytest.mark.parametrize(
@@ -249,4 +259,5 @@ async def test_the_adapter_serves_what_is_published_now(database):
         served = bed.oracle._served
         await bed.reload(BTC, adapter={"port": 0})
         assert {str(pair) for pair in served} == {"BTC/USD"}
+        assert bed.oracle._adapter is not None
         assert bed.oracle._adapter._feeds is served
