@@ -109,8 +109,11 @@ async def test_every_statement_is_a_range_of_an_index_in_its_order() -> None:
         for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
     ]
     assert len(seen) == 11
-    assert {plan.partition(" (")[0] for plan in plans if "interop_job" in plan} == {
-        "SEARCH interop_job USING INDEX ix_interop_job_status",
-        "SEARCH interop_job USING INDEX ix_interop_job_exec_status",
-    }
+    used = {plan.partition(" (")[0] for plan in plans if "interop_job" in plan}
+    assert "SEARCH interop_job USING INDEX ix_interop_job_status" in used
+    # Both chains are asked for: either index is as good, and the engine takes the one that was made last.
+    assert used - {"SEARCH interop_job USING INDEX ix_interop_job_status"} in (
+        {"SEARCH interop_job USING INDEX ix_interop_job_exec_status"},
+        {"SEARCH interop_job USING INDEX ix_interop_job_init_status"},
+    )
     assert not any(plan == "USE TEMP B-TREE FOR ORDER BY" for plan in plans), plans
