@@ -68,10 +68,12 @@ async def run_network(wish: Wish) -> None:
         steps.done(f"chain {plan.chain_id} at {world.anvil.url}, {len(wish.feeds)} contracts, venues")
         processes = await lay_out(wish.folder, wish.nodes, world, NetworkTerms(), faults=wish.faults)
         steps.done(f"{wish.nodes} nodes' keys, certificates and settings in {wish.folder}, configuration on chain")
-        async with _running(processes):
-            steps.done(f"{sum(process.running for process in processes)} nodes run")
-            await _show(wish, world, processes)
-    steps.done("all stopped")
+        try:
+            async with _running(processes):
+                steps.done(f"{sum(process.running for process in processes)} nodes run")
+                await _show(wish, world, processes)
+        finally:
+            steps.done("all stopped")
 
 
 @asynccontextmanager
