@@ -32,12 +32,12 @@ class Finality:
 Step = tuple[Finality, list[Output]]
 
 
-def on_echo(context: Context, finality: Finality, message: FinalEcho) -> Step:
+def on_echo(context: Context, finality: Finality, message: FinalEcho) -> list[Output]:
     """Another node says that a round is finished: believed for its signatures."""
     final = message.final
     if not 0 < final.round <= context.network.timing.max_rounds or not _is_new(context, finality, final.at):
-        return finality, []
-    return (finality, []) if final_fault(context, final) is not None else (finality, [Finished(final)])
+        return []
+    return [] if final_fault(context, final) is not None else [Finished(final)]
 
 
 def on_finished(context: Context, finality: Finality, final: Final) -> Step:

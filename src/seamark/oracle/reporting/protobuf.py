@@ -31,6 +31,8 @@ _FIXED32: Final = 5
 _FIXED_BYTES: Final = {_FIXED64: 8, _FIXED32: 4}
 _MAX_VARINT_BYTES: Final = 10  # 64 bits in groups of 7
 _WORD_BITS: Final = 64
+_MORE: Final = 0x80  # a byte of a number from here on has another one behind it
+_ONE_BYTE: Final = tuple(bytes((value,)) for value in range(_MORE))
 _MAX_FIELD: Final = (1 << 29) - 1
 
 
@@ -75,6 +77,8 @@ def _tag(number: int, wire_type: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
+    if 0 <= value < _MORE:
+        return _ONE_BYTE[value]
     if value < 0 or value >> _WORD_BITS:
         raise WireError(f"{value} is not an unsigned number of 64 bits")
     out = bytearray()
@@ -100,8 +104,12 @@ class Fields:
     def __init__(self, data: bytes, name: str) -> None:
         self.name = name
         self._values: dict[int, list[int | bytes]] = {}
+        values = self._values
         for number, value in _read(data, name):
-            self._values.setdefault(number, []).append(value)
+            if number in values:
+                values[number].append(value)
+            else:
+                values[number] = [value]
 
     def has(self, number: int) -> bool:
         return number in self._values
@@ -120,14 +128,21 @@ class Fields:
 
     def data(self, number: int) -> bytes:
         """Empty where it is missing."""
-        values = self.all_data(number)
-        return values[-1] if values else b""
+        values = self._values.get(number)
+        if values is None:
+            return b""
+        if len(values) == 1 and isinstance(only := values[0], bytes):
+            return only
+        return self.all_data(number)[-1]
 
     def all_data(self, number: int) -> tuple[bytes, ...]:
-        values = self._values.get(number, [])
-        if any(isinstance(value, int) for value in values):
+        values = self._values.get(number)
+        if values is None:
+            return ()
+        found = tuple([value for value in values if isinstance(value, bytes)])
+        if len(found) != len(values):
             raise WireError(f"{self.name}: field {number} is a number, not bytes")
-        return tuple(value for value in values if isinstance(value, bytes))
+        return found
 
     def uints(self, number: int, bits: int) -> tuple[int, ...]:
         """Repeated numbers, packed or one by one."""
@@ -158,9 +173,13 @@ class Fields:
 
 
 def _read(data: bytes, name: str) -> Iterator[tuple[int, int | bytes]]:
-    at = 0
-    while at < len(data):
-        tag, at = _read_varint(data, at, name)
+    at, end = 0, len(data)
+    while at < end:
+        tag = data[at]
+        if tag < _MORE:  # nearly all have one byte
+            at += 1
+        else:
+            tag, at = _read_varint(data, at, name)
         number, wire_type = tag >> 3, tag & 7
         if not 0 < number <= _MAX_FIELD:
             raise WireError(f"{name}: {number} is not a field's number")
@@ -174,18 +193,21 @@ def _read(data: bytes, name: str) -> Iterator[tuple[int, int | bytes]]:
             size = _FIXED_BYTES[wire_type]
         else:
             raise WireError(f"{name}: field {number} has wire type {wire_type}")
-        if size > len(data) - at:
+        if size > end - at:
             raise WireError(f"{name}: field {number} ends behind the message")
         yield number, data[at : at + size]
         at += size
 
 
 def _read_varint(data: bytes, at: int, name: str) -> tuple[int, int]:
-    value = 0
-    for index, byte in enumerate(data[at : at + _MAX_VARINT_BYTES]):
-        value |= (byte & 0x7F) << (7 * index)
-        if not byte & 0x80:
+    value = shift = 0
+    for byte in data[at : at + _MAX_VARINT_BYTES]:
+        at += 1
+        if byte < _MORE:
+            value |= byte << shift
             if value >> _WORD_BITS:
                 break
-            return value, at + index + 1
+            return value, at
+        value |= (byte & 0x7F) << shift
+        shift += 7
     raise WireError(f"{name}: a number is cut short or has more than 64 bits")

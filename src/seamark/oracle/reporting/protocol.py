@@ -69,12 +69,18 @@ def start(context: Context, saved: Saved | None, contract_epoch: int, now: int) 
     rounds, more = generation.begin(context, pacemaker.epoch, signed, now)
     transmissions = sending.restore(saved.pending if saved else (), now)
     state = State(pacemaker, rounds, finals.Finality(), transmissions, ((),) * context.n)
-    return _run(context, state, now, saved=saved, outputs=[*out, *more])
+    state, effects = _run(context, state, now, outputs=[*out, *more])
+    if saved_of(state) != saved:
+        effects.insert(0, Persist(saved_of(state)))
+    return state, effects
 
 
 def step(context: Context, state: State, event: Event, now: int) -> tuple[State, list[Effect]]:
     """What one event does."""
-    return _run(context, state, now, saved=saved_of(state), events=[event])
+    after, effects = _run(context, state, now, events=(event,))
+    if after is not state and _must_store(state, after):
+        effects.insert(0, Persist(saved_of(after)))
+    return after, effects
 
 
 def wake_at(state: State) -> int:
@@ -95,12 +101,26 @@ def saved_of(state: State) -> Saved:
     return Saved(pacemaker.epoch, pacemaker.sent, pacemaker.received, state.rounds.signed, pending)
 
 
+def _must_store(before: State, after: State) -> bool:
+    """Whether there is more to remember.
+
+    A report whose turn has come may stay on disk until something else is stored: after a restart what is past its turn
+    is dropped anyway.
+    """
+    old, new = before.pacemaker, after.pacemaker
+    if old is not new and (old.epoch, old.sent, old.received) != (new.epoch, new.sent, new.received):
+        return True
+    if before.rounds.signed != after.rounds.signed:
+        return True
+    pending, known = after.transmissions.pending, before.transmissions.pending
+    return pending is not known and any(known.get(at) != item for at, item in pending.items())
+
+
 def _run(
     context: Context,
     state: State,
     now: int,
     *,
-    saved: Saved | None,
     events: Iterable[Event] = (),
     outputs: Iterable[Output] = (),
 ) -> tuple[State, list[Effect]]:
@@ -111,8 +131,6 @@ def _run(
     while heard:
         state, out = _apply(context, state, heard.popleft(), now)
         _sort_out(context.me, out, heard, effects)
-    if saved_of(state) != saved:
-        effects.insert(0, Persist(saved_of(state)))
     return state, effects
 
 
@@ -175,8 +193,7 @@ def _received(
         case NewEpoch(epoch=epoch):
             return _pacemaker(state, pace.on_new_epoch(context, state.pacemaker, sender, epoch, now))
         case FinalEcho():
-            finality, out = finals.on_echo(context, state.finality, message)
-            return replace(state, finality=finality), out
+            return state, finals.on_echo(context, state.finality, message)
         case _ if message.epoch > state.rounds.epoch:
             return replace(state, ahead=_keep(state.ahead, sender, message)), []
         case _ if message.epoch == state.rounds.epoch:
@@ -218,8 +235,8 @@ def _finished(context: Context, state: State, event: Finished) -> tuple[State, S
 
 
 def _pacemaker(state: State, done: pace.Step) -> tuple[State, Sequence[Output]]:
-    return replace(state, pacemaker=done[0]), done[1]
+    return (state if done[0] is state.pacemaker else replace(state, pacemaker=done[0])), done[1]
 
 
 def _rounds(state: State, done: generation.Step) -> tuple[State, Sequence[Output]]:
-    return replace(state, rounds=done[0]), done[1]
+    return (state if done[0] is state.rounds else replace(state, rounds=done[0])), done[1]
