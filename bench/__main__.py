@@ -19,6 +19,7 @@ BENCHES = {
     "catch_up": "Catching up",
     "rpc_volume": "What a monitor of interop reads",
     "latency": "Publishing a price",
+    "oracle_reporting": "A reporting network",
     "live": "Many live messages",
     "running": "The running monitor",
     "ledger": "Finding a message among many",
