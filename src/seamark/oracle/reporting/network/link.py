@@ -8,20 +8,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from typing import Final
 
 from seamark.core.errors import RejectedError, SettingsError
 from seamark.oracle.reporting.messages import Message
+from seamark.oracle.reporting.network.echoes import Echoes
 from seamark.oracle.reporting.network.frames import Entry, entry
 from seamark.oracle.reporting.network.ports import NetworkObserver, Outgoing
-from seamark.oracle.reporting.wire import decode_message, encode_message
+from seamark.oracle.reporting.wire import decode_message, encode_message, is_echo
 
 __all__ = ["Link"]
-
-ECHOES: Final = 64  # decoded messages that are kept: all nodes echo a final report in the same bytes
-
-_decode = lru_cache(maxsize=ECHOES)(decode_message)
 
 
 class Link:
@@ -57,6 +52,7 @@ class Link:
         self._index = {node: index for index, node in enumerate(nodes) if node in ways and node != me}
         self._names = {index: ways[node].name for node, index in self._index.items()}
         self._queues: dict[int, deque[bytes]] = {index: deque() for index in self._names}
+        self._echoes = Echoes()
         self._turns: deque[int] = deque()  # nodes with messages waiting, each once
         self._limit = queue
         self._observer = observer
@@ -71,9 +67,11 @@ class Link:
 
     def broadcast(self, message: Message) -> None:
         """To all others."""
-        made: Entry = entry(self.digest, encode_message(message))
-        for way in self._ways:
-            if way is not None:
+        data = encode_message(message)
+        have = self._echoes.who_has(data) if is_echo(data) else ()
+        made: Entry = entry(self.digest, data)
+        for index, way in enumerate(self._ways):
+            if way is not None and index not in have:
                 way.put(made)
 
     def receive(self) -> tuple[int, Message] | None:
@@ -84,8 +82,10 @@ class Link:
             data = queue.popleft()
             if queue:
                 self._turns.append(sender)
+            if is_echo(data) and not self._echoes.read(data):
+                continue
             try:
-                return sender, _decode(data)
+                return sender, decode_message(data)
             except RejectedError:
                 self._observer.dropped(self._names[sender], "malformed", 1)
         return None
@@ -103,6 +103,8 @@ class Link:
         sender = self._index.get(node)
         if sender is None:
             self._observer.dropped(node[:8], "not_a_member", 1)
+            return
+        if is_echo(data) and self._echoes.arrived(data, sender):
             return
         queue = self._queues[sender]
         if len(queue) >= self._limit:
