@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seamark.core.errors import SettingsError
 from seamark.core.units import Ppb
 from seamark.oracle.model import AggregationPolicy, ContractKind, FeedRef, Pair, TriggerPolicy
 from seamark.oracle.settings import FeedSettings
+from seamark.oracle.soundness import check_votes
 from seamark.oracle.source_plan import Venues, make_sources, make_venues
 from seamark.oracle.sources.outlet import AnySource
 
@@ -46,14 +46,12 @@ def make_plan(settings: FeedSettings, ref: FeedRef, pair: Pair, venues: Venues, 
         at: Where the settings stand, for messages: "oracle.feeds[0]".
 
     Raises:
-        SettingsError: No venue lists the pair, or a source does not fit it.
+        SettingsError: No venue lists the pair, a source does not fit it, or no quotes could ever be enough.
     """
     sources = make_sources(settings, pair, venues, at)
     voters = len({source.venue for source in sources})
     min_venues = settings.min_venues or voters // 2 + 1
-    if min_venues > voters:
-        problem = f"{min_venues} venues are needed and {voters} configured"
-        raise SettingsError(f"{at}.min_venues", problem, remedy="lower it or add sources")
+    check_votes(settings, sources, min_venues, at=at)
     return FeedPlan(
         ref=ref,
         pair=pair,

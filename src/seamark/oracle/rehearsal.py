@@ -96,6 +96,8 @@ class Rehearsal(FeedPublisher):
                 )
             case Reason.CONFIRM:
                 return "the contract has parked an answer near this one"
+            case Reason.JOIN:
+                return "another oracle has started the round"
         moved = format_ratio(deviation(state.answer, planned.answer.value))
         return f"{moved} from round {state.round}, threshold {format_ratio(trigger.deviation)}"
 

@@ -39,6 +39,7 @@ def feed(**changes: Any) -> dict[str, Any]:
         "deviation": "0.5%",
         "sources": SOURCES,
         "poll_interval": "20m",
+        "max_age": "1h",
         **changes,
     }
 
