@@ -171,7 +171,8 @@ def state_after(state: FeedState, outcome: Outcome, ref: FeedRef) -> FeedState |
         case SubmittedLog():
             after = state if told.published is None else _with_round(state, told.published, receipt.block_number)
             # Which round is next, and from when, the contract alone knows: until it is read again there is none.
-            turn = Turn(told.round + 1, eligible=False, why=f"answered round {told.round}")
+            unpaid = state.turn.unpaid if state.turn is not None else ""
+            turn = Turn(told.round + 1, eligible=False, why=f"answered round {told.round}", unpaid=unpaid)
             return replace(after or state, turn=turn, block_number=receipt.block_number)
         case PublishedLog():
             return _with_round(state, told, receipt.block_number)
