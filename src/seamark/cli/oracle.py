@@ -25,6 +25,8 @@ from seamark.cli.messages_database import DatabaseOption, Ledger, open_ledger
 from seamark.cli.messages_table import stage_text
 from seamark.cli.oracle_backtest import HELP as BACKTEST_HELP
 from seamark.cli.oracle_backtest import backtest
+from seamark.cli.oracle_check import HELP as CHECK_HELP
+from seamark.cli.oracle_check import check
 from seamark.cli.oracle_explain import HELP as EXPLAIN_HELP
 from seamark.cli.oracle_explain import explain
 from seamark.cli.oracle_reporting import app as reporting_app
@@ -46,6 +48,7 @@ WIDE: Final = 100  # columns; a feed on few chains fits whole
 
 app = typer.Typer(help="Look at feeds across chains.", no_args_is_help=True)
 app.command(help=BACKTEST_HELP)(backtest)
+app.command(help=CHECK_HELP)(check)
 app.command(help=EXPLAIN_HELP)(explain)
 app.add_typer(reporting_app, name="reporting")
 

@@ -12,9 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Connection
 
-from seamark.cli.files import ConfigOption
+from seamark.cli.files import ConfigOption, find_file, read_settings
 from seamark.cli.loop import run_until_stopped
 from seamark.cli.messages_database import DatabaseOption, open_ledger
+from seamark.cli.oracle_check import check_as_json, tell_feed
 from seamark.cli.output import page, print_json
 from seamark.core.errors import SettingsError
 from seamark.core.times import iso_seconds
@@ -22,12 +23,14 @@ from seamark.core.units import Ppb, format_duration, format_ratio
 from seamark.oracle.explain import Account, VoteLine, account_of
 from seamark.oracle.model import Publication, PublicationState
 from seamark.oracle.store import list_feeds, list_publications
+from seamark.runtime.clock import SystemClock
 
 __all__ = ["HELP", "explain", "find_account"]
 
 HELP: Final = (
     "Tell why the last answer of a feed is what it is: each source's price, age, weight, distance from the answer, and "
-    "why one was not used.\n\nIt reads what the publisher stored with the round; --round tells of an earlier one."
+    "why one was not used.\n\nIt reads what the publisher stored with the round; --round tells of an earlier one. --live "
+    "asks the sources and the contract now, and tells what would be published."
 )
 _PUBLISHED: Final = (PublicationState.MINED, PublicationState.FINAL)
 _PERCENT_STEP: Final = 1_000  # ppb: distances are shown to a ten-thousandth of a percent
@@ -37,11 +40,28 @@ def explain(
     feed: Annotated[str, typer.Argument(help="The feed's name, such as ETH/USD.", metavar="FEED")],
     round_id: Annotated[int | None, typer.Option("--round", min=1, help="Of this round; default: the newest.")] = None,
     chain: Annotated[str | None, typer.Option(help="Of this chain, where the feed is published on several.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Ask now, instead of telling what was published.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
     config: ConfigOption = None,
     database: DatabaseOption = None,
 ) -> None:
+    if live:
+        if round_id is not None or database is not None:
+            raise SettingsError("--live", "asks now and reads no database", remedy="leave --round and --database out")
+        run_until_stopped(_explain_now(config, feed, as_json=as_json))
+        return
     run_until_stopped(_explain(config, database, feed, chain, round_id, as_json=as_json))
+
+
+async def _explain_now(config: Path | None, feed: str, *, as_json: bool) -> None:
+    from seamark.app.survey import survey_feeds  # noqa: PLC0415 - chains and venues: not for what is only read
+
+    settings = (await read_settings(["oracle"], find_file(config))).settings
+    (found, *_) = await survey_feeds(settings, [feed], SystemClock())
+    if as_json:
+        print_json(check_as_json(found))
+    else:
+        tell_feed(found)
 
 
 async def _explain(
