@@ -17,6 +17,7 @@ from seamark.messages.protocols.ccip.checks.metrics import CheckMetrics
 from seamark.messages.protocols.op_interop.metrics import InteropMetrics
 from seamark.monitoring.metrics import AlertMetrics
 from seamark.oracle.metrics import OracleMetrics
+from seamark.oracle.reporting.metrics import ReportingMetrics
 
 _SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
 OF_PROMETHEUS = {"up": {"job", "instance"}}
@@ -45,6 +46,7 @@ def shown() -> dict[str, set[str]]:
     """Name of a sample -> its labels, without those that every target has."""
     registry = _registry()
     OracleMetrics(registry)
+    ReportingMetrics(registry)
     RpcMetrics(registry)
     TransactionMetrics(registry)
     for name in ("ccip", "hyperlane"):
