@@ -22,7 +22,10 @@ STOP_LIMIT_S = 20.0
 class Seamark:
     """One `seamark` command. Its log (JSON lines) goes to a file, so that a killed process leaves its last words."""
 
-    def __init__(self, *arguments: str, folder: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, *arguments: str, folder: Path, environment: dict[str, str] | None = None, module: str = "seamark"
+    ) -> None:
+        self._module = module
         self._arguments = arguments
         self._folder = folder
         self._environment = environment or {}
@@ -38,7 +41,7 @@ class Seamark:
         }
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "seamark", *self._arguments,
+                sys.executable, "-m", self._module, *self._arguments,
                 cwd=self._folder, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         return self

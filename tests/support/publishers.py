@@ -13,7 +13,7 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,11 +33,12 @@ from seamark.storage.fencing import list_fences
 from tests.support.anvil import ACCOUNT, anvil, send
 from tests.support.faulty_rpc import FaultyRpc
 from tests.support.postgres import new_database
-from tests.support.process import Seamark, write_settings
+from tests.support.process import SOURCE, Seamark, write_settings
 from tests.support.tcp_proxy import TcpProxy
 
 PUBLISHER = account(Role.PUBLISHER)
 KEY_NAME = "PUBLISHER_KEY"
+FUSED = "tests.support.fused_publisher"
 SUBMIT = load("Aggregator").abi.function("submit")
 PATIENCE_S = 60.0
 LOOK_S = 0.05
@@ -95,10 +96,10 @@ class Replica:
 
     name: str
     folder: Path
-    rpc: FaultyRpc
+    rpcs: list[FaultyRpc]
     way: TcpProxy | None
     environment: dict[str, str]
-    module: Sequence[str] = ()
+    module: str = "seamark"
     process: Seamark = field(init=False)
     log: str = ""
 
@@ -107,8 +108,9 @@ class Replica:
         if hasattr(self, "process"):
             self.log += self.process.text()
         self.process = Seamark(
-            "run", "oracle", "--config", "seamark.yaml", folder=self.folder, environment=self.environment
-        )
+            "run", "oracle", "--config", "seamark.yaml",
+            folder=self.folder, environment=self.environment, module=self.module,
+        )  # fmt: skip
         await self.process.start()
 
     def stop(self) -> None:
@@ -147,8 +149,16 @@ class Harbour:
         chain: dict[str, Any] | None = None,
         own_database: bool = False,
         block_time_s: int = 0,
+        fused: bool = False,
+        endpoints: int = 1,
     ) -> AsyncIterator[Harbour]:
-        """Everything but the processes. `own_database`: each has a SQLite file of its own, else they share PostgreSQL."""
+        """Everything but the processes.
+
+        Args:
+            own_database: Each has a SQLite file of its own; else they share PostgreSQL.
+            fused: They can be armed (see tests.support.fused_publisher).
+            endpoints: So many ways to the node has each.
+        """
         async with AsyncExitStack() as stack:
             node = await stack.enter_async_context(anvil(block_time_s=block_time_s))
             feed = await deploy_feed(node)
@@ -160,12 +170,13 @@ class Harbour:
             for number in range(1, replicas + 1):
                 place = folder / f"replica-{number}"
                 place.mkdir()
-                rpc = await stack.enter_async_context(FaultyRpc(node.url))
+                rpcs = [await stack.enter_async_context(FaultyRpc(node.url)) for _ in range(endpoints)]
+                urls = [rpc.url for rpc in rpcs]
                 way = None if own_database else await stack.enter_async_context(TcpProxy(_socket(url)))
                 database = f"sqlite:///{place}/seamark.db" if way is None else _through(url, way)
                 values = {
                     "database": database,
-                    "chains": {"home": {"chain_id": 31337, "rpc": [rpc.url], "poll_interval": "200ms", **(chain or {})}},
+                    "chains": {"home": {"chain_id": 31337, "rpc": urls, "poll_interval": "200ms", **(chain or {})}},
                     "oracle": {
                         "signer": {"private_key_env": KEY_NAME},
                         "feeds": [
@@ -188,7 +199,12 @@ class Harbour:
                     "logs": {"form": "json", "level": "info"},
                 }
                 write_settings(place, values)
-                made.append(Replica(f"replica-{number}", place, rpc, way, {KEY_NAME: PUBLISHER.private_key}))
+                environment = {KEY_NAME: PUBLISHER.private_key}
+                if fused:
+                    environment["PYTHONPATH"] = f"{SOURCE}:{SOURCE.parent}"
+                made.append(Replica(f"replica-{number}", place, rpcs, way, environment))
+                if fused:
+                    made[-1].module = FUSED
             name = lease.get("name", f"publisher-{PUBLISHER.address}")
             harbour = cls(folder, node, feed, market, url, stored, made, name)
             try:

@@ -40,6 +40,7 @@ class Replicas:
     elector: Elector
     database: FencedDatabase
     plain: Database
+    clock: Clock
     prepare: list[Callable[[], None]] = field(default_factory=list)
     """Done at the beginning of a term: what is remembered of the journal is out of date."""
 
@@ -59,7 +60,7 @@ class Replicas:
         if isinstance(service, (Sources, AdapterServer)):
             return service
         meanwhile = service.stand_by if isinstance(service, FeedPublisher) else None
-        return Led(service, self.elector, meanwhile=meanwhile)
+        return Led(service, self.elector, clock=self.clock, meanwhile=meanwhile)
 
 
 def stalled_after(settings: ReplicaSettings | None) -> float | None:
@@ -110,7 +111,7 @@ def open_replicas(
     if isinstance(candidate, SessionLock):
         candidate.lost = elector.depose
     metrics = LeadershipMetrics(registry, elector)
-    replicas = Replicas(elector, FencedDatabase(database, elector, refused=metrics.refused), database)
+    replicas = Replicas(elector, FencedDatabase(database, elector, refused=metrics.refused), database, clock)
     elector.observer, elector.enter = metrics, replicas.enter
     return replicas
 

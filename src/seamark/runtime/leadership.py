@@ -48,6 +48,10 @@ STAY: Final = 0.8
 TRY_SHARE: Final = 1 / 3
 """Part of the duration after which one try is given up: two may fail before a leader has to stop."""
 
+FIRST_PAUSE_S: Final = 0.25
+LONGEST_PAUSE_S: Final = 2.0
+"""Between starts of a service of the leader: well below any heartbeat."""
+
 log = structlog.get_logger("seamark.leadership")
 
 
@@ -372,7 +376,7 @@ class Elector:
         self._term = token
         if self.token is None:
             return  # it took longer than a term lasts; the next try decides
-        log.info("leads", lease=self.name, token=token, identity=self.identity)
+        log.info("leads", lease=self.name, term=token, identity=self.identity)
         self.observer(LeadershipEvent(token, began=True))
         self._wake()
 
@@ -390,7 +394,7 @@ class Elector:
         if self._term is None:
             return
         token, self._term, self._until = self._term, None, 0.0
-        log.warning("leads no longer", lease=self.name, token=token, why=why)
+        log.warning("leads no longer", lease=self.name, term=token, why=why)
         self.observer(LeadershipEvent(token, began=False, why=why))
         self._wake()
 
@@ -411,11 +415,15 @@ class Elector:
 
 
 class Led:
-    """A service that runs while this replica leads, once per term. A `Service` itself.
+    """A service that runs while this replica leads, anew in each term. A `Service` itself.
+
+    Within a term it is started again soon after a `TemporaryError`: a leader that pauses for as long as a supervisor
+    lets a failing service pause keeps a lead that it does not use.
 
     Args:
         service: What the leader does.
         leadership: Whether it does.
+        clock: To pause by.
         meanwhile: What to do while another one leads, until cancelled; nothing where missing.
     """
 
@@ -424,21 +432,36 @@ class Led:
         service: Service,
         leadership: Leadership,
         *,
+        clock: Clock,
         meanwhile: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self.name = service.name
         self._service = service
         self._leadership = leadership
+        self._clock = clock
         self._meanwhile = meanwhile
 
     async def run(self) -> None:
-        """Until cancelled; raises what the service raises, unless it lost the lead."""
+        """Until cancelled; raises what the service raises, but for a `TemporaryError`."""
         while True:
             token = self._leadership.token
             if token is None:
                 await self._for_a_term(token, self._meanwhile() if self._meanwhile else _nothing())
             else:
-                await self._for_a_term(token, self._service.run())
+                await self._for_a_term(token, self._work())
+
+    async def _work(self) -> None:
+        pause = FIRST_PAUSE_S
+        while True:
+            token = self._leadership.token
+            try:
+                await self._service.run()
+            except TemporaryError as error:
+                if self._leadership.token != token:
+                    return
+                log.warning("interrupted", service=self.name, error=str(error), retry_in_s=pause)
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_S)
 
     async def _for_a_term(self, token: int | None, work: Coroutine[Any, Any, None]) -> None:
         working = asyncio.create_task(work, name=self.name)
@@ -450,9 +473,6 @@ class Led:
                 task.cancel()
             await asyncio.wait((working, over))
         if not working.cancelled() and (error := working.exception()) is not None:
-            if isinstance(error, TemporaryError) and self._leadership.token != token:
-                log.info("service ended with the term", service=self.name, error=str(error))
-                return
             raise error
 
 

@@ -318,7 +318,7 @@ class Work:
 @pytest.fixture
 async def led(stage: Stage) -> AsyncIterator[tuple[Stage, Work, asyncio.Task[None]]]:
     work = Work()
-    task = asyncio.create_task(Led(work, stage.one.elector, meanwhile=work.stand_by).run())
+    task = asyncio.create_task(Led(work, stage.one.elector, clock=stage.one.clock, meanwhile=work.stand_by).run())
     await asyncio.sleep(0)
     yield stage, work, task
     task.cancel()
@@ -361,11 +361,24 @@ async def test_a_refusal_because_the_lead_was_lost_is_no_failure(led: tuple[Stag
     await stage.one.stand()
     work.error = NotLeadingError("another one leads")
     await breathe()
-    stage.one.elector._term = None  # lost in the very moment in which the service notices
+    stage.one.elector.depose("a newer term")  # lost in the very moment in which the service notices
     work.poke.set()
     await breathe()
     assert not task.done()
     assert work.standing_by == 1
+
+
+async def test_within_a_term_it_is_started_again_soon(led: tuple[Stage, Work, asyncio.Task[None]]) -> None:
+    stage, work, task = led
+    await stage.one.stand()
+    work.error = TemporaryError("the node does not answer")
+    await breathe()
+    work.poke.set()
+    await stage.pass_time(3.0)
+    assert work.runs > 3
+    work.error, work.poke = None, asyncio.Event()
+    await stage.pass_time(2.5)
+    assert (work.running, task.done()) == (1, False)
 
 
 async def test_cancelling_ends_the_service(led: tuple[Stage, Work, asyncio.Task[None]]) -> None:
