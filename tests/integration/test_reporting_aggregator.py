@@ -12,7 +12,7 @@ import coincurve
 import pytest
 
 from seamark.core.errors import SettingsError
-from seamark.core.ids import Address, ChainId
+from seamark.core.ids import Address, ChainId, Hash32
 from seamark.devnet.anvil import Anvil
 from seamark.evm.artifacts import load
 from seamark.evm.crypto import keccak256
@@ -102,7 +102,7 @@ async def test_what_the_published_contract_took_is_taken(feed: Feed, case: dict[
     details = await feed.read("latestTransmissionDetails")
     assert (details.epoch, details.round, details.latestAnswer_) == (case["epoch"], case["round"], int(case["median"]))
     assert (await feed.read("latestRoundData"))[:3] == (1, int(case["median"]), case["observationsTimestamp"])
-    mined = await feed.chain.receipt(receipt["transactionHash"])
+    mined = await feed.chain.receipt(Hash32(receipt["transactionHash"]))
     assert mined is not None
     published = read_receipt(mined, feed.address)
     assert published == PublishedLog(1, int(case["median"]), case["observationsTimestamp"], details.latestTimestamp_)
