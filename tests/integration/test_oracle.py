@@ -399,7 +399,7 @@ async def test_from_a_price_to_an_accepted_transaction(stage: Stage) -> None:
         return outcome
 
     sender.submit = timed  # type: ignore[method-assign]
-    publisher._silent = set()
+    publisher.heard.silent = set()
     async with together([sender, publisher]):
         await until(lambda: publisher._ready)
         spans: list[float] = []
@@ -445,7 +445,7 @@ async def test_a_round_is_carried_and_both_chains_are_shown(world: World, tmp_pa
             registry=CollectorRegistry(),
         )
         (publisher,) = oracle.publishers.values()
-        publisher._silent = set()
+        publisher.heard.silent = set()
         await stack.enter_async_context(together([sender, publisher, oracle.services[-1]]))
         await until(lambda: publisher._ready)
         now = SystemClock().now()

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -29,36 +29,27 @@ import structlog
 from seamark.core.errors import RejectedError, TemporaryError
 from seamark.core.units import format_duration
 from seamark.evm.ports import ChainReader, Intent, Outcome, TransactionSender, TxState
+from seamark.oracle.hearing import Hearing
 from seamark.oracle.metrics import FeedMeter
 from seamark.oracle.model import (
     Answer,
     FeedState,
     Jump,
-    Method,
     Planned,
     Publication,
     PublicationState,
-    Quote,
-    QuoteFault,
     Reason,
     Rejected,
-    Sample,
     SourceReport,
-    Streak,
     Trigger,
 )
 from seamark.oracle.plan import FeedPlan
 from seamark.oracle.publications import attempt_key, settle, settle_losers, spender, state_after, to_publication
 from seamark.oracle.recovery import Recovery
 from seamark.oracle.rules import (
-    aggregate,
-    chain_now,
-    check_content,
     decide,
     explain,
     follow_jump,
-    follow_streaks,
-    follow_window,
     is_held,
     replaces,
 )
@@ -67,8 +58,6 @@ from seamark.oracle.store import (
     add_replacement,
     open_publications,
     record_failure,
-    record_freshness,
-    record_held,
     record_state,
     register_feed,
     settle_publication,
@@ -76,6 +65,7 @@ from seamark.oracle.store import (
 from seamark.oracle.targets.find import make_target
 from seamark.oracle.targets.target import Verdict
 from seamark.oracle.tasks import run_together
+from seamark.oracle.telling import Telling
 from seamark.runtime.clock import Clock
 from seamark.storage.database import Database
 
@@ -128,14 +118,9 @@ class FeedPublisher:
         )
         self._log = log.bind(feed=plan.ref.name, chain=plan.ref.chain)
         self._told: list[SourceReport] = []  # in this turn of the event loop
-        self._quotes: dict[str, Quote] = {}
-        self._faults: dict[str, QuoteFault | None] = {}  # of the quotes by themselves, whatever the time is
-        self._streaks: dict[str, Streak] = {}
-        self._window: Mapping[str, tuple[Sample, ...]] = {}
+        self.heard = Hearing(plan, meter)
         self._jump: Jump | None = None
-        self._silent = {source.name for source in plan.sources}
-        self._stale = False
-        self._held = False
+        self.telling = Telling(plan.ref, database, self._log)
         self._gas_used = 0
         self._reset()
         self._set_limits()
@@ -151,13 +136,8 @@ class FeedPublisher:
 
         What was heard of sources that are gone, or are others now, is forgotten.
         """
-        kept = {source.name for source in plan.sources if source in self.plan.sources}
+        kept = self.heard.change(plan)
         self._told = [report for report in self._told if report.source in kept]
-        self._quotes = {name: quote for name, quote in self._quotes.items() if name in kept}
-        self._faults = {name: check_content(quote, plan.aggregation) for name, quote in self._quotes.items()}
-        self._streaks = {name: streak for name, streak in self._streaks.items() if name in kept}
-        self._window = {name: samples for name, samples in self._window.items() if name in kept}
-        self._silent = {source.name for source in plan.sources} - self._quotes.keys()
         self.plan, self._recovery.trigger = plan, plan.trigger
         self.meter.change(plan.trigger)
         self._set_limits()
@@ -195,19 +175,7 @@ class FeedPublisher:
 
     def on_quotes(self, reports: Iterable[SourceReport]) -> Planned | None:
         """Take quotes (or failures of sources) and decide at once; what is returned is already on its way."""
-        policy, told = self.plan.aggregation, []
-        for report in reports:
-            self._silent.discard(report.source)
-            if isinstance(report, Quote):
-                told.append(report)
-                self._quotes[report.source] = report
-                self._faults[report.source] = check_content(report, policy)
-                self.meter.quoted(report.source, report.price)
-            else:
-                self.meter.source_failed(report.source, report.kind)
-        self._streaks = follow_streaks(self._streaks, list(self._quotes.values()), told)
-        for quote in told if policy.method is not Method.MEDIAN else ():  # each counts in an average
-            self._window = follow_window(self._window, [quote], self._clock.now(), policy)
+        self.heard.take(reports, self._clock.now())
         return self.tick()
 
     def tick(self) -> Planned | None:
@@ -215,7 +183,7 @@ class FeedPublisher:
         state, now = self.state, self._clock.now()
         if state is None:
             return None
-        result = self._aggregate(state, now)
+        result = self.result = self.heard.answer(state, now)
         if isinstance(result, Rejected):
             return None
         self._jump = follow_jump(state, result, self._jump, now, self.plan.trigger)
@@ -224,30 +192,13 @@ class FeedPublisher:
         decision = decide(state, result, now, self.plan.trigger, self._jump)
         return self._plan_round(state, result, decision.reason, now) if isinstance(decision, Trigger) else None
 
-    def _aggregate(self, state: FeedState, now: float) -> Answer | Rejected:
-        bounds = None
-        if state.min_answer is not None and state.max_answer is not None:
-            bounds = (state.min_answer, state.max_answer)
-        self.result = aggregate(
-            self._quotes.values(),
-            now=now,
-            policy=self.plan.aggregation,
-            decimals=state.decimals,
-            streaks=self._streaks,
-            feed_bounds=bounds,
-            window=self._window,
-            faults=self._faults,
-        )
-        self.meter.aggregated(self.result)
-        return self.result
-
     def _may_publish(self) -> bool:
         """One at a time, not while backing off, and not before every source had its chance to speak at start."""
         now = self._clock.monotonic()
-        return self._heard() and self._ready and not self._busy and now >= self._not_before
+        return self._all_spoke() and self._ready and not self._busy and now >= self._not_before
 
-    def _heard(self) -> bool:
-        return not self._silent or self._clock.monotonic() >= self._patience_until
+    def _all_spoke(self) -> bool:
+        return not self.heard.silent or self._clock.monotonic() >= self._patience_until
 
     def _plan_round(self, state: FeedState, answer: Answer, reason: Reason, now: float) -> Planned:
         ref, round_id = self.plan.ref, state.next_round
@@ -262,7 +213,7 @@ class FeedPublisher:
         pending = self._pending
         if pending is None or pending.answer is None or pending.round != state.next_round:
             return None
-        if not self._heard() or not self._newer.empty():
+        if not self._all_spoke() or not self._newer.empty():
             return None
         waited = self._clock.monotonic() - self._handed_in
         observed_at = pending.observed_at or 0
@@ -285,7 +236,7 @@ class FeedPublisher:
             return f"{self._failures} failed publications in a row" + (f": {self._refusal}" if self._refusal else "")
         if self._busy and (waited := self._clock.monotonic() - self._busy_since) > SLOW_AFTER_S:
             return f"its transaction waits for {format_duration(waited)}"
-        if self._stale:
+        if self.telling.stale:
             return "expired on chain"
         return (
             self._jump_held()
@@ -320,8 +271,7 @@ class FeedPublisher:
     async def _tick_forever(self) -> None:
         while True:
             self.tick()
-            await self._tell_freshness()
-            await self._tell_held()
+            await self._tell_standing()
             await self._clock.sleep(self.plan.poll_interval)
 
     async def _refresh_forever(self) -> None:
@@ -373,30 +323,11 @@ class FeedPublisher:
         self.state = state
         self.meter.observed(state)
 
-    async def _tell_freshness(self) -> None:
-        """An event when consumers begin to see the feed expired, and when that ends."""
-        state = self.state
-        if state is None or not state.round:
-            return
-        age = chain_now(state, self._clock.now()) - state.updated_at
-        stale = age > self.plan.trigger.heartbeat
-        if stale == self._stale:
-            return
+    async def _tell_standing(self) -> None:
         detail = self.result.detail if isinstance(self.result, Rejected) else ""
-        ref = self.plan.ref
-        await self._database.write(lambda connection: record_freshness(connection, ref, stale=stale, detail=detail))
-        self._stale = stale
-        self._log.warning("feed expired" if stale else "feed is fresh again", age_s=round(age), detail=detail)
-
-    async def _tell_held(self) -> None:
-        """An event when the circuit breaker begins to hold answers back, and when that ends."""
-        detail, ref = self._jump_held(), self.plan.ref
-        held = detail is not None
-        if held == self._held:
-            return
-        await self._database.write(lambda connection: record_held(connection, ref, held=held, detail=detail or ""))
-        self._held = held
-        self._log.warning("answer held" if held else "no answer is held any more", detail=detail or "")
+        heartbeat, now = self.plan.trigger.heartbeat, self._clock.now()
+        await self.telling.freshness(self.state, heartbeat=heartbeat, now=now, detail=detail)
+        await self.telling.held(self._jump_held())
 
     # ---- one publication --------------------------------------------------------------------------------------------
 

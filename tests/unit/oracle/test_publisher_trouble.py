@@ -278,13 +278,13 @@ async def test_an_expired_feed_is_told_once_and_its_recovery_too(database):
         for _ in range(4):
             await world.clock.advance(1000)
             await asyncio.sleep(0.02)
-        await until(lambda: world.publisher._stale)
+        await until(lambda: world.publisher.telling.stale)
         assert world.publisher.problem() == "expired on chain"
         assert world.sample("oracle_heartbeat_slack_seconds") == -400
         assert world.sample("oracle_seconds_since_update") == 4000
         await publish(world, 2000, 2000, 2000)
         await world.clock.advance(60)
-        await until(lambda: not world.publisher._stale)
+        await until(lambda: not world.publisher.telling.stale)
     assert [topic for topic in await topics(world) if topic in ("oracle.stale", "oracle.fresh")] == [
         "oracle.stale",
         "oracle.fresh",

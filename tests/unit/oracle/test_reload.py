@@ -127,7 +127,7 @@ async def test_a_threshold_changes_in_place_and_what_was_heard_stays(database):
         await until(lambda: round_of(publisher) == 1 and not publisher._busy)
         assert await bed.reload(feed(deviation="5%", spend_per_day="1 ether"), BTC) == Changes(changed=("ETH/USD",))
         assert bed.oracle.publishers == {"ETH/USD": publisher, "BTC/USD": other}
-        assert publisher._quotes.keys() == set("abc")
+        assert publisher.heard.quotes.keys() == set("abc")
         assert bed.sample("oracle_deviation_threshold_ratio") == 0.05
         assert bed.sample("oracle_spend_limit_wei") == 10**18
         bed.chain.clock.time += 1
@@ -160,7 +160,7 @@ async def test_only_sources_that_are_others_now_are_forgotten(database):
         moved = [{**SOURCES[1], "url": "http://127.0.0.1:9/elsewhere"}, SOURCES[2], {**SOURCES[0], "name": "d"}]
         await bed.reload(feed(sources=moved))
         publisher = bed.oracle.publishers["ETH/USD"]
-        assert publisher._quotes.keys() == {"c"}
+        assert publisher.heard.quotes.keys() == {"c"}
         gauge = {"feed": "ETH/USD", "source": "a"}
         assert bed.registry.get_sample_value("oracle_source_up", gauge) is None
         assert bed.registry.get_sample_value("oracle_source_up", {**gauge, "source": "d"}) == 0

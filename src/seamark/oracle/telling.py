@@ -1,0 +1,54 @@
+"""Events about how one feed stands, told when it changes and once: expired or fresh, an answer held or released."""
+
+from __future__ import annotations
+
+import structlog
+
+from seamark.oracle.model import FeedRef, FeedState
+from seamark.oracle.rules import chain_now
+from seamark.oracle.store import record_freshness, record_held
+from seamark.storage.database import Database
+
+__all__ = ["Telling"]
+
+
+class Telling:
+    """What was told last of one feed.
+
+    Args:
+        ref: The feed.
+        database: For the events.
+        log: With the feed's name bound.
+    """
+
+    def __init__(self, ref: FeedRef, database: Database, log: structlog.stdlib.BoundLogger) -> None:
+        self.stale = False
+        self._held = False
+        self._ref = ref
+        self._database = database
+        self._log = log
+
+    async def freshness(self, state: FeedState | None, *, heartbeat: float, now: float, detail: str) -> None:
+        """When consumers begin to see the feed expired, and when that ends."""
+        if state is None or not state.round:
+            return
+        age = chain_now(state, now) - state.updated_at
+        stale = age > heartbeat
+        if stale == self.stale:
+            return
+        await self._database.write(
+            lambda connection: record_freshness(connection, self._ref, stale=stale, detail=detail)
+        )
+        self.stale = stale
+        self._log.warning("feed expired" if stale else "feed is fresh again", age_s=round(age), detail=detail)
+
+    async def held(self, detail: str | None) -> None:
+        """When the circuit breaker begins to hold answers back, and when that ends. None: nothing is held."""
+        held = detail is not None
+        if held == self._held:
+            return
+        await self._database.write(
+            lambda connection: record_held(connection, self._ref, held=held, detail=detail or "")
+        )
+        self._held = held
+        self._log.warning("answer held" if held else "no answer is held any more", detail=detail or "")
