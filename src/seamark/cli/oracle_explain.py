@@ -29,8 +29,8 @@ __all__ = ["HELP", "explain", "find_account"]
 
 HELP: Final = (
     "Tell why the last answer of a feed is what it is: each source's price, age, weight, distance from the answer, and "
-    "why one was not used.\n\nIt reads what the publisher stored with the round; --round tells of an earlier one. --live "
-    "asks the sources and the contract now, and tells what would be published."
+    "why one was not used.\n\nIt reads what the publisher stored with the round; --round tells of an earlier one.\n\n"
+    "--live asks the sources and the contract now, and tells what would be published."
 )
 _PUBLISHED: Final = (PublicationState.MINED, PublicationState.FINAL)
 _PERCENT_STEP: Final = 1_000  # ppb: distances are shown to a ten-thousandth of a percent
