@@ -15,16 +15,17 @@ from functools import cached_property
 
 from coincurve import PrivateKey
 
+from seamark.core.errors import RejectedError
 from seamark.core.ids import Address
 from seamark.core.units import Ppb
 from seamark.evm.crypto import address_of_public_key, keccak256, recover_address
-from seamark.oracle.reporting.codec import MedianSettings, Observation, OnchainConfig
+from seamark.oracle.reporting.codec import MedianSettings, Observation
 from seamark.oracle.reporting.config import MILLISECOND, SECOND, Network, Node, Timing
 from seamark.oracle.reporting.crypto import NodeCrypto
 from seamark.oracle.reporting.driver import Driver
 from seamark.oracle.reporting.keys import ObservationKey
 from seamark.oracle.reporting.machine import Context
-from seamark.oracle.reporting.network import Identity, NetworkLimits, Peer, PeerNetwork
+from seamark.oracle.reporting.network import NetworkLimits, Peer, PeerNetwork
 from seamark.oracle.reporting.network.identity import make_identity
 from seamark.oracle.reporting.plugin import MedianPlugin
 from seamark.oracle.reporting.ports import TimeLimits
@@ -129,7 +130,7 @@ class Signers:
     def signer_of(self, digest, signature):
         try:
             return self.addresses.index(recover_address(digest, signature.parity, signature.r, signature.s))
-        except Exception:
+        except (RejectedError, ValueError):
             return None
 
 
@@ -143,9 +144,7 @@ class World:
         self.keys = [ObservationKey(keccak256(b"observer %d" % index)) for index in range(n)]
         nodes = tuple(
             Node(signer.address, key.public, identity.fingerprint, Address(f"0x{index + 99:040x}"))
-            for index, (signer, key, identity) in enumerate(
-                zip(self.signers, self.keys, self.identities, strict=True)
-            )
+            for index, (signer, key, identity) in enumerate(zip(self.signers, self.keys, self.identities, strict=True))
         )
         self.network = Network(DIGEST, nodes, (n - 1) // 3, timing, median, BOUNDS)
         self.contract = Contract(self.network, Signers([signer.address for signer in self.signers]))
@@ -248,5 +247,5 @@ def free_ports(count: int) -> list[int]:
 async def until(true, limit: float = 20.0) -> None:
     """Look every few milliseconds."""
     async with asyncio.timeout(limit):
-        while not true():
+        while not true():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.005)

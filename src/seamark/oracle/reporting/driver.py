@@ -55,6 +55,7 @@ SECOND: Constant = 1_000_000_000  # nanoseconds
 OUTBOX_LIMIT: Constant = 1_000  # effects; with a disk that hangs the node hears no more than makes so many
 FIRST_PAUSE_S: Constant = 0.1  # before a failed write is tried again
 LONGEST_PAUSE_S: Constant = 5.0
+SHORTEST_SLEEP: Constant = 100_000  # nanoseconds: the clock's seconds are floats, and never come out exactly
 
 log = structlog.get_logger("seamark.oracle.reporting")
 
@@ -216,7 +217,7 @@ class Driver:
         self._alarm = asyncio.create_task(self._ring(at))
 
     async def _ring(self, at: int) -> None:
-        await self._clock.sleep(max(0, at - self._time.now()) / SECOND)
+        await self._clock.sleep(max(SHORTEST_SLEEP, at - self._time.now()) / SECOND)
         self._alarm = None
         self._news.set()
 
