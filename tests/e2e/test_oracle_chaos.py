@@ -19,7 +19,7 @@ from tests.support.publishers import Harbour
 pytestmark = pytest.mark.timeout(600)
 
 SEED = 4
-HEARTBEAT_S = 20.0
+HEARTBEAT_S = 30.0
 
 
 async def test_killed_at_every_step_on_broken_nodes_and_a_forgetful_chain(tmp_path: Path) -> None:

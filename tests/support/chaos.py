@@ -17,7 +17,7 @@ from tests.support.faulty_rpc import BROKEN_REPLIES, Faults, FaultyRpc
 from tests.support.fused_publisher import STEPS, Action, arm, disarm, is_armed
 from tests.support.publishers import Harbour, Replica
 
-LEASE = {"lease": "database", "duration": "3s", "renew": "750ms"}
+LEASE = {"lease": "database", "duration": "4s", "renew": "1s"}
 NOT_FINAL = {"finality": {"tag": None, "depth": 8}}
 """Deeper than the chain forgets."""
 
@@ -29,7 +29,7 @@ FAILING = 0.5
 BURNS_S = 20.0
 """So long for the leader to come to a step; another one may lead by then."""
 
-LOOK_S = 0.02
+LOOK_S = 0.1
 HEALTHY = Faults()
 _BROKEN = tuple(BROKEN_REPLIES.values())
 

@@ -41,7 +41,7 @@ KEY_NAME = "PUBLISHER_KEY"
 FUSED = "tests.support.fused_publisher"
 SUBMIT = load("Aggregator").abi.function("submit")
 PATIENCE_S = 60.0
-LOOK_S = 0.05
+LOOK_S = 0.1
 VENUES = ("coinbase", "kraken", "bitstamp")
 START_PRICE = 2000.0
 
@@ -186,7 +186,7 @@ class Harbour:
                                 "aggregator": feed,
                                 "heartbeat": heartbeat,
                                 "deviation": "0.01%",
-                                "poll_interval": "250ms",
+                                "poll_interval": "400ms",
                                 "refresh_interval": "500ms",
                                 "sources": list(VENUES),
                             }

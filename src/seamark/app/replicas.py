@@ -106,7 +106,8 @@ def open_replicas(
             _check_shared(url)
             register = DatabaseRegister(database, name)
         floor = partial(newest_token, database, name)
-        candidate = RegisterCandidate(identity, register, terms=terms, clock=clock, floor=floor)
+        apart = settings.lease is Lease.KUBERNETES
+        candidate = RegisterCandidate(identity, register, terms=terms, clock=clock, floor=floor, apart=apart)
     elector = Elector(name, candidate, terms=terms, clock=clock)
     if isinstance(candidate, SessionLock):
         candidate.lost = elector.depose

@@ -173,7 +173,8 @@ class RegisterCandidate:
         terms: Times.
         clock: Only its monotonic side is used.
         floor: The highest token that the fenced store knows: a record that was deleted must not start again at one.
-            Asked at every try, so a replica that cannot reach its own store neither takes nor keeps the lead.
+        apart: The record is not in the fenced store. Then that is asked at every renewal too: a replica that cannot
+            reach its own store neither takes nor keeps the lead.
     """
 
     def __init__(
@@ -184,28 +185,44 @@ class RegisterCandidate:
         terms: Terms,
         clock: Clock,
         floor: Callable[[], Awaitable[int]] = _no_floor,
+        apart: bool = False,
     ) -> None:
         self.identity = identity
         self._register = register
         self._terms = terms
         self._clock = clock
         self._floor = floor
+        self._apart = apart
         self._version: object = None
         self._seen = 0.0
-        self._token: int | None = None
+        self._ours: Record | None = None  # as last written by us, and not overwritten as far as we know
 
     async def stand(self, *, leads: bool) -> Stand:
-        floor = await self._floor()
+        if leads and self._ours is not None:
+            return await self._renew(self._ours)
         record = await self._register.read()
         if record is not None and record.holder not in ("", self.identity) and not self._is_over(record):
             return Stand(None, record.holder)
-        keeps = leads and record is not None and record.holder == self.identity and record.token == self._token
         known = 0 if record is None else record.token
-        token = known if keeps else max(known, floor) + 1
-        written = await self._register.write(Record(self.identity, token, self._terms.duration), record)
+        return await self._write(max(known, await self._floor()) + 1, record)
+
+    async def _renew(self, ours: Record) -> Stand:
+        """One request where nobody else wrote, which is nearly always."""
+        if self._apart:
+            await self._floor()
+        stand = await self._write(ours.token, ours)
+        if stand.token is not None:
+            return stand
+        record = await self._register.read()
+        if record is not None and (record.holder, record.token) == (self.identity, ours.token):
+            return await self._write(ours.token, record)  # we had written it: the answer was lost
+        return Stand(None, "" if record is None else record.holder)
+
+    async def _write(self, token: int, before: Record | None) -> Stand:
+        written = await self._register.write(Record(self.identity, token, self._terms.duration), before)
         if written is None:
             return Stand(None, "")  # somebody was faster; the next look tells who
-        self._token = token
+        self._ours = written
         return Stand(token, self.identity)
 
     def _is_over(self, record: Record) -> bool:
@@ -336,7 +353,8 @@ class Elector:
     async def _stand_forever(self) -> None:
         while True:
             await self.stand()
-            await self._clock.sleep(self.terms.renew if self._term is not None else self.terms.poll)
+            calm = self._term is not None and not self._outage
+            await self._clock.sleep(self.terms.renew if calm else self.terms.poll)
 
     async def stand(self) -> None:
         """One try."""

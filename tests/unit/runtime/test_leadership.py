@@ -25,19 +25,23 @@ TERMS = Terms(duration=6.0, renew=1.5)
 class Replica:
     """An elector on its own host."""
 
-    def __init__(self, name: str, world: World, store: MemoryStore, *, ahead: float = 0.0, rate: float = 1.0) -> None:
-        self.clock = HostClock(world, ahead, rate)
+    def __init__(self, name: str, world: World, store: MemoryStore, *, ahead: float = 0.0, apart: bool = False) -> None:
+        self.clock = HostClock(world, ahead)
         self.register = MemoryRegister(store)
         self.floor = 0
         self.entered: list[int] = []
         self.refuses = False
         self.events: list[LeadershipEvent] = []
-        candidate = RegisterCandidate(name, self.register, terms=TERMS, clock=self.clock, floor=self._floor)
+        candidate = RegisterCandidate(
+            name, self.register, terms=TERMS, clock=self.clock, floor=self._floor, apart=apart
+        )
         self.elector = Elector(
             "lease", candidate, terms=TERMS, clock=self.clock, enter=self._enter, observer=self.events.append
         )
 
     async def _floor(self) -> int:
+        if self.floor < 0:
+            raise TemporaryError("the database does not answer")
         return self.floor
 
     async def _enter(self, token: int) -> None:
@@ -124,7 +128,7 @@ async def test_time_counts_from_before_the_request_that_renewed(stage: Stage) ->
     slow = 1.9
 
     async def gate() -> None:
-        stage.world.time += slow / 4
+        stage.world.time += slow / 2  # before and after the one request of a renewal
 
     stage.one.register.gate = gate
     began = stage.world.time
@@ -207,13 +211,39 @@ async def test_a_record_that_was_deleted_does_not_start_its_tokens_again(stage: 
     assert await stage.two.stand() == 42
 
 
-async def test_a_replica_without_its_own_store_neither_takes_nor_keeps_the_lead(stage: Stage) -> None:
-    async def no_store() -> int:
-        raise TemporaryError("the database does not answer")
+async def test_a_replica_without_its_own_store_neither_takes_nor_keeps_the_lead() -> None:
+    world, store = World(), MemoryStore()
+    replica = Replica("one", world, store, apart=True)
+    replica.floor = -1
+    assert await replica.stand() is None
+    assert store.record is None
+    replica.floor = 0
+    assert await replica.stand() == 1
+    replica.floor = -1
+    world.time += TERMS.stay
+    assert await replica.stand() is None
 
-    stage.one.elector._candidate._floor = no_store  # type: ignore[attr-defined]
+
+async def test_a_renewal_whose_answer_was_lost_is_found_again(stage: Stage) -> None:
+    await stage.one.stand()
+    stage.one.register.deaf = True
+    await stage.one.stand()
+    stage.one.register.deaf = False
+    stage.world.time += 3.0
+    assert await stage.one.stand() == 1
+    stage.world.time += TERMS.stay - 0.1
+    assert stage.one.token == 1, "renewed from then on"
+
+
+async def test_a_renewal_that_comes_after_another_one_took_over_is_none(stage: Stage) -> None:
+    await stage.one.stand()
+    await stage.two.stand()
+    assert stage.store.record is not None
+    stage.two.clock.world = World(100.0)  # its clock has gone mad
+    assert await stage.two.stand() == 2
     assert await stage.one.stand() is None
-    assert stage.store.record is None
+    assert stage.one.elector.holder == "two"
+    assert stage.one.events[-1].why == "two leads"
 
 
 async def test_who_cannot_begin_its_term_gives_the_lead_back(stage: Stage) -> None:
