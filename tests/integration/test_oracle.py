@@ -7,7 +7,7 @@ import itertools
 import statistics
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -417,7 +417,7 @@ async def test_from_a_price_to_an_accepted_transaction(stage: Stage) -> None:
 
 
 def told(venue: str, price: int, now: float) -> Quote:
-    return replace(Quote(venue, venue, Decimal(price), observed_at=now, received_at=now), untimed=True)
+    return Quote(venue, venue, Decimal(price), observed_at=now, received_at=now, untimed=True)
 
 
 async def test_a_round_is_carried_and_both_chains_are_shown(world: World, tmp_path: Path) -> None:  # noqa: F811

@@ -2,7 +2,6 @@
 both must give equal answers, to the last digit and in every representation.
 """
 
-from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
 from hypothesis import example, given
@@ -33,7 +32,7 @@ DECIMALS = 8
 # ---- the plain way --------------------------------------------------------------------------------------------------
 
 
-def plain_fault(quote, now, policy):
+def plain_fault(quote, now, policy):  # noqa: PLR0911 - a list of faults
     if not all(value is None or value.is_finite() for value in (quote.price, quote.bid, quote.ask, quote.volume)):
         return QuoteFault.NOT_FINITE
     if quote.price <= 0 and not policy.allow_negative:
@@ -113,12 +112,12 @@ def plain_average(quote, window, now, policy):
     if policy.method is Method.MEDIAN or not samples:
         return quote
     if policy.method is Method.TWAP:
-        return replace(quote, price=time_weighted(samples, start=now - policy.window, end=now))
+        return quote.but(price=time_weighted(samples, start=now - policy.window, end=now))
     inside = [sample for sample in samples if sample.at > now - policy.window and sample.volume]
     if not inside:
         return quote
     price, volume = volume_weighted([(sample.price, sample.volume) for sample in inside])
-    return replace(quote, price=price, volume=volume)
+    return quote.but(price=price, volume=volume)
 
 
 def plain_aggregate(quotes, *, now, policy, decimals, streaks, feed_bounds, window):

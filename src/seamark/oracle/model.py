@@ -6,7 +6,7 @@ A *quote* is one venue's price. An *answer* is what the quotes come to, in the f
 whether the answer goes on chain and why. A *publication* is one attempt to publish one round, followed to its end.
 
 Prices are `Decimal` off chain and `int` (units of 10^-decimals) on chain, never floats. Times are seconds since the
-epoch.
+epoch. What is made with every tick is a `Struct`: made in a tenth of a dataclass's time, and unknown to the cycle collector.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
+
+import msgspec
 
 from seamark.core.ids import Address, ChainId, Hash32
 from seamark.core.units import Ppb, from_base_units
@@ -88,8 +90,7 @@ class Pair:
 # ---- quotes ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(msgspec.Struct, frozen=True, gc=False):
     """One venue's price, in units of the quote currency.
 
     `observed_at` is the venue's own time. A venue that tells none is `untimed`: then it is when we received the reply.
@@ -108,6 +109,10 @@ class Quote:
     volume: Decimal | None = None
     weight: int = 1
     max_age: float | None = None
+
+    def but(self, **changes: Any) -> Quote:
+        """The same with other values."""
+        return msgspec.structs.replace(self, **changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +161,7 @@ class RejectedQuote:
     fault: QuoteFault
 
 
-@dataclass(frozen=True, slots=True)
-class Streak:
+class Streak(msgspec.Struct, frozen=True, gc=False):
     """Since when a source has told the same price: how many polls, and what its peers told when it began."""
 
     price: Decimal

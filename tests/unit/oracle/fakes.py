@@ -26,6 +26,7 @@ from seamark.oracle.sources.paths import JsonPath
 from seamark.oracle.sources.source import Fields, Request, Source
 from seamark.oracle.targets.aggregator import ABI, PUBLISHER_ROLE
 from seamark.oracle.targets.reads import FEED_ABI
+from seamark.oracle.targets.receipts import ABI as EVENTS
 from seamark.storage.database import Database
 
 FEED = Address("0x" + "fe" * 20)
@@ -341,7 +342,7 @@ class FakeSender:
 
 
 def to_log(name: str, values: tuple[object, ...], block: int) -> Log:
-    event = load("Aggregator").abi.event(name)
+    event = EVENTS.event(name) if name == "SubmissionReceived" else load("Aggregator").abi.event(name)
     topics, data = [event.topic0], b""
     for param, value in zip(event.inputs, values, strict=True):
         word = words(int(value, 16) if isinstance(value, str) else int(value))  # type: ignore[call-overload]
@@ -360,8 +361,7 @@ def source(name: str) -> Source:
 
 
 def quote(name: str, told: str | int, at: float = START, **changes: object) -> Quote:
-    made = Quote(name, name, Decimal(told), observed_at=at, received_at=at)
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return Quote(name, name, Decimal(told), observed_at=at, received_at=at).but(**changes)
 
 
 def plan(**changes: object) -> FeedPlan:

@@ -71,7 +71,7 @@ def follow_streaks(
     for quote in quotes if told is None else told:
         streak = streaks.get(quote.source)
         if streak is None or streak.price != quote.price:
-            peers = tuple(sorted((peer.source, peer.price) for peer in quotes))
+            peers = tuple([(peer.source, peer.price) for peer in quotes])
             followed[quote.source] = Streak(quote.price, 1, quote.received_at, peers)
         elif streak.received_at != quote.received_at:
             followed[quote.source] = Streak(streak.price, streak.polls + 1, quote.received_at, streak.peers)

@@ -10,7 +10,6 @@ Invariant: an average lies within the range of the prices that it was made of.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal, localcontext
 from itertools import pairwise
 
@@ -50,12 +49,12 @@ def in_window(quote: Quote, window: Window, now: float, policy: AggregationPolic
     if policy.method is Method.MEDIAN or not samples:
         return quote
     if policy.method is Method.TWAP:
-        return replace(quote, price=time_weighted(samples, start=now - policy.window, end=now))
+        return quote.but(price=time_weighted(samples, start=now - policy.window, end=now))
     inside = [sample for sample in samples if sample.at > now - policy.window and sample.volume]
     if not inside:
         return quote
     price, volume = volume_weighted([(sample.price, sample.volume or Decimal(0)) for sample in inside])
-    return replace(quote, price=price, volume=volume)
+    return quote.but(price=price, volume=volume)
 
 
 def time_weighted(samples: Sequence[Sample], *, start: float, end: float) -> Decimal:

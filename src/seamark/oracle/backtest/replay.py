@@ -158,7 +158,7 @@ class _Run:
         while (now := self._next(time)) is not None:
             landed = self._land(now)
             # A venue that is polled tells its last price again; how old that price may be is `max_age`.
-            self._quotes = {name: replace(quote, received_at=now) for name, quote in self._quotes.items()}
+            self._quotes = {name: quote.but(received_at=now) for name, quote in self._quotes.items()}
             rounds = len(self._updates)
             self._look(now)
             if not landed and self._sent is None and len(self._updates) == rounds:

@@ -10,7 +10,7 @@ the weight and the patience that the settings give the source, and keeps a subsc
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import structlog
@@ -102,7 +102,7 @@ class Outlet:
         health.latency = latency
         if self._terms:
             age = self.source.max_age if quote.max_age is None else quote.max_age
-            quote = replace(quote, weight=self.source.weight, max_age=age)
+            quote = quote.but(weight=self.source.weight, max_age=age)
         self._hand_over(quote)
 
     def failure(self, kind: str, detail: str) -> None:

@@ -133,15 +133,15 @@ def read_quote(source: Readable, document: Any, received_at: float, *, age: floa
         _check_success(fields, document)
     observed_at = received_at - age if fields.time is None else _read_time(fields.time, fields.time_unit, document)
     return Quote(
-        source=source.name,
-        venue=source.venue,
-        price=_read_number(fields.price, document),
-        observed_at=observed_at,
-        received_at=received_at,
-        untimed=fields.time is None,
-        bid=_read_optional(fields.bid, document),
-        ask=_read_optional(fields.ask, document),
-        volume=_read_optional(fields.volume, document),
+        source.name,
+        source.venue,
+        _read_number(fields.price, document),
+        observed_at,
+        received_at,
+        fields.time is None,
+        None if fields.bid is None else _read_number(fields.bid, document),
+        None if fields.ask is None else _read_number(fields.ask, document),
+        None if fields.volume is None else _read_number(fields.volume, document),
     )
 
 
@@ -160,12 +160,12 @@ def _find(path: JsonPath, document: Any) -> Any:
         raise ContentError("shape", str(error)) from error
 
 
-def _read_optional(path: JsonPath | None, document: Any) -> Decimal | None:
-    return None if path is None else _read_number(path, document)
-
-
 def _read_number(path: JsonPath, document: Any) -> Decimal:
-    text = _as_text(_find(path, document))
+    try:
+        value = path.find(document)
+    except PathError as error:
+        raise ContentError("shape", str(error)) from error
+    text = value if type(value) is str else _as_text(value)
     try:
         if len(text) > _MAX_NUMBER_CHARS:
             raise ValueError("too many digits")

@@ -223,7 +223,7 @@ class _Connection:
             except ContentError as error:
                 listener.outlet.failure(error.kind, str(error))
                 continue
-            listener.heard_at = self._clock.monotonic()
+            listener.heard_at = self._heard_at
             self.was_useful = True
             listener.outlet.quote(quote)
 

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -77,7 +76,7 @@ def test_without_a_book_on_one_leg_the_cross_has_none():
 
 
 def test_it_is_as_old_as_its_oldest_part():
-    parts = [quote("a", "2000", START), replace(quote("b", 1, START - 50), received_at=START - 10, untimed=True)]
+    parts = [quote("a", "2000", START), quote("b", 1, START - 50).but(received_at=START - 10, untimed=True)]
     made = combine(cross(MULTIPLY, MULTIPLY), parts, START)
     assert (made.observed_at, made.received_at, made.untimed) == (START - 50, START, True)
 
