@@ -152,8 +152,8 @@ class NodeIdentity(SettingsModel):
     def _is_certificate(cls, value: str) -> str:
         try:
             fingerprint(value.encode())
-        except ValueError:
-            raise ValueError("is no certificate; paste the PEM text with its BEGIN and END lines") from None
+        except RejectedError as error:
+            raise ValueError(f"is no certificate of a node: {error}; paste certificate.pem as it is") from None
         return value
 
     @property

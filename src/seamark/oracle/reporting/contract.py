@@ -136,7 +136,10 @@ class ReportingContract:
         first = max(config_block, head - REQUESTS_BACK) if self._looked_to is None else self._looked_to + 1
         wanted = LogFilter((self.address,), (_ROUND_REQUESTED.topic0,))
         for log in await self._chain.logs(wanted, first, head) if first <= head else ():
-            values = _ROUND_REQUESTED.decode(log)
+            try:
+                values = _ROUND_REQUESTED.decode(log)
+            except DecodeError:
+                continue  # a wish that cannot be read; DeltaC sees to it that the price does not grow old
             self._requested = Requested(values.configDigest, (values.epoch, values.round))
         self._looked_to = head
 

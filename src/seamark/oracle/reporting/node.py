@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from seamark.core.errors import SettingsError
+from seamark.core.errors import RejectedError, SettingsError
 from seamark.core.units import PPB_PER_UNIT
 from seamark.evm.ports import ChainReader, Signer, TransactionSender
 from seamark.evm.signers.secret_files import read_secret_file
@@ -114,9 +114,9 @@ def open_peers(settings: ReportingNodeSettings) -> list[Peer]:
         pem = _read_certificate(peer.certificate, setting)
         try:
             name = fingerprint(pem)
-        except ValueError as error:
+        except RejectedError as error:
             raise SettingsError(
-                setting, f"{peer.certificate} is no certificate", remedy="name the PEM file that its operator gave"
+                setting, f"{peer.certificate}: {error}", remedy="name the PEM file that its operator gave"
             ) from error
         if name in peers:
             raise SettingsError(setting, "is another peer's certificate too", remedy="give each peer its own")
