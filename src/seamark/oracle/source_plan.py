@@ -91,7 +91,7 @@ def make_sources(settings: FeedSettings, pair: Pair, venues: Venues, at: str) ->
         for index, source in enumerate(made):
             _check_pace(source, settings.max_age, f"{at}.sources[{index}]")
         return made
-    listing = [venue for venue in venues.asked.values() if venue.lists(pair)]
+    listing = [venue for venue in venues.asked.values() if venue.by_default and venue.lists(pair)]
     if not listing:
         raise SettingsError(
             f"{at}.sources", f"no venue of the catalogue lists a market against {pair.quote}", remedy="declare sources"

@@ -7,14 +7,14 @@ only the reader knows what is sane (`read_limited`).
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 
 import seamark
 from seamark.core.errors import TemporaryError
 
-__all__ = ["ResponseTooLargeError", "make_session", "read_limited"]
+__all__ = ["RedirectRefusedError", "ResponseTooLargeError", "make_session", "read_limited", "without_redirects"]
 
 CONNECT_TIMEOUT_S: Final = 5.0  # a TCP and TLS handshake around the world takes under 1 s
 SILENCE_TIMEOUT_S: Final = 20.0  # nothing received for so long: the other side is gone
@@ -54,6 +54,32 @@ def make_session(
         read_bufsize=_CHUNK_BYTES,
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=MAX_HEADER_BYTES,
+    )
+
+
+class RedirectRefusedError(Exception):
+    """The other side sends us elsewhere, and we do not go."""
+
+
+def without_redirects(session: aiohttp.ClientSession) -> aiohttp.ClientSession:
+    """A session over the same connections that refuses redirects: for websockets, which cannot be told not to follow.
+
+    Close it before the other one. Its requests raise `RedirectRefusedError`.
+    """
+
+    async def refuse(*given: Any) -> None:
+        raise RedirectRefusedError(f"HTTP {given[2].response.status}")
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(refuse)
+    return aiohttp.ClientSession(
+        connector=session.connector,
+        connector_owner=False,
+        timeout=session.timeout,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=session.headers,
+        trust_env=False,
+        trace_configs=[trace],
     )
 
 

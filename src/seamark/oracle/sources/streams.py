@@ -16,9 +16,21 @@ from typing import Any, Final, TypeAlias
 
 from seamark.oracle.model import Pair
 from seamark.oracle.sources.source import Fields, TimeUnit
-from seamark.oracle.sources.venues import FieldPaths, to_fields
+from seamark.oracle.sources.venues import FieldPaths, to_fields, words_of
 
-__all__ = ["STREAMS", "Event", "Nothing", "Reconnect", "Refused", "Stream", "StreamSource", "Ticks", "stream_at"]
+__all__ = [
+    "STREAMS",
+    "Event",
+    "Nothing",
+    "Reader",
+    "Reconnect",
+    "Refused",
+    "Reply",
+    "Stream",
+    "StreamSource",
+    "Ticks",
+    "stream_at",
+]
 
 BYBIT_ARGS: Final = 10  # topics in one request on the spot market
 BINANCE_ARGS: Final = 200  # well below the 1024 streams of one connection
@@ -50,7 +62,15 @@ class Nothing:
     """A heartbeat, an acknowledgement, a pong: a sign of life and no more."""
 
 
-Event: TypeAlias = Ticks | Refused | Reconnect | Nothing
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The venue wants this said back at once."""
+
+    text: str
+
+
+Event: TypeAlias = Ticks | Refused | Reconnect | Reply | Nothing
+Reader: TypeAlias = Callable[[Any], Event]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +79,8 @@ class Stream:
 
     `symbol` is a template as in `venues`. `subscribe` makes the messages for many symbols. `ping` is sent every
     `ping_every` seconds where the venue wants one (text, as is); the websocket's own pings are answered anyway.
+    `make_reader` makes one for each connection, in place of `read`, where messages mean what earlier ones said.
+    `gzip`: each message is compressed by itself.
     """
 
     name: str
@@ -71,6 +93,12 @@ class Stream:
     ping: str | None = None
     ping_every: float = 20.0
     aliases: Mapping[str, str] = field(default_factory=dict)
+    make_reader: Callable[[], Reader] | None = None
+    gzip: bool = False
+
+    def reader(self) -> Reader:
+        """What reads the messages of one connection."""
+        return self.read if self.make_reader is None else self.make_reader()
 
     def lists(self, pair: Pair) -> bool:
         """Whether it quotes against this very currency."""
@@ -105,8 +133,7 @@ def stream_at(stream: Stream, pair: Pair, *, name: str, deadline: float, silence
         raise ValueError(
             f"{stream.name} lists no market against {pair.quote}; use one of {', '.join(sorted(stream.quotes))}"
         )
-    base, quote = stream.aliases.get(pair.base, pair.base), stream.aliases.get(pair.quote, pair.quote)
-    words = {"base": base, "quote": quote, "base_lower": base.lower(), "quote_lower": quote.lower()}
+    words = words_of(pair, stream.aliases)
     symbol = stream.symbol.format(**words)
     return StreamSource(name, stream.name, stream, symbol, to_fields(stream.fields, words), deadline, silence)
 
@@ -243,6 +270,101 @@ def _bybit_read(message: Any) -> Event:
     return Nothing()
 
 
+# ---- Gemini, market data version 2 ----------------------------------------------------------------------------------
+
+
+def _gemini_subscribe(symbols: Sequence[str]) -> list[str]:
+    return [_text({"type": "subscribe", "subscriptions": [{"name": "l2", "symbols": list(symbols)}]})]
+
+
+def _gemini_read(message: Any) -> Event:
+    if not isinstance(message, dict):
+        return Nothing()
+    if message.get("result") == "error":
+        return Refused(f"{message.get('reason')}: {message.get('message')}")
+    if message.get("type") == "trade":
+        return Ticks(((str(message.get("symbol")), message),))
+    if message.get("type") == "l2_updates":  # the first one brings the latest trades, the newest first
+        return Ticks(tuple((str(row.get("symbol")), row) for row in _rows(message.get("trades"))[:1]))
+    return Nothing()
+
+
+# ---- Gate, version 4 ------------------------------------------------------------------------------------------------
+
+# Its requests hold a time, which the venue checks with signed ones alone.
+_GATE_PING: Final = '{"time":1,"channel":"spot.ping"}'
+
+
+def _gate_subscribe(symbols: Sequence[str]) -> list[str]:
+    return [_text({"time": 1, "channel": "spot.tickers", "event": "subscribe", "payload": list(symbols)})]
+
+
+def _gate_read(message: Any) -> Event:
+    if not isinstance(message, dict):
+        return Nothing()
+    if isinstance(error := message.get("error"), dict):
+        return Refused(f"{error.get('code')} {error.get('message')}")
+    result = message.get("result")
+    if message.get("channel") == "spot.tickers" and message.get("event") == "update" and isinstance(result, dict):
+        return Ticks(((str(result.get("currency_pair")), message),))
+    return Nothing()
+
+
+# ---- HTX ------------------------------------------------------------------------------------------------------------
+
+
+def _htx_subscribe(symbols: Sequence[str]) -> list[str]:
+    return [_text({"sub": f"market.{symbol}.ticker", "id": symbol}) for symbol in symbols]
+
+
+def _htx_read(message: Any) -> Event:
+    if not isinstance(message, dict):
+        return Nothing()
+    if "ping" in message:  # two unanswered ones, and the venue hangs up
+        return Reply(_text({"pong": message["ping"]}))
+    if message.get("status") == "error":
+        return Refused(f"{message.get('err-code')} {message.get('err-msg')}", str(message.get("id") or ""))
+    parts = str(message.get("ch") or "").split(".")
+    if len(parts) == 3 and parts[2] == "ticker" and isinstance(message.get("tick"), dict):  # noqa: PLR2004 - market.X.ticker
+        return Ticks(((parts[1], message),))
+    return Nothing()
+
+
+# ---- Bitfinex, version 2 --------------------------------------------------------------------------------------------
+
+_BITFINEX_COMES_BACK: Final = frozenset({20051, 20061})  # "reconnect", and the end of maintenance
+
+
+def _bitfinex_subscribe(symbols: Sequence[str]) -> list[str]:
+    return [_text({"event": "subscribe", "channel": "ticker", "symbol": symbol}) for symbol in symbols]
+
+
+def _bitfinex_reader() -> Reader:
+    """Rows come under a number that the venue gave the subscription."""
+    channels: dict[Any, str] = {}
+
+    def read(message: Any) -> Event:
+        if isinstance(message, dict):
+            return _bitfinex_event(message, channels)
+        if isinstance(message, list) and len(message) == 2 and isinstance(message[1], list):  # noqa: PLR2004 - id, row
+            symbol = channels.get(message[0])
+            return Nothing() if symbol is None else Ticks(((symbol, {"row": message[1]}),))
+        return Nothing()
+
+    return read
+
+
+def _bitfinex_event(message: Mapping[str, Any], channels: dict[Any, str]) -> Event:
+    match message.get("event"):
+        case "subscribed":
+            channels[message.get("chanId")] = str(message.get("symbol"))
+        case "error":
+            return Refused(f"{message.get('code')} {message.get('msg')}", str(message.get("symbol") or ""))
+        case "info" if message.get("code") in _BITFINEX_COMES_BACK:
+            return Reconnect()
+    return Nothing()
+
+
 _CATALOGUE: Final = (
     Stream(
         name="binance",
@@ -304,6 +426,54 @@ _CATALOGUE: Final = (
         subscribe=_bybit_subscribe,
         read=_bybit_read,
         ping='{"op":"ping"}',
+    ),
+    Stream(
+        name="gemini",
+        url="wss://api.gemini.com/v2/marketdata",
+        symbol="{base}{quote}",
+        quotes=frozenset({"USD", "EUR", "GBP", "SGD", "BTC", "ETH", "USDT"}),
+        fields=FieldPaths("price", time="timestamp"),  # trades; its book would have to be kept
+        subscribe=_gemini_subscribe,
+        read=_gemini_read,
+    ),
+    Stream(
+        name="gate",
+        url="wss://api.gateio.ws/ws/v4/",
+        symbol="{base}_{quote}",
+        quotes=frozenset({"USDT", "USDC", "BTC", "ETH"}),
+        fields=FieldPaths(
+            "result.last",
+            bid="result.highest_bid",
+            ask="result.lowest_ask",
+            volume="result.base_volume",
+            time="time",
+            time_unit=TimeUnit.SECONDS,
+        ),
+        subscribe=_gate_subscribe,
+        read=_gate_read,
+        ping=_GATE_PING,
+    ),
+    Stream(
+        name="htx",
+        url="wss://api.huobi.pro/ws",
+        symbol="{base_lower}{quote_lower}",
+        quotes=frozenset({"USDT", "USDC", "BTC", "ETH"}),
+        fields=FieldPaths("tick.lastPrice", bid="tick.bid", ask="tick.ask", volume="tick.amount", time="ts"),
+        subscribe=_htx_subscribe,
+        read=_htx_read,
+        gzip=True,
+    ),
+    Stream(
+        name="bitfinex",
+        url="wss://api-pub.bitfinex.com/ws/2",
+        symbol="t{base}{colon}{quote}",
+        quotes=frozenset({"USD", "EUR", "GBP", "JPY", "BTC", "ETH", "USDT"}),
+        fields=FieldPaths("row[6]", bid="row[0]", ask="row[2]", volume="row[7]"),
+        subscribe=_bitfinex_subscribe,
+        read=lambda _: Nothing(),
+        make_reader=_bitfinex_reader,
+        ping='{"event":"ping"}',
+        aliases={"USDT": "UST", "USDC": "UDC"},
     ),
 )
 

@@ -15,7 +15,7 @@ from seamark.oracle.model import Pair
 from seamark.oracle.sources.paths import JsonPath
 from seamark.oracle.sources.source import Fields, Request, Source, TimeUnit
 
-__all__ = ["CATALOGUE", "FieldPaths", "Venue", "source_at"]
+__all__ = ["CATALOGUE", "FieldPaths", "Venue", "source_at", "to_fields", "words_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,10 @@ class FieldPaths:
 
 @dataclass(frozen=True, slots=True)
 class Venue:
-    """One exchange. `path` is a template: {base} and {quote} in upper case, {base_lower} and {quote_lower} in lower."""
+    """One exchange. `path` is a template: {base} and {quote} in upper case, {base_lower} and {quote_lower} in lower.
+
+    `by_default`: asked for feeds that name no sources.
+    """
 
     name: str
     base_url: str
@@ -49,6 +52,8 @@ class Venue:
 
     budget: int | None = None
     """Requests per day that our plan there allows."""
+
+    by_default: bool = True
 
     def lists(self, pair: Pair) -> bool:
         """Whether it quotes against this very currency. That it lists the base shows only when it is asked."""
@@ -65,8 +70,7 @@ def source_at(venue: Venue, pair: Pair, *, deadline: float, name: str | None = N
         raise ValueError(
             f"{venue.name} lists no market against {pair.quote}; use one of {', '.join(sorted(venue.quotes))}"
         )
-    base, quote = venue.aliases.get(pair.base, pair.base), venue.aliases.get(pair.quote, pair.quote)
-    words = {"base": base, "quote": quote, "base_lower": base.lower(), "quote_lower": quote.lower()}
+    words = words_of(pair, venue.aliases)
     url = f"{venue.base_url.rstrip('/')}/{venue.path.format(**words).lstrip('/')}"
     return Source(
         name or venue.name,
@@ -77,6 +81,19 @@ def source_at(venue: Venue, pair: Pair, *, deadline: float, name: str | None = N
         budget=venue.budget,
         rate=venue.rate,
     )
+
+
+def words_of(pair: Pair, aliases: Mapping[str, str]) -> dict[str, str]:
+    """What stands for a pair in templates. `colon` is one where a name is longer than three letters (Bitfinex)."""
+    base, quote = aliases.get(pair.base, pair.base), aliases.get(pair.quote, pair.quote)
+    colon = ":" if max(len(base), len(quote)) > 3 else ""  # noqa: PLR2004 - as said
+    return {
+        "base": base,
+        "quote": quote,
+        "base_lower": base.lower(),
+        "quote_lower": quote.lower(),
+        "colon": colon,
+    }
 
 
 def to_fields(paths: FieldPaths, words: Mapping[str, str]) -> Fields:
@@ -175,6 +192,53 @@ _VENUES: Final = (
             time="time",
             require=(("retCode", "0"),),
         ),
+    ),
+    Venue(
+        name="bitfinex",
+        base_url="https://api-pub.bitfinex.com",
+        path="/v2/ticker/t{base}{colon}{quote}",
+        quotes=frozenset({"USD", "EUR", "GBP", "JPY", "BTC", "ETH", "USDT"}),
+        fields=FieldPaths("[6]", bid="[0]", ask="[2]", volume="[7]"),  # a list, without a time
+        aliases={"USDT": "UST", "USDC": "UDC"},
+        by_default=False,  # its dollars have had a price of their own for months at a time
+    ),
+    Venue(
+        name="gate",
+        base_url="https://api.gateio.ws",
+        path="/api/v4/spot/tickers?currency_pair={base}_{quote}",
+        quotes=frozenset({"USDT", "USDC", "BTC", "ETH"}),
+        fields=FieldPaths("[0].last", bid="[0].highest_bid", ask="[0].lowest_ask", volume="[0].base_volume"),
+        by_default=False,
+    ),
+    Venue(
+        name="htx",
+        base_url="https://api.huobi.pro",
+        path="/market/detail/merged?symbol={base_lower}{quote_lower}",
+        quotes=frozenset({"USDT", "USDC", "BTC", "ETH"}),
+        fields=FieldPaths(
+            "tick.close",
+            bid="tick.bid[0]",
+            ask="tick.ask[0]",
+            volume="tick.amount",
+            time="ts",
+            require=(("status", "ok"),),
+        ),
+        by_default=False,
+    ),
+    Venue(
+        name="kucoin",
+        base_url="https://api.kucoin.com",
+        path="/api/v1/market/stats?symbol={base}-{quote}",
+        quotes=frozenset({"USDT", "USDC", "BTC", "ETH", "EUR"}),
+        fields=FieldPaths(
+            "data.last",
+            bid="data.buy",
+            ask="data.sell",
+            volume="data.vol",
+            time="data.time",
+            require=(("code", "200000"),),
+        ),
+        by_default=False,
     ),
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,9 +19,10 @@ import aiohttp
 
 from seamark.oracle.sources.outlet import Outlet, SourceHealth, Subscriber
 from seamark.oracle.sources.source import ContentError, decode_json, read_quote
-from seamark.oracle.sources.streams import Reconnect, Refused, Stream, StreamSource, Ticks
+from seamark.oracle.sources.streams import Reader, Reconnect, Refused, Reply, Stream, StreamSource, Ticks
 from seamark.oracle.tasks import Loops, run_together
 from seamark.runtime.clock import Clock
+from seamark.runtime.http import RedirectRefusedError, without_redirects
 
 __all__ = ["QuoteListener", "pause_before"]
 
@@ -74,6 +76,7 @@ class QuoteListener:
         self._chance = chance
         self._connections: dict[tuple[str, str], _Connection] = {}
         self._loops = Loops()
+        self._connecting = session
 
     def subscribe(
         self, source: StreamSource, *, interval: float, subscriber: Subscriber, feed: str = ""
@@ -83,7 +86,7 @@ class QuoteListener:
         outlet = Outlet(source, subscriber, feed, self._clock)
         stream = source.stream
         key = (stream.name, stream.url)
-        connection = self._connections.setdefault(key, _Connection(stream, self._session, self._clock))
+        connection = self._connections.setdefault(key, _Connection(stream, lambda: self._connecting, self._clock))
         connection.add(_Listener(source, outlet))
         self._loops.start(key, partial(self._keep, connection))
         return outlet.health
@@ -97,7 +100,8 @@ class QuoteListener:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await self._loops.run()
+        async with without_redirects(self._session) as self._connecting:
+            await self._loops.run()
 
     async def _keep(self, connection: _Connection) -> None:
         attempt = 0
@@ -113,7 +117,7 @@ class QuoteListener:
 class _Connection:
     """What one address gives: connect, subscribe, read until it breaks."""
 
-    def __init__(self, stream: Stream, session: aiohttp.ClientSession, clock: Clock) -> None:
+    def __init__(self, stream: Stream, session: Callable[[], aiohttp.ClientSession], clock: Clock) -> None:
         self.was_useful = False
         self._stream = stream
         self._session = session
@@ -122,6 +126,8 @@ class _Connection:
         self._heard_at = 0.0
         self._subscribed: set[str] = set()
         self._wanted = asyncio.Event()  # a market came while we listen
+        self._reader: Reader = stream.read
+        self._replies: asyncio.Queue[str] = asyncio.Queue()
 
     def add(self, listener: _Listener) -> None:
         listener.heard_at = self._clock.monotonic()
@@ -161,7 +167,10 @@ class _Connection:
             listener.heard_at = now
         try:
             self._subscribed.clear()
-            await run_together(self._read(socket), self._ask(socket), self._watch(), self._ping(socket))
+            self._reader, self._replies = self._stream.reader(), asyncio.Queue()
+            await run_together(
+                self._read(socket), self._ask(socket), self._answer(socket), self._watch(), self._ping(socket)
+            )
         except (aiohttp.ClientError, OSError) as error:
             raise _ConnectionLostError("closed", f"connection lost ({type(error).__name__})") from None
         finally:
@@ -177,15 +186,22 @@ class _Connection:
                 await socket.send_str(message)
             await self._wanted.wait()
 
+    async def _answer(self, socket: _Socket) -> None:
+        """Say what the venue wants to hear."""
+        while True:
+            await socket.send_str(await self._replies.get())
+
     async def _connect(self) -> _Socket:
         try:
             async with asyncio.timeout(CONNECT_S):
                 # The library's errors may quote the address, which may hold a key: only their class is told.
-                return await self._session.ws_connect(
+                return await self._session().ws_connect(
                     self._stream.url, max_msg_size=MAX_MESSAGE_BYTES, decode_text=False
                 )
         except TimeoutError:
             raise _ConnectionLostError("timeout", f"no connection within {CONNECT_S:g} s") from None
+        except RedirectRefusedError as error:  # following it would let a venue choose where we go
+            raise _ConnectionLostError("redirect", f"{error}, not followed") from None
         except aiohttp.WSServerHandshakeError as error:
             raise _ConnectionLostError("handshake", f"HTTP {error.status} instead of a websocket") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -203,16 +219,18 @@ class _Connection:
             return
         received_at = self._clock.now()
         try:
-            document = decode_json(data)
+            document = decode_json(_inflated(data) if self._stream.gzip else data)
         except ContentError as error:
             self._fail("", error.kind, str(error))
             return
-        event = self._stream.read(document)
+        event = self._reader(document)
         if isinstance(event, Ticks):
             for symbol, record in event.items:
                 self._hand_over(symbol, record, received_at)
         elif isinstance(event, Refused):
             self._fail(event.symbol, "venue", f"the venue refuses: {event.detail[:120]}")
+        elif isinstance(event, Reply):
+            self._replies.put_nowait(event.text)
         elif isinstance(event, Reconnect):
             raise _ConnectionLostError("", "the venue asks for a new connection")
 
@@ -250,3 +268,19 @@ class _Connection:
             for item in silent:
                 item.heard_at = now  # told once per span of silence
                 item.outlet.failure("silent", f"no price for {item.source.silence:g} s")
+
+
+def _inflated(data: bytes) -> bytes:
+    """One compressed message, whose size is bounded before it is written out.
+
+    Raises:
+        ContentError: It is not compressed, or larger than any message.
+    """
+    decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # 16: with the header of gzip
+    try:
+        text = decoder.decompress(data, MAX_MESSAGE_BYTES)
+    except zlib.error as error:
+        raise ContentError("gzip", "a message that is not compressed") from error
+    if decoder.unconsumed_tail:
+        raise ContentError("gzip", f"a message of more than {MAX_MESSAGE_BYTES} bytes")
+    return text

@@ -11,6 +11,40 @@ from seamark.oracle.sources.venues import CATALOGUE, source_at
 NOW = 1_700_000_001.0
 
 REPLIES = {
+    "bitfinex": (
+        "BTC/USD",
+        "https://api-pub.bitfinex.com/v2/ticker/tBTCUSD",
+        "[37000,9.0029,37000.2,7.1138,-1.02,0,37000.1,8913.3,250.01,220.05]",
+        ("37000.1", "37000", "37000.2", "8913.3", None),
+    ),
+    "gate": (
+        "BTC/USDT",
+        "https://api.gateio.ws/api/v4/spot/tickers?currency_pair=BTC_USDT",
+        (
+            '[{"currency_pair":"BTC_USDT","last":"37000.1","lowest_ask":"37000.2","highest_bid":"37000",'
+            '"change_percentage":"-1.0","base_volume":"8913.3","quote_volume":"1","high_24h":"1","low_24h":"1"}]'
+        ),
+        ("37000.1", "37000", "37000.2", "8913.3", None),
+    ),
+    "htx": (
+        "BTC/USDT",
+        "https://api.huobi.pro/market/detail/merged?symbol=btcusdt",
+        (
+            '{"status":"ok","ch":"market.btcusdt.detail.merged","ts":1700000000500,"tick":{"amount":8913.3,"open":1,'
+            '"close":37000.1,"high":1,"id":1,"count":2,"low":1,"version":1,"ask":[37000.2,0.7],"vol":1.5,"bid":[37000,0.1]}}'
+        ),
+        ("37000.1", "37000", "37000.2", "8913.3", 1_700_000_000.5),
+    ),
+    "kucoin": (
+        "BTC/USDT",
+        "https://api.kucoin.com/api/v1/market/stats?symbol=BTC-USDT",
+        (
+            '{"code":"200000","data":{"time":1700000000500,"symbol":"BTC-USDT","buy":"37000","sell":"37000.2",'
+            '"changeRate":"-0.0091","changePrice":"-27.7","high":"1","low":"1","vol":"8913.3","volValue":"1",'
+            '"last":"37000.1","averagePrice":"1","takerFeeRate":"0.001"}}'
+        ),
+        ("37000.1", "37000", "37000.2", "8913.3", 1_700_000_000.5),
+    ),
     "binance": (
         "BTC/USDT",
         "https://api.binance.com/api/v3/ticker/24hr?symbol=BTCUSDT",
@@ -121,7 +155,8 @@ def test_a_stable_coin_market_is_never_a_source_for_dollars(name):
 
 def test_the_dollar_venues():
     found = {name for name, venue in CATALOGUE.items() if venue.lists(Pair("ETH", "USD"))}
-    assert found == {"coinbase", "kraken", "bitstamp", "gemini"}
+    assert found == {"coinbase", "kraken", "bitstamp", "gemini", "bitfinex"}
+    assert {name for name in found if CATALOGUE[name].by_default} == found - {"bitfinex"}
 
 
 @pytest.mark.parametrize(("text", "pair"), [("ETH / USD", Pair("ETH", "USD")), ("btc/usd", Pair("BTC", "USD"))])

@@ -1,5 +1,6 @@
 """The listener against a venue on loopback that speaks the true shapes, breaks, keeps silent and refuses."""
 
+import gzip
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -11,12 +12,13 @@ from aiohttp import ClientSession
 
 from seamark.oracle.model import Pair, Quote, SourceFailure, SourceReport
 from seamark.oracle.sources.streams import STREAMS, StreamSource, stream_at
-from seamark.oracle.sources.websocket import LONGEST_PAUSE_S, SILENCE_S, QuoteListener, pause_before
+from seamark.oracle.sources.websocket import LONGEST_PAUSE_S, MAX_MESSAGE_BYTES, SILENCE_S, QuoteListener, pause_before
 from seamark.runtime.clock import SystemClock
 from seamark.runtime.http import make_session
 from tests.unit.oracle.conftest import running
 from tests.unit.oracle.fakes import FakeClock, until
 from tests.unit.oracle.sources.venue_simulator import (
+    MANY,
     QUOTES,
     START_MS,
     SYMBOLS,
@@ -54,7 +56,8 @@ def kinds(reports: list[SourceReport]) -> list[str]:
 
 @pytest.mark.parametrize("name", sorted(STREAMS))
 async def test_every_venue_of_the_catalogue(name, venue, session):
-    venue.greeting = [TICKS[name](SYMBOLS[name], "2000.1000")]
+    tick = TICKS[name](SYMBOLS[name], "2000.1000")
+    venue.greeting, venue.gzip = tick if name in MANY else [tick], STREAMS[name].gzip
     reports: list[SourceReport] = []
     listener = QuoteListener(session=session, clock=SystemClock())
     health = listener.subscribe(source(venue, name), interval=1.0, subscriber=reports.append)
@@ -63,7 +66,7 @@ async def test_every_venue_of_the_catalogue(name, venue, session):
     (quote,) = reports
     assert isinstance(quote, Quote)
     assert (str(quote.price), quote.venue) == ("2000.1000", name)
-    assert quote.untimed == (name == "kraken")
+    assert quote.untimed == (name in ("kraken", "bitfinex"))
     if not quote.untimed:
         assert quote.observed_at == START_MS / 1000
     assert quote.volume in (Decimal("100.5"), None)
@@ -190,12 +193,16 @@ REFUSALS = {
     "bitstamp": {"event": "bts:error", "channel": "", "data": {"code": None, "message": "Bad subscription string."}},
     "okx": {"event": "error", "code": "60018", "msg": "Wrong URL or channel", "connId": "a4d3ae55"},
     "bybit": {"success": False, "ret_msg": "Invalid symbol :[tickers.ETHUSDT]", "conn_id": "x", "op": "subscribe"},
+    "gemini": {"result": "error", "reason": "InvalidSymbol", "message": "Supplied value 'X' is not a valid symbol"},
+    "gate": {"time": 1, "channel": "spot.tickers", "event": "subscribe", "error": {"code": 2, "message": "unknown"}},
+    "htx": {"status": "error", "ts": 1, "id": "ethusdt", "err-code": "bad-request", "err-msg": "invalid topic"},
+    "bitfinex": {"event": "error", "msg": "symbol: invalid", "code": 10300, "channel": "ticker", "symbol": "tETHUSD"},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(REFUSALS))
 async def test_a_refusal_is_told(name, venue, session):
-    venue.greeting = [REFUSALS[name]]
+    venue.greeting, venue.gzip = [REFUSALS[name]], STREAMS[name].gzip
     reports: list[SourceReport] = []
     listener = QuoteListener(session=session, clock=SystemClock())
     listener.subscribe(source(venue, name), interval=1.0, subscriber=reports.append)
@@ -211,13 +218,18 @@ ACKNOWLEDGEMENTS = {
     "bitstamp": {"event": "bts:subscription_succeeded", "channel": "live_trades_ethusd", "data": {}},
     "okx": {"event": "subscribe", "arg": {"channel": "tickers", "instId": "ETH-USDT"}, "connId": "a4d3ae55"},
     "bybit": {"success": True, "ret_msg": "subscribe", "conn_id": "x", "op": "subscribe"},
+    "gemini": {"type": "heartbeat", "timestamp": START_MS},
+    "gate": {"time": 1, "channel": "spot.tickers", "event": "subscribe", "error": None, "result": {"status": "ok"}},
+    "htx": {"id": "ethusdt", "status": "ok", "subbed": "market.ethusdt.ticker", "ts": START_MS},
+    "bitfinex": {"event": "info", "version": 2, "serverId": "e293377e", "platform": {"status": 1}},
 }
 
 
 @pytest.mark.parametrize("name", sorted(ACKNOWLEDGEMENTS))
 async def test_an_acknowledgement_and_a_stranger_are_no_reports(name, venue, session):
-    stranger = TICKS[name]("XXXYYY", "1")
-    venue.greeting = [ACKNOWLEDGEMENTS[name], [1, 2], stranger, TICKS[name](SYMBOLS[name], "5")]
+    stranger, tick = TICKS[name]("XXXYYY", "1"), TICKS[name](SYMBOLS[name], "5")
+    told = [*stranger, *tick] if name in MANY else [stranger, tick]
+    venue.greeting, venue.gzip = [ACKNOWLEDGEMENTS[name], [1, 2], *told], STREAMS[name].gzip
     reports: list[SourceReport] = []
     listener = QuoteListener(session=session, clock=SystemClock())
     listener.subscribe(source(venue, name), interval=1.0, subscriber=reports.append)
@@ -261,3 +273,77 @@ def test_a_stable_coin_is_no_dollar():
 def test_bybit_takes_ten_topics_in_a_message():
     messages = STREAMS["bybit"].subscribe([f"A{number}USDT" for number in range(25)])
     assert [len(json.loads(message)["args"]) for message in messages] == [10, 10, 5]
+
+
+async def test_another_address_is_not_gone_to(venue, session):
+    async with stream_venue() as other:
+        venue.elsewhere = other.url.replace("ws:", "http:")
+        reports: list[SourceReport] = []
+        listener = QuoteListener(session=session, clock=SystemClock())
+        listener.subscribe(source(venue), interval=1.0, subscriber=reports.append)
+        async with running(listener):
+            await until(lambda: reports)
+        assert kinds(reports)[0] == "redirect"
+        assert isinstance(reports[0], SourceFailure)
+        assert reports[0].detail == "HTTP 302, not followed"
+        assert other.connections == 0
+
+
+async def test_a_ping_of_the_venues_own_is_answered(venue, session):
+    venue.greeting, venue.gzip = [{"ping": 1492420473027}, TICKS["htx"]("ethusdt", "5")], True
+    reports: list[SourceReport] = []
+    listener = QuoteListener(session=session, clock=SystemClock())
+    listener.subscribe(source(venue, "htx"), interval=1.0, subscriber=reports.append)
+    async with running(listener):
+        await until(lambda: '{"pong":1492420473027}' in venue.heard)
+        await until(lambda: reports)
+    assert prices(reports) == ["5"]
+
+
+@pytest.mark.parametrize("sent", [b"plain", gzip.compress(b" " * (MAX_MESSAGE_BYTES + 1))])
+async def test_what_is_not_compressed_or_a_bomb_is_a_failure(venue, session, sent):
+    reports: list[SourceReport] = []
+    listener = QuoteListener(session=session, clock=SystemClock())
+    listener.subscribe(source(venue, "htx"), interval=1.0, subscriber=reports.append)
+    async with running(listener):
+        await until(lambda: venue.heard)
+        await venue.sockets[-1].send_bytes(sent)
+        await until(lambda: reports)
+    assert kinds(reports) == ["gzip"]
+
+
+async def test_the_numbers_of_subscriptions_are_of_one_connection(venue, session):
+    """After a reconnection the same number may stand for another market."""
+    first, row = TICKS["bitfinex"]("tETHUSD", "5")
+    venue.greeting = [first, row]
+    reports: list[SourceReport] = []
+    listener = QuoteListener(session=session, clock=SystemClock(), chance=lambda: 0.0)
+    listener.subscribe(source(venue, "bitfinex"), interval=1.0, subscriber=reports.append)
+    async with running(listener):
+        await until(lambda: prices(reports) == ["5"])
+        venue.greeting = [row, {"event": "info", "code": 20060}, first, TICKS["bitfinex"]("tETHUSD", "6")[1]]
+        await venue.tell({"event": "info", "code": 20051})
+        await until(lambda: prices(reports) == ["5", "6"])
+    assert venue.connections == 2
+
+
+async def test_markets_come_and_go_on_one_connection(venue, session):
+    eth: list[SourceReport] = []
+    btc: list[SourceReport] = []
+    listener = QuoteListener(session=session, clock=SystemClock())
+    listener.subscribe(source(venue), interval=1.0, subscriber=eth.append, feed="ETH/USD")
+    async with running(listener):
+        await until(lambda: len(venue.heard) == 1)
+        listener.subscribe(source(venue, base="BTC"), interval=1.0, subscriber=btc.append, feed="BTC/USD")
+        await until(lambda: len(venue.heard) == 2)
+        assert json.loads(venue.heard[1])["product_ids"] == ["BTC-USD"]
+        await venue.tell(TICKS["coinbase"]("BTC-USD", "7"))
+        await until(lambda: btc)
+        listener.drop("BTC/USD")
+        await venue.tell(TICKS["coinbase"]("BTC-USD", "8"))
+        await venue.tell(TICKS["coinbase"]("ETH-USD", "9"))
+        await until(lambda: eth)
+        assert (prices(btc), prices(eth), venue.connections) == (["7"], ["9"], 1)
+        listener.drop("ETH/USD")
+        await until(lambda: venue.sockets[-1].closed)
+    assert kinds(eth) == kinds(btc) == []

@@ -1,5 +1,6 @@
 """A venue that speaks websockets in the shapes of the real ones, and does what tests tell it to."""
 
+import gzip
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -49,6 +50,34 @@ def _bybit(symbol: str, price: str) -> Any:
     return {"topic": f"tickers.{symbol}", "ts": START_MS, "type": "snapshot", "cs": 1, "data": data}
 
 
+def _gemini(symbol: str, price: str) -> Any:
+    return {
+        "type": "trade", "symbol": symbol, "event_id": 122278173770, "timestamp": START_MS, "price": price,
+        "quantity": "0.04", "side": "buy",
+    }  # fmt: skip
+
+
+def _gate(symbol: str, price: str) -> Any:
+    row = {
+        "currency_pair": symbol, "last": price, "lowest_ask": price, "highest_bid": price, "change_percentage": "-4.0",
+        "base_volume": "100.5", "quote_volume": "7", "high_24h": "47698", "low_24h": "42721.03",
+    }  # fmt: skip
+    return {"time": START_MS // 1000, "channel": "spot.tickers", "event": "update", "result": row}
+
+
+def _htx(symbol: str, price: str) -> Any:
+    number = RawNumber(price)
+    tick = {"open": 1, "close": number, "amount": RawNumber("100.5"), "bid": number, "ask": number, "lastPrice": number}
+    return {"ch": f"market.{symbol}.ticker", "ts": START_MS, "tick": tick}
+
+
+def _bitfinex(symbol: str, price: str) -> Any:
+    """Two messages: the number of the subscription, and a row under it."""
+    number = RawNumber(price)
+    row = [number, 1, number, 1, 0, 0, number, RawNumber("100.5"), 1, 1]
+    return [{"event": "subscribed", "channel": "ticker", "chanId": 7, "symbol": symbol}, [7, row]]
+
+
 class RawNumber(float):
     """A JSON number with the digits it was given."""
 
@@ -65,12 +94,15 @@ class RawNumber(float):
 
 TICKS: dict[str, Callable[[str, str], Any]] = {
     "binance": _binance, "coinbase": _coinbase, "kraken": _kraken, "bitstamp": _bitstamp, "okx": _okx, "bybit": _bybit,
+    "gemini": _gemini, "gate": _gate, "htx": _htx, "bitfinex": _bitfinex,
 }  # fmt: skip
 SYMBOLS = {
     "binance": "ETHUSDT", "coinbase": "ETH-USD", "kraken": "ETH/USD", "bitstamp": "ethusd", "okx": "ETH-USDT",
-    "bybit": "ETHUSDT",
+    "bybit": "ETHUSDT", "gemini": "ETHUSD", "gate": "ETH_USDT", "htx": "ethusdt", "bitfinex": "tETHUSD",
 }  # fmt: skip
-QUOTES = {"binance": "USDT", "okx": "USDT", "bybit": "USDT"}
+QUOTES = {"binance": "USDT", "okx": "USDT", "bybit": "USDT", "gate": "USDT", "htx": "USDT"}
+MANY = {"bitfinex"}
+"""Whose tick is several messages."""
 
 
 def dumps(document: Any) -> str:
@@ -102,11 +134,15 @@ class StreamVenue:
         self.greeting: list[Any] = []
         self.connections = 0
         self.refuse = False
+        self.elsewhere = ""
+        self.gzip = False
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.connections += 1
         if self.refuse:
             return web.Response(status=503)
+        if self.elsewhere:
+            raise web.HTTPFound(self.elsewhere)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self.sockets.append(socket)
@@ -119,11 +155,18 @@ class StreamVenue:
         self.heard.append(text)
         if text == "ping":
             await socket.send_str("pong")
-        for item in self.greeting if "ubscri" in text.lower() else []:
-            await socket.send_str(item if isinstance(item, str) else dumps(item))
+        for item in self.greeting if "ubscri" in text.lower() or '"sub":' in text else []:
+            await self._send(socket, item)
 
     async def tell(self, item: Any) -> None:
-        await self.sockets[-1].send_str(item if isinstance(item, str) else dumps(item))
+        await self._send(self.sockets[-1], item)
+
+    async def _send(self, socket: web.WebSocketResponse, item: Any) -> None:
+        text = item if isinstance(item, str) else dumps(item)
+        if self.gzip:
+            await socket.send_bytes(gzip.compress(text.encode()))
+        else:
+            await socket.send_str(text)
 
 
 @asynccontextmanager
