@@ -12,6 +12,7 @@ export const REASONS = {
   first: { word: "First", icon: "flag", text: "the feed had no answer yet" },
   deviation: { word: "Deviation", icon: "pulse", text: "the price moved past the threshold" },
   heartbeat: { word: "Heartbeat", icon: "clock", text: "the answer was due for renewal" },
+  join: { word: "Join", icon: "person", text: "another oracle had begun the round" },
   confirm: { word: "Confirm", icon: "check", text: "a second observation confirmed a large step" },
 };
 

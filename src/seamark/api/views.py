@@ -54,7 +54,8 @@ MessageState = Literal["in_flight", "succeeded", "failed", "retracted"]
 Reason = Annotated[
     str,
     Field(
-        description="Why it was sent: first, deviation, heartbeat, or confirm (a second look at a large step).",
+        description="Why it was sent: first, deviation, heartbeat, confirm (a second look at a large step), or join "
+        "(another oracle had begun the round).",
         examples=["deviation"],
     ),
 ]

@@ -172,6 +172,8 @@ def _why(
     match publication.reason:
         case Reason.FIRST:
             return "the feed had no round"
+        case Reason.JOIN:
+            return "another oracle had begun the round, and each answers every round"
         case Reason.CONFIRM:
             return "the contract had parked an answer near this one, and this confirmed it"
         case Reason.HEARTBEAT:

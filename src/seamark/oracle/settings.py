@@ -96,7 +96,7 @@ class FeedSettings(SettingsModel):
     deviation: Annotated[Ratio, AfterValidator(check_positive), Field(le=_MAX_RATIO)]
     """A price that differs by this much or more from the one on chain is published."""
 
-    absolute_deviation: PriceText | None = None
+    absolute_deviation: PriceText | None = Field(None, gt=0)
     """A price must also differ by more than this, in units of the quote currency ("0.05"): for prices near zero."""
 
     heartbeat_margin: Annotated[Ratio, Field(lt=_MAX_RATIO)] = DEFAULT_MARGIN
@@ -240,6 +240,8 @@ class AdapterServerSettings(SettingsModel):
 
     host: str = "127.0.0.1"
     port: int = Field(8090, ge=0, le=65_535)
+    names: tuple[str, ...] = ()
+    """Host names that nodes call it by; on loopback only loopback's are answered without them."""
 
 
 class OracleSettings(SettingsModel):

@@ -78,6 +78,8 @@ def test_every_knob_arrives():
     value: 5
     replace_after: 11s
     spend_per_day: 3 gwei
+    contract: flux
+    absolute_deviation: "0.05"
 """
         )
     )
@@ -92,6 +94,7 @@ def test_every_knob_arrives():
     assert (policy.min_price, policy.max_price) == (Decimal("0.5"), Decimal(99999))
     assert (trigger.confirm_after, trigger.heartbeat_margin, trigger.replace_after) == (7, 200_000_000, 11)
     assert made.spend_per_day == 3 * 10**9
+    assert (made.contract, trigger.absolute_deviation) == ("flux", Decimal("0.05"))
     assert (made.poll_interval, made.refresh_interval, made.gas_limit, made.value) == (0.25, 3, 400_000, 5)
 
 
@@ -165,6 +168,9 @@ def test_settings_do_not_show_secrets():
         ("name: '<script>'", "feeds[0].name", "pattern"),
         ("value: -1", "feeds[0].value", "negative"),
         ("heartbeat_margin: 100%", "feeds[0].heartbeat_margin", "less than"),
+        ("contract: chainlink", "feeds[0].contract", "'aggregator', 'flux'"),
+        ('absolute_deviation: "0"', "feeds[0].absolute_deviation", "greater than 0"),
+        ("absolute_deviation: 0.05", "feeds[0].absolute_deviation", "in quotes"),
     ],
 )
 def test_a_mistake_is_named(line, setting, problem):
