@@ -84,7 +84,7 @@ class Oracle:
             self._housekeeping = self._parts.housekeeping(self._chains_used())
         adapter = self._settings.adapter
         if adapter is not None:
-            self._adapter = AdapterServer(feeds=self._served, host=adapter.host, port=adapter.port)
+            self._adapter = AdapterServer(feeds=self._served, host=adapter.host, port=adapter.port, names=adapter.names)
         if self._watched:
             self._watcher = self._parts.watcher(self._watched, self._settings.watch_interval)
         self._serve()

@@ -10,11 +10,21 @@ Whatever a source is, its price is in the feed's quote currency in the end: by i
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    field_serializer,
+    model_validator,
+)
 
 from seamark.core.units import Seconds, parse_decimal
 from seamark.evm.settings import AddressText
@@ -22,11 +32,13 @@ from seamark.oracle.model import Pair
 from seamark.oracle.sources.onchain import ChainlinkFeed, UniswapTwap, VaultRate
 from seamark.oracle.sources.paths import JsonPath
 from seamark.oracle.sources.source import TimeUnit
-from seamark.runtime.logs import redact_url
+from seamark.runtime.logs import BLOT, redact_url
 from seamark.runtime.settings import Duration, SettingsModel
 
 __all__ = ["LegSettings", "MarketSettings", "Name", "PairText", "PriceText", "SourceSettings", "Span", "VenueSettings"]
 
+
+_SECRET = re.compile(r"key|token|secret|passw|passphrase|auth|credential|signature|mnemonic|jwt|bearer")
 
 _PER_SECOND = {"s": 1, "min": 60, "h": 3600}
 
@@ -72,6 +84,11 @@ def _check_stream_url(url: str) -> str:
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
         raise ValueError(f"{redact_url(url)!r} is no websocket address; write wss://…")
     return url
+
+
+def _is_secret_name(name: str) -> bool:
+    """apiKey, api_key, X-Token, clientSecret, password, auth, …"""
+    return _SECRET.search(re.sub(r"[^a-z]", "", name.lower())) is not None
 
 
 def check_positive(value: Any) -> Any:
@@ -145,8 +162,13 @@ class AdapterSettings(SettingsModel):
     """A Chainlink external adapter."""
 
     url: SourceUrl = Field(repr=False)
-    data: dict[str, str] = Field(default_factory=dict)
-    """What it is asked; base and quote of the pair where empty."""
+    data: dict[str, str] = Field(default_factory=dict, repr=False)
+    """What it is asked; base and quote of the pair where empty. A value may be `${NAME}`, and is not shown where its
+    name says that it is a secret (apiKey, token, password)."""
+
+    @field_serializer("data", when_used="json")
+    def _show_data(self, data: Mapping[str, str]) -> dict[str, str]:
+        return {name: BLOT if _is_secret_name(name) else value for name, value in data.items()}
 
 
 class VaultSettings(SettingsModel):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import structlog
 
-__all__ = ["configure_logs", "redact_url"]
+__all__ = ["BLOT", "configure_logs", "redact_url"]
 
 _SECRET_NAME = re.compile(
     r"(private_?key|password|passphrase|secret|token|authorization|api_?key|mnemonic)$", re.IGNORECASE

@@ -325,7 +325,7 @@ def _htx_read(message: Any) -> Event:
     if message.get("status") == "error":
         return Refused(f"{message.get('err-code')} {message.get('err-msg')}", str(message.get("id") or ""))
     parts = str(message.get("ch") or "").split(".")
-    if len(parts) == 3 and parts[2] == "ticker" and isinstance(message.get("tick"), dict):  # noqa: PLR2004 - market.X.ticker
+    if parts[0] == "market" and parts[2:] == ["ticker"] and isinstance(message.get("tick"), dict):
         return Ticks(((parts[1], message),))
     return Nothing()
 

@@ -1,5 +1,6 @@
 """External adapters: theirs asked by us, and ours asked by a node."""
 
+import asyncio
 import json
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ from aiohttp import ClientSession, web
 from seamark.core.errors import SettingsError
 from seamark.core.units import Ppb
 from seamark.oracle.model import Answer, Pair, Quote, SourceFailure, SourceReport
+from seamark.oracle.source_settings import AdapterSettings
 from seamark.oracle.sources.adapter_server import AdapterServer
 from seamark.oracle.sources.adapters import AdapterSource, adapter_request, answer_request, read_adapter
 from seamark.oracle.sources.poller import QuotePoller
@@ -162,3 +164,65 @@ async def test_a_taken_port_names_the_setting():
             await AdapterServer(feeds={}, host="127.0.0.1", port=runner.addresses[0][1]).run()
     finally:
         await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("listen", "names", "host", "status"),
+    [
+        ("127.0.0.1", (), "127.0.0.1:8090", 200),
+        ("127.0.0.1", (), "localhost", 200),
+        ("127.0.0.1", (), "[::1]:8090", 200),
+        ("127.0.0.1", (), "evil.example", 421),  # a page that resolves its own name to loopback
+        ("127.0.0.1", (), "", 421),
+        ("127.0.0.1", ("adapter.local",), "ADAPTER.local:80", 200),
+        ("0.0.0.0", (), "anything.example", 200),
+        ("0.0.0.0", ("adapter.local",), "anything.example", 421),
+        ("0.0.0.0", ("adapter.local",), "adapter.local", 200),
+    ],
+)  # fmt: skip
+async def test_only_its_own_names_are_answered(listen, names, host, status):
+    server = AdapterServer(feeds={}, host=listen, port=0, names=names)
+    async with running(server):
+        await until(lambda: server.port)
+        async with (
+            ClientSession() as session,
+            session.get(f"http://127.0.0.1:{server.port}/health", headers={"Host": host}) as response,
+        ):
+            assert response.status == status
+
+
+async def test_a_request_that_never_ends_is_ended(monkeypatch):
+    monkeypatch.setattr("seamark.oracle.sources.adapter_server.READ_S", 0.05)
+    server = AdapterServer(feeds={ETH_USD: lambda: ANSWER}, host="127.0.0.1", port=0)
+    async with running(server):
+        await until(lambda: server.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
+        assert b" 408 " in await reader.readline()
+        writer.close()
+
+
+async def test_so_many_requests_at_once_and_no_more(monkeypatch):
+    monkeypatch.setattr("seamark.oracle.sources.adapter_server.MAX_IN_FLIGHT", 0)
+    server = AdapterServer(feeds={ETH_USD: lambda: ANSWER}, host="127.0.0.1", port=0)
+    async with running(server):
+        await until(lambda: server.port)
+        assert isinstance(await ask(f"http://127.0.0.1:{server.port}"), SourceFailure)
+
+
+async def test_a_body_that_is_too_large_is_refused():
+    server = AdapterServer(feeds={ETH_USD: lambda: ANSWER}, host="127.0.0.1", port=0)
+    async with running(server):
+        await until(lambda: server.port)
+        url = f"http://127.0.0.1:{server.port}/"
+        async with ClientSession() as session, session.post(url, data=b" " * 70_000) as response:
+            assert response.status == 413
+
+
+@pytest.mark.parametrize("name", ["apiKey", "api_key", "X-Token", "clientSecret", "password", "Authorization"])
+def test_secrets_in_the_data_of_an_adapter_are_not_shown(name):
+    settings = AdapterSettings(url="http://adapter:8080/", data={name: "hunter2", "base": "ETH"})
+    assert settings.data[name] == "hunter2"
+    shown = settings.model_dump(mode="json")
+    assert shown["data"] == {name: "***", "base": "ETH"}
+    assert "hunter2" not in repr(settings)
