@@ -215,8 +215,7 @@ async def test_a_reorg_gives_the_turn_back_and_the_same_transaction_takes_it(dat
         world.chain.height += 1
         world.sender.set(type(mined)(key, mined.nonce, TxState.BROADCAST, mined.hashes))
         await look(world)
-        assert chain_state(world).turn is not None
-        assert chain_state(world).turn.eligible
+        assert chain_state(world).asks_for(1)
         world.tell("2100", "2100", "2100")
         await until(lambda: world.publisher._busy)
         world.sender.mine(key)

@@ -53,10 +53,9 @@ class FakeFlux(FakeFeed):
         return events
 
     def read(self, data):
-        function = next((item for item in ABI.functions if item.selector == data[:4]), None)
-        match function.name if function else "":
+        match next((item.name for item in ABI.functions if item.selector == data[:4]), ""):
             case "oracleRoundState":
-                return self.turn(function.decode_call(data).oracle)
+                return self.turn(ABI.function("oracleRoundState").decode_call(data).oracle)
             case "minSubmissionValue":
                 return words(self.low)
             case "maxSubmissionValue":

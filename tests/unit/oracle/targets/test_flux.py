@@ -1,12 +1,15 @@
 """A FluxAggregator as one of its oracles sees it; tests/integration/test_flux.py has the real one."""
 
+from decimal import Decimal
+
 import pytest
 
 from seamark.core.errors import RejectedError, SettingsError, TemporaryError
 from seamark.core.ids import Address
+from seamark.core.units import Ppb
 from seamark.evm.abi import Error
 from seamark.evm.rpc.errors import CallReverted, RpcTimeout
-from seamark.oracle.model import ContractKind
+from seamark.oracle.model import Answer, ContractKind, FeedState, Turn
 from seamark.oracle.targets.find import find_target, make_target, probe
 from seamark.oracle.targets.flux import ABI, GAS_LIMIT, FluxTarget
 from seamark.oracle.targets.target import Verdict, Where
@@ -30,13 +33,20 @@ def target(chain: FakeChain, account: Address = SIGNER) -> FluxTarget:
     return FluxTarget(chain, FEED, account)
 
 
+async def read(chain: FakeChain) -> tuple[FeedState, Turn]:
+    """The state, and our turn in it."""
+    state = await target(chain).read()
+    assert state.turn is not None
+    return state, state.turn
+
+
 # ---- the state ------------------------------------------------------------------------------------------------------
 
 
 async def test_before_the_first_round_we_may_begin_it(chain):
-    state = await target(chain).read()
+    state, turn = await read(chain)
     assert (state.round, state.next_round, state.price) == (0, 1, None)
-    assert (state.turn.eligible, state.turn.joins, state.turn.why, state.turn.closes_at) == (True, False, "", None)
+    assert (turn.eligible, turn.joins, turn.why, turn.closes_at) == (True, False, "", None)
     assert (state.min_answer, state.max_answer, state.gas_limit) == (1, 10**18, GAS_LIMIT)
     assert (state.decimals, state.description, state.paused, state.parked) == (8, "ETH / USD", False, None)
     assert (state.block_number, state.block_time) == (1, int(START))
@@ -44,28 +54,28 @@ async def test_before_the_first_round_we_may_begin_it(chain):
 
 async def test_a_round_that_another_began_is_ours_to_join(chain):
     chain.feed.take(OTHER, 1, 500, 1000)
-    state = await target(chain).read()
+    state, turn = await read(chain)
     assert (state.round, state.next_round) == (0, 1)
-    assert state.turn.joins
-    assert (state.turn.started_at, state.turn.closes_at) == (1000, 1060)
+    assert turn.joins
+    assert (turn.started_at, turn.closes_at) == (1000, 1060)
 
 
 async def test_a_round_without_a_timeout_never_closes(chain):
     chain.feed.timeout = 0
     chain.feed.take(OTHER, 1, 500, 1000)
-    assert (await target(chain).read()).turn.closes_at is None
+    assert (await read(chain))[1].closes_at is None
 
 
 async def test_having_answered_we_wait_for_the_others(chain):
     chain.feed.take(SIGNER, 1, 500, 1000)
-    state = await target(chain).read()
-    assert (state.next_round, state.turn.eligible, state.turn.joins) == (1, False, False)
-    assert state.turn.why == "round 1 is answered by us, or closed"
+    state, turn = await read(chain)
+    assert (state.next_round, turn.eligible, turn.joins) == (1, False, False)
+    assert turn.why == "round 1 is answered by us, or closed"
     assert not state.asks_for(1)
     chain.feed.take(OTHER, 1, 502, 1001)
-    state = await target(chain).read()
+    state, turn = await read(chain)
     assert (state.round, state.answer, state.started_at, state.updated_at) == (1, 501, 1000, 1001)
-    assert (state.next_round, state.turn.eligible) == (2, True)
+    assert (state.next_round, turn.eligible) == (2, True)
     assert state.asks_for(2)
     assert not state.asks_for(1)
 
@@ -74,9 +84,9 @@ async def test_who_must_not_begin_yet_is_told_so(chain):
     chain.feed.take(SIGNER, 1, 500, 1000)
     chain.feed.take(OTHER, 1, 500, 1000)
     chain.feed.delayed = True
-    state = await target(chain).read()
-    assert (state.next_round, state.turn.eligible) == (2, False)
-    assert state.turn.why == "round 2 is for another oracle to begin"
+    state, turn = await read(chain)
+    assert (state.next_round, turn.eligible) == (2, False)
+    assert turn.why == "round 2 is for another oracle to begin"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +100,7 @@ async def test_who_must_not_begin_yet_is_told_so(chain):
 )
 async def test_whether_the_contract_can_pay(chain, funds, payment, eligible, unpaid):
     chain.feed.funds, chain.feed.payment = funds, payment
-    turn = (await target(chain).read()).turn
+    _, turn = await read(chain)
     assert (turn.eligible, turn.unpaid, turn.why) == (eligible, unpaid, "" if eligible else unpaid)
 
 
@@ -114,10 +124,8 @@ async def test_a_contract_of_another_kind_cannot_be_read_as_one(chain):
 
 
 async def test_a_submission_is_the_round_and_the_value(chain):
-    class Told:
-        value = -7
-
-    assert target(chain).encode(3, Told()) == ABI.function("submit").selector + words(3, -7)
+    answer = Answer(-7, 8, Decimal("-0.00000007"), int(START), (), (), Ppb(0))
+    assert target(chain).encode(3, answer) == ABI.function("submit").selector + words(3, -7)
 
 
 # ---- before anything is published -----------------------------------------------------------------------------------

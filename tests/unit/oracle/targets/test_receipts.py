@@ -97,6 +97,8 @@ def test_a_part_without_an_answer_only_ends_our_turn():
 
 def test_the_part_that_completes_the_round_brings_its_answer():
     after = state_after(STATE, outcome(BEGAN, PART, ANSWER), REF)
+    assert after is not None
+    assert after.turn is not None
     assert (after.round, after.answer, after.started_at, after.updated_at) == (3, -6, 100, 105)
     assert (after.block_number, after.block_time) == (5, 105)
     assert not after.turn.eligible
