@@ -65,12 +65,14 @@ async def run_network(wish: Wish) -> None:
         with_lies=Fault.LIE in wish.faults.values(),
     )
     async with ReportingWorld(plan) as world:
-        steps.done(f"chain {plan.chain_id} at {world.anvil.url}, {len(wish.feeds)} contracts, venues")
+        feeds = "a contract for " + ", ".join(wish.feeds)
+        steps.done(f"chain {plan.chain_id} at {world.anvil.url}, {feeds}, venues at {world.venues.url}")
         processes = await lay_out(wish.folder, wish.nodes, world, NetworkTerms(), faults=wish.faults)
         steps.done(f"{wish.nodes} nodes' keys, certificates and settings in {wish.folder}, configuration on chain")
         try:
             async with _running(processes):
                 steps.done(f"{sum(process.running for process in processes)} nodes run")
+                _tell_more(wish, processes)
                 await _show(wish, world, processes)
         finally:
             steps.done("all stopped")
@@ -104,6 +106,23 @@ async def _crash(process: NodeProcess) -> None:
         await process.start()
 
 
+def _tell_more(wish: Wish, processes: Sequence[NodeProcess]) -> None:
+    """Where to look at one node, and how to break one."""
+    if wish.as_json:
+        return
+    node = processes[0]
+    for label, text in {
+        "its log": f"tail -f {node.files.log}",
+        "its metrics": f"http://127.0.0.1:{node.ports.metrics}/metrics",
+        "its health": f"http://127.0.0.1:{node.ports.health}/health",
+        "its settings": f"seamark config show --config {node.files.settings}",
+        "kill it": f"kill -9 {node.process.pid if node.process else '-'}",
+    }.items():
+        console.print(f"  node 0: {label:<13} {text}", markup=False)
+    console.print("Ctrl-C stops all of them.")
+    sys.stdout.flush()
+
+
 # ---- what is seen ---------------------------------------------------------------------------------------------------
 
 
@@ -123,6 +142,7 @@ async def _show(wish: Wish, world: ReportingWorld, processes: Sequence[NodeProce
                 live.update(_table(picture), refresh=True)
             else:
                 console.print(_line(picture), markup=False)
+                sys.stdout.flush()  # a pipe would keep the lines back
             await clock.sleep(SHOWN_EVERY_S)
     finally:
         if live is not None:
