@@ -16,7 +16,7 @@ from tests.support.chaos import ENDPOINTS, LEASE, NOT_FINAL, Storm, script
 from tests.support.fused_publisher import STEPS, Action
 from tests.support.publishers import Harbour
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 SEED = 4
 HEARTBEAT_S = 30.0
@@ -27,7 +27,7 @@ async def test_killed_at_every_step_on_broken_nodes_and_a_forgetful_chain(tmp_pa
     async with Harbour.open(
         tmp_path, lease=LEASE, heartbeat=heartbeat, chain=NOT_FINAL, fused=True, endpoints=ENDPOINTS
     ) as harbour:
-        storm = Storm(harbour, SEED)
+        storm = Storm(harbour, SEED, tell=print)
         try:
             await harbour.start_all()
             await harbour.next_round(4)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +31,8 @@ BURNS_S = 20.0
 
 LOOK_S = 0.1
 HEALTHY = Faults()
-_BROKEN = tuple(BROKEN_REPLIES.values())
+_BROKEN = tuple(fault for name, fault in BROKEN_REPLIES.items() if name != "too many requests")
+"""That one asks for a pause, which is obeyed: more than half would come to nothing."""
 
 
 @dataclass
@@ -58,7 +59,8 @@ class Tally:
 class Storm:
     """Acts on a harbour whose replicas are fused."""
 
-    def __init__(self, harbour: Harbour, seed: int) -> None:
+    def __init__(self, harbour: Harbour, seed: int, *, tell: Callable[[str], None] = lambda _: None) -> None:
+        self.tell = tell
         self.harbour = harbour
         self.chance = random.Random(seed)
         self.tally = Tally()
@@ -90,10 +92,10 @@ class Storm:
         began = time.monotonic()
         reached = await self.harbour.latest()
         if reorg:
-            await self.harbour.node.request("anvil_reorg", self.chance.randint(1, REORG_DEPTH), [])
-            self.tally.reorgs += 1
+            await self._reorg()
         await self._until_round(reached + 1)
         self.tally.recoveries.append(time.monotonic() - began)
+        self.tell(f"{action} {step}{', reorg' if reorg else ''}: round after {self.tally.recoveries[-1]:.1f} s")
         self.tally.burned.add((step, action))
         if action is Action.KILL:
             self.tally.kills += 1
@@ -103,6 +105,12 @@ class Storm:
             self.tally.stops += 1
             victim.go_on()
 
+    async def _reorg(self) -> None:
+        node = self.harbour.node
+        await node.request("anvil_reorg", self.chance.randint(1, REORG_DEPTH), [])
+        await node.request("anvil_setTime", int(time.time()))  # it turns its clock back with its blocks
+        self.tally.reorgs += 1
+
     async def _burned(self, step: str, action: Action) -> Replica:
         while True:
             leader = await self.harbour.leader()
@@ -111,14 +119,14 @@ class Storm:
                 continue
             arm(leader.folder, step, action)
             until = time.monotonic() + BURNS_S
-            while is_armed(leader.folder) and time.monotonic() < until and await self.harbour.leader() is leader:
+            while is_armed(leader.folder) and time.monotonic() < until and await self.harbour.leader() is leader:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(LOOK_S)
             if not disarm(leader.folder):
                 return leader
 
     async def _until_round(self, wanted: int) -> None:
         async with asyncio.timeout(120):
-            while await self.harbour.latest() < wanted:
+            while await self.harbour.latest() < wanted:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(LOOK_S)
 
     async def judge(self) -> Tally:

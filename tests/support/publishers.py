@@ -233,7 +233,7 @@ class Harbour:
 
     async def another_leads(self, than: Replica) -> Replica:
         async with asyncio.timeout(PATIENCE_S):
-            while (found := await self.leader()) is than:
+            while (found := await self.leader()) is than:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(LOOK_S)
         return found
 
@@ -249,7 +249,7 @@ class Harbour:
         began = time.monotonic()
         wanted = await self.latest() + number
         async with asyncio.timeout(PATIENCE_S):
-            while await self.latest() < wanted:
+            while await self.latest() < wanted:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(LOOK_S)
         return time.monotonic() - began
 

@@ -23,12 +23,16 @@ from seamark.cli.files import ConfigOption
 from seamark.cli.loop import run_until_stopped
 from seamark.cli.messages_database import DatabaseOption, Ledger, open_ledger
 from seamark.cli.messages_table import stage_text
+from seamark.cli.oracle_accept import HELP as ACCEPT_HELP
+from seamark.cli.oracle_accept import accept_held
 from seamark.cli.oracle_backtest import HELP as BACKTEST_HELP
 from seamark.cli.oracle_backtest import backtest
 from seamark.cli.oracle_check import HELP as CHECK_HELP
 from seamark.cli.oracle_check import check
 from seamark.cli.oracle_explain import HELP as EXPLAIN_HELP
 from seamark.cli.oracle_explain import explain
+from seamark.cli.oracle_replicas import HELP as REPLICAS_HELP
+from seamark.cli.oracle_replicas import replicas
 from seamark.cli.oracle_reporting import app as reporting_app
 from seamark.cli.output import aside, page
 from seamark.core.errors import SettingsError
@@ -47,9 +51,11 @@ SHORT_ID: Final = 10
 WIDE: Final = 100  # columns; a feed on few chains fits whole
 
 app = typer.Typer(help="Look at feeds across chains.", no_args_is_help=True)
+app.command("accept", help=ACCEPT_HELP)(accept_held)
 app.command(help=BACKTEST_HELP)(backtest)
 app.command(help=CHECK_HELP)(check)
 app.command(help=EXPLAIN_HELP)(explain)
+app.command(help=REPLICAS_HELP)(replicas)
 app.add_typer(reporting_app, name="reporting")
 
 

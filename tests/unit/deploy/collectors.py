@@ -16,8 +16,11 @@ from seamark.messages.metrics import MessageMetrics
 from seamark.messages.protocols.ccip.checks.metrics import CheckMetrics
 from seamark.messages.protocols.op_interop.metrics import InteropMetrics
 from seamark.monitoring.metrics import AlertMetrics
+from seamark.oracle.leadership import LeadershipMetrics
 from seamark.oracle.metrics import OracleMetrics
 from seamark.oracle.reporting.metrics import ReportingMetrics
+from seamark.runtime.clock import SystemClock
+from seamark.runtime.leadership import Elector, Register, RegisterCandidate, Terms
 
 _SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
 OF_PROMETHEUS = {"up": {"job", "instance"}}
@@ -54,6 +57,9 @@ def shown() -> dict[str, set[str]]:
         JudgeMetrics(name, registry).show((), (), at=0.0, took=0.0)
     InteropMetrics((), registry).saw_replicas(differing=False, compared=0, timestamp=0)
     CheckMetrics(registry)
+    lease = Terms(duration=6.0, renew=1.5)
+    lead = RegisterCandidate("x", Register, terms=lease, clock=SystemClock())  # type: ignore[arg-type]
+    LeadershipMetrics(registry, Elector("x", lead, terms=lease, clock=SystemClock()))
     AlertMetrics(registry).show((), (), (), (), {}, now=0.0, leads=True)
     return {**OF_PROMETHEUS, **OF_THE_APPLICATION, **_samples(registry)}
 
