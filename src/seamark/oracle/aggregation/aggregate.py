@@ -15,10 +15,10 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Final
 
-from seamark.core.units import PPB_PER_UNIT, Ppb, format_ratio, to_base_units
+from seamark.core.units import PPB_PER_UNIT, format_ratio, to_base_units
 from seamark.oracle.aggregation.filters import outliers
 from seamark.oracle.aggregation.quotes import check_age, check_content, is_frozen
-from seamark.oracle.aggregation.statistics import exactly, relative, weighted_median
+from seamark.oracle.aggregation.statistics import DIGITS, exactly, relative, weighted_median
 from seamark.oracle.aggregation.windows import in_window, volume_weighted
 from seamark.oracle.model import (
     AggregationPolicy,
@@ -65,12 +65,14 @@ def aggregate(
     voting = _one_per_venue(usable, rejected)
     if policy.method is not Method.MEDIAN:
         voting = [in_window(quote, window or {}, now, policy) for quote in voting]
-    used = _without_outliers(voting, rejected, policy)
+    calm = _calm(voting, policy)
+    used = _without_outliers(voting, rejected, policy) if calm is None else tuple(voting)
     missing = _missing_votes(used, policy)
     if missing is not None:
         return Rejected(*missing, tuple(rejected))
-    price = _middle(used, policy)
-    problem = _check_price(price, used, policy, decimals)
+    price, spread = calm or _middle_and_spread(used, policy)
+    problem = _check_range(price, decimals) or (None if calm else _check_dispersion(price, used, policy))
+    problem = problem or _check_bounds(price, policy)
     if problem is not None:
         return Rejected(*problem, tuple(rejected))
     value = to_base_units(price, decimals)
@@ -78,7 +80,23 @@ def aggregate(
     if outside is not None:
         return Rejected(*outside, tuple(rejected))
     observed_at = int(min(now, max(quote.received_at for quote in used)))
-    return Answer(value, decimals, price, observed_at, used, tuple(rejected), _spread(used, price))
+    return Answer(value, decimals, price, observed_at, used, tuple(rejected), relative(spread, price))
+
+
+def _calm(voting: Sequence[Quote], policy: AggregationPolicy) -> tuple[Decimal, Decimal] | None:
+    """Middle and spread where one look proves that no filter and no gate has a say, as it is nearly always: all prices
+    are within the outliers' floor and the largest dispersion. None: take the long way.
+    """
+    if policy.method is Method.VWAP or not voting:
+        return None
+    prices = [quote.price for quote in voting]
+    middle = weighted_median(prices, [quote.weight for quote in voting], policy.median)
+    low, high = min(prices), max(prices)
+    if max(low.adjusted(), high.adjusted()) > DIGITS:
+        return None
+    reach = max(high - middle, middle - low)
+    limit = policy.outlier_floor if policy.max_dispersion is None else min(policy.outlier_floor, policy.max_dispersion)
+    return (middle, high - low) if reach * PPB_PER_UNIT <= limit * abs(middle) else None
 
 
 # ---- who votes ------------------------------------------------------------------------------------------------------
@@ -140,26 +158,39 @@ def _missing_votes(used: Sequence[Quote], policy: AggregationPolicy) -> tuple[Re
 # ---- the middle, and what guards it ---------------------------------------------------------------------------------
 
 
-def _middle(used: Sequence[Quote], policy: AggregationPolicy) -> Decimal:
+def _middle_and_spread(used: Sequence[Quote], policy: AggregationPolicy) -> tuple[Decimal, Decimal]:
+    prices = [quote.price for quote in used]
+    spread = max(prices) - min(prices)
     if policy.method is Method.VWAP:
-        return volume_weighted([(quote.price, (quote.volume or Decimal(0)) * quote.weight) for quote in used])[0]
-    return weighted_median([quote.price for quote in used], [quote.weight for quote in used], policy.median)
+        pairs = [(quote.price, (quote.volume or Decimal(0)) * quote.weight) for quote in used]
+        return volume_weighted(pairs)[0], spread
+    return weighted_median(prices, [quote.weight for quote in used], policy.median), spread
 
 
-def _check_price(
-    price: Decimal, used: Sequence[Quote], policy: AggregationPolicy, decimals: int
-) -> tuple[RejectedWhy, str] | None:
-    """What keeps a price from being an answer."""
+def _check_range(price: Decimal, decimals: int) -> tuple[RejectedWhy, str] | None:
     if price and price.adjusted() + decimals > _INT192_DIGITS:  # before it is written out with all its zeros
         return RejectedWhy.OUT_OF_RANGE, f"{price:.3e} with {decimals} decimals is no int192"
-    if policy.max_dispersion is not None:
-        dispersion = _dispersion(used, price, policy.max_dispersion)
-        if dispersion > policy.max_dispersion:
-            return RejectedWhy.DISPERSED, f"half of the venues are {format_ratio(dispersion)} or more from the median"
+    return None
+
+
+def _check_bounds(price: Decimal, policy: AggregationPolicy) -> tuple[RejectedWhy, str] | None:
     low, high = policy.min_price, policy.max_price
     if (low is not None and price < low) or (high is not None and price > high):
         return RejectedWhy.OUT_OF_BOUNDS, f"{price} is not within {low}..{high}"
     return None
+
+
+def _check_dispersion(
+    price: Decimal, used: Sequence[Quote], policy: AggregationPolicy
+) -> tuple[RejectedWhy, str] | None:
+    """The distance from the middle within which more than half of the votes lie, relative to it, has a limit. A
+    minority that lies cannot widen it, so it cannot stop the feed either.
+    """
+    distances = [abs(quote.price - price) for quote in used]
+    dispersion = relative(weighted_median(distances, [quote.weight for quote in used]), price)
+    if policy.max_dispersion is None or dispersion <= policy.max_dispersion:
+        return None
+    return RejectedWhy.DISPERSED, f"half of the venues are {format_ratio(dispersion)} or more from the median"
 
 
 def _check_value(value: int, feed_bounds: tuple[int, int] | None) -> tuple[RejectedWhy, str] | None:
@@ -171,20 +202,3 @@ def _check_value(value: int, feed_bounds: tuple[int, int] | None) -> tuple[Rejec
             f"{value} is not within the contract's {feed_bounds[0]}..{feed_bounds[1]}",
         )
     return None
-
-
-def _spread(used: Sequence[Quote], middle: Decimal) -> Ppb:
-    prices = [quote.price for quote in used]
-    return relative(max(prices) - min(prices), middle)
-
-
-def _dispersion(used: Sequence[Quote], middle: Decimal, enough: Ppb) -> Ppb:
-    """The distance from the middle within which more than half of the votes lie, relative to it; 0 where all of them
-    lie within `enough`.
-
-    A minority that lies cannot widen it, so it cannot stop the feed either.
-    """
-    distances = [abs(quote.price - middle) for quote in used]
-    if max(distances) * PPB_PER_UNIT <= enough * abs(middle):
-        return Ppb(0)
-    return relative(weighted_median(distances, [quote.weight for quote in used]), middle)
