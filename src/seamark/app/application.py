@@ -67,7 +67,7 @@ __all__ = ["Application", "open_application"]
 
 
 TRIM_EVERY_S: Final = 600.0
-KEPT_TOPICS: Final = ("recovery.built", "recovery.sent", "resend.begun", "resend.sent")
+KEPT_TOPICS: Final = ("recovery.built", "recovery.sent", "resend.begun", "resend.sent", "oracle.accepted")
 """What people did, with who and why: recorded nowhere else, and counted by `recovery.policy`."""
 
 log = structlog.get_logger("seamark.app")

@@ -66,6 +66,8 @@ class OracleMetrics:
         self.rejected_answers = counter(
             "oracle_answers_rejected_total", "Times an answer was lost, by reason.", (*_FEED, "reason")
         )
+        self.held = gauge("answer_held", "1 while the circuit breaker holds an answer back.")
+        self.held_total = counter("oracle_answers_held_total", "Times the circuit breaker began to hold.")
         self.pending = gauge("tx_pending", "Publications that are sent and not in a block.")
         self.paused = gauge("feed_paused", "1 after repeated errors: the feed is tried again at the longest pause.")
         self.contract_paused = gauge("contract_paused", "1 while the contract takes no submissions.")
@@ -148,6 +150,8 @@ class FeedMeter:
         self._state: FeedState | None = None
         self._counted: dict[str, float] = {}
         self._had_answer = True
+        self._held = False
+        metrics.held_total.labels(ref.name, ref.chain)
         self._answer: Answer | None = None  # the last one
         self._prices: dict[str, Decimal] = {}
         labels = (ref.name, ref.chain)
@@ -175,6 +179,14 @@ class FeedMeter:
         """Measure against these thresholds from now on."""
         self._policy = policy
         self.metrics.threshold.labels(self._ref.name, self._ref.chain).set(policy.deviation / PPB_PER_UNIT)
+
+    def held(self, held: bool) -> None:
+        """Whether the circuit breaker holds an answer back now."""
+        labels = (self._ref.name, self._ref.chain)
+        if held and not self._held:
+            self.metrics.held_total.labels(*labels).inc()
+        self._held = held
+        self.metrics.held.labels(*labels).set(held)
 
     def expect(self, venues: int) -> None:
         """How many venues an answer needs."""

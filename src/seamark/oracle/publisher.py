@@ -77,6 +77,7 @@ PAUSED_AFTER: Final = 5  # errors in a row; from then on the feed shows as pause
 GAS_RESERVE: Final = 2  # times what earlier submissions used: storage that turns from zero costs more
 WAIT_PAUSE_S: Final = 1.0
 REPLACE_PAUSE_S: Final = 5.0  # before a replacement that was refused is tried again
+LOOK_S: Final = 0.1
 SLOW_AFTER_S: Final = 120.0  # ten slots of Ethereum: by now fees have been raised several times
 
 log = structlog.get_logger("seamark.oracle")
@@ -118,6 +119,7 @@ class FeedPublisher:
         )
         self._log = log.bind(feed=plan.ref.name, chain=plan.ref.chain)
         self._told: list[SourceReport] = []  # in this turn of the event loop
+        self._looked_at = -math.inf  # when it was last decided
         self.heard = Hearing(plan, meter)
         self._jump: Jump | None = None
         self.telling = Telling(plan.ref, database, self._log)
@@ -141,6 +143,13 @@ class FeedPublisher:
         self.plan, self._recovery.trigger = plan, plan.trigger
         self.meter.change(plan.trigger)
         self._set_limits()
+
+    async def retire(self, limit_s: float) -> None:
+        """Begin nothing more; return when nothing is in flight, or the time is up."""
+        self._ready = False
+        give_up = self._clock.monotonic() + limit_s
+        while self._busy and self._clock.monotonic() < give_up:
+            await self._clock.sleep(LOOK_S)
 
     def _reset(self) -> None:
         self._work: asyncio.Queue[Planned] = asyncio.Queue()
@@ -183,6 +192,7 @@ class FeedPublisher:
         state, now = self.state, self._clock.now()
         if state is None:
             return None
+        self._looked_at = now
         result = self.result = self.heard.answer(state, now)
         if isinstance(result, Rejected):
             return None
@@ -270,7 +280,8 @@ class FeedPublisher:
 
     async def _tick_forever(self) -> None:
         while True:
-            self.tick()
+            if self._clock.now() - self._looked_at >= self.plan.poll_interval:
+                self.tick()
             await self._tell_standing()
             await self._clock.sleep(self.plan.poll_interval)
 
@@ -327,7 +338,12 @@ class FeedPublisher:
         detail = self.result.detail if isinstance(self.result, Rejected) else ""
         heartbeat, now = self.plan.trigger.heartbeat, self._clock.now()
         await self.telling.freshness(self.state, heartbeat=heartbeat, now=now, detail=detail)
-        await self.telling.held(self._jump_held())
+        held, jump = self._jump_held(), self._jump
+        self.meter.held(held is not None)
+        await self.telling.held(held)
+        if held is not None and jump is not None and await self.telling.accepted(since=jump.since):
+            self._jump = replace(jump, observed_at=0)  # a person has confirmed it, so no later observation need
+            self.tick()
 
     # ---- one publication --------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ Each feed is a service of its own, so one that fails is restarted alone while th
 while all of it runs: `prepare` asks everything that can be asked without touching what runs, `apply` then changes it.
 
     same contract and pair   the publisher stays, with what it knows and has in flight, and follows the new plan
-    no longer named          its publisher ends and its gauges vanish; what is in flight is followed by the sender
+    no longer named          its publisher ends once nothing is in flight, and its gauges vanish
     new                      a publisher of its own, checked as at the start
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 import aiohttp
 from prometheus_client import CollectorRegistry
@@ -36,6 +36,10 @@ from seamark.storage.database import Database
 from seamark.storage.totals import read_totals
 
 __all__ = ["Changes", "Host", "Oracle", "OracleChain", "Preparation", "build_oracle"]
+
+
+RETIRE_S: Final = 20.0
+"""How long the end of a feed waits for what it has in flight, so that its row is stored too."""
 
 
 class Host(Protocol):
@@ -153,6 +157,7 @@ class Oracle:
     async def _remove(self, name: str, host: Host) -> None:
         publisher = self.publishers.pop(name)
         self._parts.sources.drop(name)
+        await publisher.retire(RETIRE_S)
         await host.remove(publisher)
         self.metrics.forget(publisher.plan.ref)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import structlog
 
+from seamark.oracle.acceptance import find_acceptance
 from seamark.oracle.model import FeedRef, FeedState
 from seamark.oracle.rules import chain_now
 from seamark.oracle.store import record_freshness, record_held
 from seamark.storage.database import Database
+from seamark.storage.events import last_event_id
 
 __all__ = ["Telling"]
 
@@ -24,6 +28,7 @@ class Telling:
     def __init__(self, ref: FeedRef, database: Database, log: structlog.stdlib.BoundLogger) -> None:
         self.stale = False
         self._held = False
+        self._held_after = 0  # the newest event when the hold began
         self._ref = ref
         self._database = database
         self._log = log
@@ -50,5 +55,14 @@ class Telling:
         await self._database.write(
             lambda connection: record_held(connection, self._ref, held=held, detail=detail or "")
         )
-        self._held = held
+        self._held, self._held_after = held, await self._database.read(last_event_id)
         self._log.warning("answer held" if held else "no answer is held any more", detail=detail or "")
+
+    async def accepted(self, *, since: float) -> bool:
+        """Whether a person has confirmed what is held since then (`seamark oracle accept`)."""
+        found = await self._database.read(
+            partial(find_acceptance, ref=self._ref, after=self._held_after, since_ms=round(since * 1000))
+        )
+        if found is not None:
+            self._log.warning("held answer accepted", who=found.who, why=found.why)
+        return found is not None

@@ -1,11 +1,15 @@
 """A publisher with a circuit breaker: what jumps waits, says so, and goes once it is confirmed."""
 
+from dataclasses import replace
+from functools import partial
+
 from seamark.core.units import Ppb
+from seamark.oracle.acceptance import accept, held_feeds
 from seamark.oracle.model import AggregationPolicy, Method, QuoteFault, Reason, TriggerPolicy
 
 from .conftest import running
 from .fakes import make_world, quote
-from .publishing import publications, publish, started, topics
+from .publishing import publications, publish, published, started, topics
 
 BREAKER = TriggerPolicy(heartbeat=3600, deviation=Ppb(5_000_000), max_step=Ppb(100_000_000), confirm_after=15)
 
@@ -22,7 +26,10 @@ async def test_a_jump_waits_for_a_second_round_and_is_told(database):
         assert world.tell(3001, 3001, 3001) is None
         await world.clock.advance(6)
         await publish(world, 3002, 3002, 3002)
-        await world.clock.advance(6)
+        for _ in range(100):
+            if "oracle.released" in await topics(world):
+                break
+            await world.clock.advance(1)
     assert [row.answer for row in await publications(world)] == [200_000_000_000, 300_200_000_000]
     told = [topic for topic in await topics(world) if topic in ("oracle.held", "oracle.released")]
     assert told == ["oracle.held", "oracle.released"]
@@ -41,6 +48,71 @@ async def test_a_glitch_is_never_published(database):
         await world.clock.advance(30)
         assert world.tell(9000, 9000, 9000) is None  # it waits anew
     assert len(await publications(world)) == 1
+
+
+async def held_world(database):
+    """A publisher that holds a jump from 2000 to 3000 and has said so."""
+    world = make_world(database, trigger=BREAKER, poll_interval=1.0)
+    async with running(world.publisher):
+        await started(world)
+        await publish(world, 2000, 2000, 2000)
+        await world.clock.advance(5)
+        world.tell(3000, 3000, 3000)
+        await world.clock.advance(1.5)
+        await until_held(world)
+        yield world
+
+
+async def until_held(world):
+    for _ in range(200):
+        if world.sample("oracle_answer_held") == 1 and "oracle.held" in await topics(world):
+            return
+        await world.clock.advance(0.01)
+    raise AssertionError("not held")
+
+
+async def test_a_person_may_confirm_a_jump(database):
+    async for world in held_world(database):
+        assert world.sample("oracle_answers_held_total") == 1
+        (held,) = await database.read(held_feeds)
+        assert (held.feed, held.chain) == ("ETH/USD", "home")
+        assert held.detail.startswith("held: 3000 is a jump from 2000")
+        await database.write(partial(accept, held=held, who="ann", why="listed on two exchanges"))
+        await world.clock.advance(1.5)
+        await published(world, 2)
+        for _ in range(100):
+            if "oracle.released" in await topics(world):
+                break
+            await world.clock.advance(1)
+        assert [row.answer for row in await publications(world)] == [200_000_000_000, 300_000_000_000]
+        of_holds = ("oracle.held", "oracle.accepted", "oracle.released")
+        assert [topic for topic in await topics(world) if topic in of_holds] == [
+            "oracle.held",
+            "oracle.accepted",
+            "oracle.released",
+        ]
+        assert await database.read(held_feeds) == []
+        assert world.sample("oracle_answer_held") == 0
+
+
+async def test_an_acceptance_is_of_the_jump_that_was_held_then(database):
+    async for world in held_world(database):
+        (held,) = await database.read(held_feeds)
+        world.clock.time += 3 * 10**8  # later than any acceptance that is stored now
+        world.publisher._jump = None
+        world.tell(9000, 9000, 9000)  # another jump
+        await database.write(partial(accept, held=held, who="ann", why="3000 is right"))
+        await world.clock.advance(2)
+        assert len(await publications(world)) == 1
+
+
+async def test_another_feeds_acceptance_does_not_count(database):
+    async for world in held_world(database):
+        (held,) = await database.read(held_feeds)
+        other = replace(held, payload={**held.payload, "chain_id": 5})
+        await database.write(partial(accept, held=other, who="ann", why="there"))
+        await world.clock.advance(2)
+        assert len(await publications(world)) == 1
 
 
 async def test_a_restart_keeps_the_breaker(database):

@@ -14,15 +14,16 @@ from prometheus_client import CollectorRegistry
 from seamark.core.errors import SettingsError, TemporaryError
 from seamark.core.ids import Address
 from seamark.core.units import Ppb
+from seamark.oracle.model import PublicationState
 from seamark.oracle.publisher import FeedPublisher
 from seamark.oracle.service import Changes, Oracle, OracleChain, build_oracle
 from seamark.oracle.settings import OracleSettings
-from seamark.oracle.store import list_feeds
+from seamark.oracle.store import list_feeds, list_publications
 from seamark.runtime.http import make_session
 from seamark.runtime.service import Supervisor
 from seamark.runtime.settings import validate_settings
 
-from .fakes import FEED, FakeChain, FakeClock, FakeFeed, FakeSender, quote, until
+from .fakes import FEED, FakeChain, FakeClock, FakeFeed, FakeSender, breathe, quote, until
 
 OTHER = Address("0x" + "0b" * 20)
 THIRD = Address("0x" + "0c" * 20)
@@ -180,13 +181,39 @@ async def test_feeds_come_and_go(database):
         assert (await bed.oracle.health()).detail.startswith("BTC/USD")
 
 
+async def test_a_feed_that_goes_waits_for_what_it_has_in_flight(database):
+    async with running_oracle(database, feed(), BTC) as bed:
+        bed.sender.mining = False
+        bed.tell("ETH/USD", 2000, 2000, 2000)
+        await until(lambda: bed.oracle.publishers["ETH/USD"]._pending)
+        going = asyncio.create_task(bed.reload(BTC))
+        await breathe()
+        assert not going.done()
+        (key,) = bed.sender.journal
+        bed.sender.mine(key)
+        publisher_done = until(going.done)
+        moving = asyncio.create_task(move(bed.chain.clock))
+        await publisher_done
+        moving.cancel()
+        assert going.result() == Changes(removed=("ETH/USD",))
+    (row,) = await database.read(list_publications)
+    assert row.state is PublicationState.MINED
+
+
+async def move(clock: FakeClock) -> None:
+    while True:
+        await clock.advance(0.1)
+        await asyncio.sleep(0.001)
+
+
 async def test_the_first_feed_may_come_later_and_the_last_may_go(database):
     watch = [{"name": "ETH/USD", "chain": "home", "address": FEED}]
     async with running_oracle(database, watch=watch) as bed:
         assert await bed.reload(feed()) == Changes(added=("ETH/USD",))
         await bed.ready("ETH/USD")
         bed.tell("ETH/USD", 2000, 2000, 2000)
-        await until(lambda: bed.chain.feed.latest == 1)
+        await until(lambda: round_of(bed.oracle.publishers["ETH/USD"]) == 1)
+        await until(lambda: not bed.oracle.publishers["ETH/USD"]._busy)
         assert [service.name for service in bed.oracle.services] == [
             "oracle-sources",
             "oracle:ETH/USD@home",
