@@ -163,7 +163,7 @@ def node_values(
                 "certificate": "certificate.pem",
                 "certificate_key": "certificate.key",
                 "keys": "offchain.json",
-                "signer": {"private_key_file": "signer.key"},
+                "signer": {"private_key_file": "signer.key", "policy": {"reports": True}},
                 "transmitter": {"private_key_file": "transmitter.key"},
                 "config_interval": "2s",
                 "progress_alarm": "20s",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from seamark.core.errors import SettingsError
+from seamark.oracle.reporting.ceremony import NetworkPlan, TimingPlan, configure
 from seamark.oracle.reporting.settings import SET_ON_CHAIN, split_address
 from seamark.oracle.settings import OracleSettings
 from seamark.runtime.settings import SettingsProblems, validate_settings
-from seamark.settings import load
-from tests.support.reporting_config import CONTRACT
+from seamark.settings import Settings, load
+from tests.support.reporting_config import CONTRACT, plan_values
 
 
 def values(**changes: Any) -> dict[str, Any]:
@@ -110,3 +113,26 @@ def test_addresses_are_taken_apart(text: str, parts: tuple[str, int]) -> None:
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no address"):
         split_address(text)
+
+
+def examples() -> list[str]:
+    page = Path(__file__).resolve().parents[4] / "docs" / "how-to" / "run-a-reporting-network.md"
+    return re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def test_the_guide_s_settings_are_taken() -> None:
+    (text,) = [text for text in examples() if "reporting:" in text]
+    shown = yaml.safe_load(text.replace('"0x…"', f"'{CONTRACT}'"))
+    settings = validate_settings(Settings, shown)
+    assert settings.oracle.reporting is not None
+    assert len(settings.oracle.reporting.peers) == 3
+    assert settings.oracle.reporting.signer.policy is not None
+
+
+def test_the_guide_s_terms_are_the_defaults() -> None:
+    (text,) = [text for text in examples() if "network.yaml" in text]
+    shown = yaml.safe_load(text)
+    shown["nodes"] = plan_values()["nodes"]
+    terms = validate_settings(NetworkPlan, shown)
+    assert terms.timing == TimingPlan()
+    assert configure(terms).f == 1
