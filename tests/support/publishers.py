@@ -13,7 +13,7 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,6 +37,10 @@ from tests.support.process import SOURCE, Seamark, write_settings
 from tests.support.tcp_proxy import TcpProxy
 
 PUBLISHER = account(Role.PUBLISHER)
+OWN_SIGNERS = (PUBLISHER, account(Role.SECOND_PUBLISHER), account(Role.OPERATOR))
+"""One for each replica that has a database of its own."""
+
+SENDERS = frozenset(signer.address for signer in OWN_SIGNERS)
 KEY_NAME = "PUBLISHER_KEY"
 FUSED = "tests.support.fused_publisher"
 SUBMIT = load("Aggregator").abi.function("submit")
@@ -136,6 +140,8 @@ class Harbour:
     stored: Database
     replicas: list[Replica]
     lease: str
+    who: Callable[[], str] | None = None
+    """Who leads, where the database does not tell."""
 
     @classmethod
     @asynccontextmanager
@@ -155,7 +161,7 @@ class Harbour:
         """Everything but the processes.
 
         Args:
-            own_database: Each has a SQLite file of its own; else they share PostgreSQL.
+            own_database: Each has a SQLite file and a signer of its own; else they share PostgreSQL and a signer.
             fused: They can be armed (see tests.support.fused_publisher).
             endpoints: So many ways to the node has each.
         """
@@ -199,7 +205,8 @@ class Harbour:
                     "logs": {"form": "json", "level": "info"},
                 }
                 write_settings(place, values)
-                environment = {KEY_NAME: PUBLISHER.private_key}
+                signer = OWN_SIGNERS[number - 1] if own_database else PUBLISHER
+                environment = {KEY_NAME: signer.private_key}
                 if fused:
                     environment["PYTHONPATH"] = f"{SOURCE}:{SOURCE.parent}"
                 made.append(Replica(f"replica-{number}", place, rpcs, way, environment))
@@ -225,11 +232,15 @@ class Harbour:
     async def leader(self) -> Replica:
         """Who began the newest term, by the fence of the shared database; waits for the first."""
         async with asyncio.timeout(PATIENCE_S):
-            while True:
-                for fence in await self.stored.read(list_fences):
-                    if fence.name == self.lease and fence.holder:
-                        return next(one for one in self.replicas if fence.holder.startswith(f"{one.name}-"))
+            while not (holder := await self._holder()):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(LOOK_S)
+        return next(one for one in self.replicas if holder.startswith(f"{one.name}-"))
+
+    async def _holder(self) -> str:
+        if self.who is not None:
+            return self.who()
+        fences = await self.stored.read(list_fences)
+        return next((fence.holder for fence in fences if fence.name == self.lease), "")
 
     async def another_leads(self, than: Replica) -> Replica:
         async with asyncio.timeout(PATIENCE_S):
@@ -254,23 +265,24 @@ class Harbour:
         return time.monotonic() - began
 
     async def calls(self) -> list[dict[str, Any]]:
-        """Every transaction of the publisher's account in a block of the chain as it is, with its receipt's status."""
+        """Every transaction of the publishers in a block of the chain as it is, with its receipt's status."""
         newest = int(await self.node.request("eth_blockNumber"), 16)
         found = []
         for number in range(newest + 1):
             block = await self.node.request("eth_getBlockByNumber", hex(number), True)
             for transaction in block["transactions"]:
-                if transaction["from"] == PUBLISHER.address:
+                if transaction["from"] in SENDERS:
                     receipt = await self.node.request("eth_getTransactionReceipt", transaction["hash"])
                     found.append({**transaction, "succeeded": receipt["status"] == "0x1"})
         return found
 
-    async def rounds(self) -> Counter[int]:
-        """How many transactions submitted each round, those that reverted included."""
+    async def rounds(self, *, succeeded: bool | None = None) -> Counter[int]:
+        """How many transactions submitted each round: all, or those that succeeded or reverted."""
         return Counter(
             SUBMIT.decode_call(bytes.fromhex(call["input"][2:]))[0]
             for call in await self.calls()
             if call["input"].startswith("0x" + SUBMIT.selector.hex())
+            and (succeeded is None or call["succeeded"] is succeeded)
         )
 
     async def nonce_gaps(self) -> int:
@@ -288,10 +300,11 @@ class Harbour:
             while True:
                 before = await self.latest()
                 await asyncio.sleep(2.0)
-                latest = int(await self.node.request("eth_getTransactionCount", PUBLISHER.address, "latest"), 16)
-                pending = int(await self.node.request("eth_getTransactionCount", PUBLISHER.address, "pending"), 16)
-                if await self.latest() == before and latest == pending:
+                if await self.latest() == before and await self._count("latest") == await self._count("pending"):
                     return
+
+    async def _count(self, block: str) -> list[str]:
+        return [await self.node.request("eth_getTransactionCount", one, block) for one in sorted(SENDERS)]
 
     def texts(self) -> str:
         return "\n".join(f"--- {one.name}\n{(one.log + one.process.text())[-6000:]}" for one in self.replicas)
@@ -308,11 +321,12 @@ def _through(url: str, way: TcpProxy) -> str:
 
 
 async def deploy_feed(node: Anvil) -> Address:
-    """Our own aggregator, with the publisher's account as its publisher."""
+    """Our own aggregator, with the publishers' accounts as its publishers."""
     artifact = load("Aggregator")
     config = (keccak256(b"ETH/USD"), "ETH / USD", 8, 1, 10**15, 0)
     receipt = await send(node, to=None, data="0x" + artifact.creation(config, ACCOUNT).hex())
     feed = Address(receipt["contractAddress"].lower())
-    grant = artifact.abi.encode_call("grantRole", keccak256(b"PUBLISHER_ROLE"), PUBLISHER.address)
-    await send(node, to=feed, data="0x" + grant.hex())
+    for publisher in sorted(SENDERS):
+        grant = artifact.abi.encode_call("grantRole", keccak256(b"PUBLISHER_ROLE"), publisher)
+        await send(node, to=feed, data="0x" + grant.hex())
     return feed
