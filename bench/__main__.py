@@ -20,6 +20,7 @@ BENCHES = {
     "rpc_volume": "What a monitor of interop reads",
     "latency": "Publishing a price",
     "oracle_reporting": "A reporting network",
+    "oracle_chaos": "Publishers in chaos",
     "live": "Many live messages",
     "running": "The running monitor",
     "ledger": "Finding a message among many",
