@@ -20,6 +20,8 @@ from seamark.evm.ports import Intent, Outcome, TransactionSender, TxState
 from seamark.oracle.reporting.codec import Transmission
 from seamark.oracle.reporting.metrics import ReportingMeter
 from seamark.oracle.reporting.plugin import EpochRound
+from seamark.oracle.targets.ocr2 import refusal
+from seamark.oracle.targets.target import Verdict
 
 __all__ = ["ReportSender", "report_key", "report_spender"]
 
@@ -72,7 +74,7 @@ class ReportSender:
         """Hand it over; returns when a node has accepted it.
 
         Raises:
-            RejectedError: It would fail: another node was faster, or there are no funds.
+            RejectedError: It would fail, and not because it is no longer needed (another node was faster).
             TemporaryError: No node took it; once journalled, the sender sends it again by itself.
         """
         key = report_key(self._chain_id, self._contract, call.context.digest, at)
@@ -83,6 +85,13 @@ class ReportSender:
             if await self._sender.find(key) is not None:
                 self._follow(key, at)
             raise
+        except RejectedError as error:
+            told = refusal(error)
+            if told.verdict is not Verdict.DONE:
+                raise
+            self._meter.settled("needless")
+            self._log.info("report is not needed", epoch=at[0], round=at[1], kind=told.kind)
+            return
         self._follow(key, at)
 
     async def _send(self, intent: Intent) -> Outcome:

@@ -172,11 +172,21 @@ async def test_a_revert_is_counted_as_what_it_is(bench: Bench) -> None:
 
 
 async def test_a_refusal_is_told_and_nothing_is_followed(bench: Bench) -> None:
-    bench.sender.refuse = RejectedError("stale report")
-    with pytest.raises(RejectedError, match="stale report"):
+    bench.sender.refuse = RejectedError("reverted: signature error")
+    with pytest.raises(RejectedError, match="signature error"):
         await bench.reports.transmit((1, 2), call((1, 2)))
     await settle()
     assert bench.sender.ends == {}
+    assert bench.count("needless") is None
+
+
+@pytest.mark.parametrize("words", ["stale report", "configDigest mismatch"])
+async def test_a_report_that_is_no_longer_needed_is_no_failure(bench: Bench, words: str) -> None:
+    bench.sender.refuse = RejectedError(f"reverted: {words}")
+    await bench.reports.transmit((1, 2), call((1, 2)))
+    await settle()
+    assert bench.sender.ends == {}
+    assert bench.count("needless") == 1
 
 
 async def test_one_that_is_journalled_but_not_accepted_is_followed(bench: Bench) -> None:
