@@ -15,21 +15,23 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from bench.report import Row
 from tests.support.chaos import ENDPOINTS, LEASE, NOT_FINAL, REORG_DEPTH, Storm, Tally, script
 from tests.support.fused_publisher import STEPS, Action
 from tests.support.publishers import Harbour
+
+from bench.report import Row
 
 HEARTBEAT_S = 30.0
 SEED = 2_024
 SCRIPTS = int(os.environ.get("SEAMARK_BENCH_CHAOS", "2"))
 
 HOW = (
-    f"Three replicas of a publisher (lease {LEASE['duration']}, a row of PostgreSQL) as processes; the leader is killed with SIGKILL"
-    f" and stopped with SIGSTOP at each of {len(STEPS)} steps, from the check of the fence to the stored receipt. Half of all requests"
-    f" to the node come to nothing (reset, cut off, HTML, errors, foreign answers), through {ENDPOINTS} endpoints for each process; the"
-    f" chain (anvil) forgets up to {REORG_DEPTH} blocks at every second hit. Recovery: from the hit until a round later than all before"
-    f" is on the chain, reorgs included; the heartbeat is {HEARTBEAT_S:g} s."
+    f"Three replicas of a publisher (lease {LEASE['duration']}, a row of PostgreSQL) as processes; the leader is killed"
+    f" with SIGKILL and stopped with SIGSTOP at each of {len(STEPS)} steps, from the check of the fence to the stored"
+    " receipt. Half of all requests to the node come to nothing (reset, cut off, HTML, errors, foreign answers),"
+    f" through {ENDPOINTS} endpoints for each process; the chain (anvil) forgets up to {REORG_DEPTH} blocks at every"
+    " second hit. Recovery: from the hit until a round later than all before is on the chain, reorgs included; the"
+    f" heartbeat is {HEARTBEAT_S:g} s."
 )
 
 
@@ -56,7 +58,8 @@ async def _storm(harbour: Harbour) -> Tally:
 
 
 def _rows(tally: Tally) -> list[Row]:
-    done = f"{tally.kills} kills, {tally.stops} stops, {tally.reorgs} reorgs, {tally.broken:,} of {tally.requests:,} requests broken"
+    hits = f"{tally.kills} kills, {tally.stops} stops, {tally.reorgs} reorgs"
+    done = f"{hits}, {tally.broken:,} of {tally.requests:,} requests broken"
     return [
         Row("what was done to them", done),
         Row("rounds on the chain", f"{tally.rounds}"),
