@@ -33,7 +33,7 @@ from seamark.oracle.reporting.schedule import Schedule
 from seamark.oracle.reporting.store import Place
 from seamark.runtime.clock import SystemClock
 from seamark.storage.database import Database, open_database
-from tests.support.reporting import BOUNDS, DIGEST, Contract
+from tests.support.reporting import BOUNDS, DIGEST, Contract, ToyCrypto
 
 PRICE = 1_000_000_000
 QUICK = Timing(  # rounds of 100 ms: a test of ten rounds takes a second
@@ -46,7 +46,7 @@ QUICK = Timing(  # rounds of 100 ms: a test of ten rounds takes a second
     stages=(1, 1, 1, 1),
 )
 EAGER = MedianSettings(Ppb(1), Ppb(1), SECOND)  # every change is worth a report
-LIMITS = TimeLimits(*[200 * MILLISECOND] * 4, contract=SECOND)
+LIMITS = TimeLimits(*[200 * MILLISECOND] * 4)
 
 
 class RawSigner:
@@ -121,10 +121,11 @@ class Counts:
         self.strangers += 1
 
 
-class Signers:
+class Signers(ToyCrypto):
     """`tests.support.reporting.Contract` asks who signed: accounts, as the real one."""
 
     def __init__(self, addresses: list[Address]) -> None:
+        super().__init__(0)
         self.addresses = addresses
 
     def signer_of(self, digest, signature):

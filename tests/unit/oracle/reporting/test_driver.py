@@ -13,17 +13,19 @@ import pytest
 
 from seamark.core.errors import RejectedError, SettingsError, StopError, TemporaryError
 from seamark.oracle.reporting import driver as module
+from seamark.oracle.reporting import protocol
 from seamark.oracle.reporting.codec import Observation
-from seamark.oracle.reporting.config import MILLISECOND, SECOND
+from seamark.oracle.reporting.config import MILLISECOND, SECOND, OffchainConfig
 from seamark.oracle.reporting.driver import Driver, _Time
-from seamark.oracle.reporting.messages import NewEpoch, ObserveRequest
+from seamark.oracle.reporting.keys import SharedSecret
+from seamark.oracle.reporting.messages import Message, NewEpoch, ObserveRequest
 from seamark.oracle.reporting.ports import SILENT, TimeLimits
 from seamark.oracle.reporting.store import Place, claim, load
 from tests.support.clock import FakeClock
 from tests.support.reporting import DIGEST, Contract
-from tests.support.reporting_nodes import Counts, Signers, World
+from tests.support.reporting_nodes import QUICK, Counts, Signers, World
 
-LIMITS = TimeLimits(*[50 * MILLISECOND] * 4, contract=50 * MILLISECOND)
+LIMITS = TimeLimits(*[50 * MILLISECOND] * 5)
 ONE = World(1)
 FOUR = World(4)
 
@@ -33,7 +35,7 @@ class Wire:
 
     def __init__(self):
         self.sent = []
-        self.waiting = deque()
+        self.waiting: deque[tuple[int, Message]] = deque()
         self.notify = lambda: None
 
     def send(self, to, message):
@@ -60,7 +62,7 @@ class Gate:
         self.inner, self.url = inner, inner.url
         self.open = asyncio.Event()
         self.open.set()
-        self.failures = deque()
+        self.failures: deque[Exception] = deque()
         self.writes = 0
 
     async def read(self, work):
@@ -322,13 +324,13 @@ async def test_a_start_behind_the_contract_asks_for_a_later_epoch(database):
     assert bench.wire.sent[0] == (None, NewEpoch(42))
 
 
-async def test_the_epoch_of_another_configuration_says_nothing(database):
+async def test_the_epoch_of_another_configuration_says_nothing(database, monkeypatch):
     bench = Bench(FOUR, 0, database)
 
     async def view():
         return replace(bench.contract.view(0), at=(41, 2), digest=b"\x09" * 32)
 
-    bench.view = view
+    monkeypatch.setattr(bench, "view", view)
     async with running(bench.driver()):
         await until(lambda: bench.wire.sent)
     assert bench.wire.sent[0] == (None, NewEpoch(1))
@@ -414,7 +416,7 @@ async def test_an_end_leaves_no_task_behind(bench):
 
 async def test_a_message_that_the_machine_stumbles_over_changes_nothing(database, monkeypatch):
     bench = Bench(FOUR, 0, database)
-    real = module.step
+    real = protocol.step
 
     def stumble(context, state, event, now):
         if getattr(event, "message", None) == ObserveRequest(9, 9):
@@ -447,14 +449,14 @@ async def test_a_fault_of_the_machine_itself_is_not_hidden(bench, monkeypatch):
             task.result()
 
 
-async def test_a_flood_of_messages_does_not_delay_the_deadlines(database):
+async def test_a_flood_of_messages_does_not_delay_the_deadlines(database, monkeypatch):
     bench = Bench(FOUR, 0, database)
 
     def receive():
         bench.clock.advance(0.001)
         return 1, NewEpoch(1)
 
-    bench.wire.receive = receive
+    monkeypatch.setattr(bench.wire, "receive", receive)
     async with running(bench.driver()):
         await until(lambda: (None, NewEpoch(2)) in bench.wire.sent)  # DeltaProgress is over: it wants another leader
 
@@ -492,10 +494,9 @@ def test_another_signer_is_refused(bench):
 
 
 def test_the_limits_are_those_of_the_configuration():
-    class Configured:
-        max_observation, max_report, max_accept, max_transmit = 1, 2, 3, 4
-
-    assert TimeLimits.of(Configured()) == TimeLimits(1, 2, 3, 4, 20 * SECOND)
+    secret = SharedSecret(bytes(32), bytes(32), ())
+    configured = OffchainConfig(QUICK, (), (), b"", 9, 1, 2, 3, 4, secret)
+    assert TimeLimits.of(configured) == TimeLimits(1, 2, 3, 4, 20 * SECOND)
 
 
 async def test_nobody_has_to_listen(bench):

@@ -15,9 +15,7 @@ from seamark.oracle.reporting.wire import encode_message
 PLACE = b"31337:0x01|aa|2"
 
 epochs = st.integers(0, 2**32 - 1)
-signatures = st.builds(
-    ReportSignature, st.integers(0, 1), st.integers(0, 2**256 - 1), st.integers(0, 2**256 - 1)
-)
+signatures = st.builds(ReportSignature, st.integers(0, 1), st.integers(0, 2**256 - 1), st.integers(0, 2**256 - 1))
 finals = st.builds(
     Final,
     epochs,

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from seamark.oracle.reporting.network.frames import Entry
 
-__all__ = ["UNCOUNTED", "NetworkLimits", "NetworkObserver", "Outgoing", "Peer"]
+__all__ = ["UNCOUNTED", "NetworkLimits", "NetworkObserver", "Outgoing", "Peer", "Uncounted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,11 @@ class Peer:
 class NetworkLimits:
     """What one peer may cost, for each configuration that is joined.
 
-    A round of 200 ms has five messages of a peer, and a request for 31 reports 5 kB; `queue` is in messages, each way.
+    A round has four or five messages of a peer, and a request for 31 reports 5 kB, so this bears 50 rounds a second of
+    a small network, ten of a large one. `queue` is in messages, each way.
     """
 
-    messages_per_s: float = 100.0
+    messages_per_s: float = 300.0
     bytes_per_s: float = 256_000.0
     queue: int = 200
 
@@ -55,7 +56,9 @@ class NetworkObserver(Protocol):
         ...
 
 
-class _Uncounted:
+class Uncounted:
+    """Counts nothing."""
+
     def connected(self, peer: str, *, up: bool) -> None: ...
     def sent(self, peer: str, messages: int, size: int) -> None: ...
     def received(self, peer: str, messages: int, size: int) -> None: ...
@@ -64,7 +67,7 @@ class _Uncounted:
     def refused(self, peer: str) -> None: ...
 
 
-UNCOUNTED = _Uncounted()
+UNCOUNTED = Uncounted()
 
 
 class Outgoing(Protocol):

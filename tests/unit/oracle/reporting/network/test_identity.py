@@ -124,7 +124,7 @@ def certificate(key, *, name=None, issuer=None, authority=False, constrained=Tru
 
 def test_only_a_nodes_own_certificate_is_one():
     key, victim = ec.generate_private_key(ec.SECP256R1()), make_identity()
-    assert read_certificate(certificate(key))
+    assert read_certificate(certificate(key)).serial_number == 1
     refused = [
         certificate(key, authority=True),  # could vouch for others
         certificate(key, constrained=False),

@@ -9,7 +9,7 @@ from seamark.oracle.reporting.messages import Final, FinalEcho, NewEpoch
 from seamark.oracle.reporting.network.echoes import REMEMBERED, Echoes
 from seamark.oracle.reporting.network.frames import read_frame
 from seamark.oracle.reporting.network.link import Link
-from seamark.oracle.reporting.network.ports import UNCOUNTED
+from seamark.oracle.reporting.network.ports import Uncounted
 from seamark.oracle.reporting.signatures import AttestedReport, ReportSignature
 from seamark.oracle.reporting.wire import decode_message, encode_message, is_echo
 
@@ -25,9 +25,9 @@ class Way:
         self.out += [decode_message(data) for _, data in read_frame(made)]
 
 
-class Drops(type(UNCOUNTED)):
+class Drops(Uncounted):
     def __init__(self):
-        self.counted = Counter()
+        self.counted: Counter[tuple[str, str]] = Counter()
 
     def dropped(self, peer, reason, messages):
         self.counted[peer, reason] += messages
