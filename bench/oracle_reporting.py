@@ -78,7 +78,7 @@ class Size:
         )
 
 
-SIZES = (Size(4, 40, 5, 150.0), Size(16, 150, 15, 400.0), Size(31, 400, 30, 1_000.0))
+SIZES = (Size(4, 40, 5, 150.0), Size(16, 150, 15, 400.0), Size(31, 500, 30, 1_000.0))
 
 
 class Ticker:
@@ -197,7 +197,8 @@ def _listen_to(nodes: list[NodeProcess], ticker: Ticker) -> None:
         for feed in values["oracle"]["reporting"]["feeds"]:
             feed["sources"] = [{"venue": name, "stream": True} for name in VENUES]
         values["oracle"]["watch_interval"] = "30s"
-        values["chains"]["devnet"]["poll_interval"] = "1s"
+        values["oracle"]["reporting"]["config_interval"] = "15s"
+        values["chains"]["devnet"]["poll_interval"] = "2s"
         values["logs"]["level"] = "warning"
         node.files.settings.write_text(yaml.safe_dump(values))
 

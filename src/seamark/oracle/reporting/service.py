@@ -32,6 +32,7 @@ from seamark.oracle.reporting.membership import Member, NotInConfig, Seat, take_
 from seamark.oracle.reporting.metrics import ReportingMeter
 from seamark.oracle.reporting.network import Link, PeerNetwork
 from seamark.oracle.reporting.observer import FeedObserver
+from seamark.oracle.reporting.patience import PatientEchoes, patience_s
 from seamark.oracle.reporting.plugin import ContractView, EpochRound
 from seamark.oracle.reporting.store import Place, forget_superseded
 from seamark.oracle.reporting.transmitter import ReportSender
@@ -59,6 +60,7 @@ class _Running:
     announced: Announced
     seat: Seat
     link: Link
+    echoes: PatientEchoes
     driver: Driver
     task: asyncio.Task[None]
     progress: EpochRound = (0, 0)
@@ -205,10 +207,11 @@ class ReportingFeed:
         network = context.network
         link = self._network.join(announced.digest, [node.peer for node in network.nodes])
         self._seated(context)
+        echoes = PatientEchoes(link, announced.digest, patience_s(network.timing.stage))
         driver = Driver(
             context,
             Place(self._place(), announced.digest, context.me),
-            transport=link,
+            transport=echoes,
             database=self._database,
             source=self._observer,
             contract=self,
@@ -219,7 +222,7 @@ class ReportingFeed:
             observer=self._meter,
         )
         task = asyncio.create_task(driver.run(), name=f"{self.name}:{announced.digest.hex()[:8]}")
-        self._running = _Running(announced, seat, link, driver, task)
+        self._running = _Running(announced, seat, link, echoes, driver, task)
         self._stopped, self._refused = None, b""
         self._meter.seated(me=context.me, nodes=network.n, f=network.f, connected=self.connected)
         self._log.info(
@@ -237,6 +240,7 @@ class ReportingFeed:
         running.task.cancel()
         with suppress(asyncio.CancelledError):
             await asyncio.gather(running.task, return_exceptions=True)
+        running.echoes.close()
         running.link.leave()
         self._log.info("configuration left", digest=running.announced.digest.hex())
 
@@ -269,8 +273,10 @@ class ReportingFeed:
         """As the contract says; another digest than the one that is run has it looked at soon."""
         view = await self._contract.view()
         running = self._running
-        if running is not None and view.digest != running.announced.digest:
-            self._look.set()
+        if running is not None:
+            running.echoes.saw(view)
+            if view.digest != running.announced.digest:
+                self._look.set()
         return view
 
     # ---- how it fares -----------------------------------------------------------------------------------------------

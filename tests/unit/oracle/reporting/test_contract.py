@@ -81,6 +81,17 @@ async def test_a_node_without_logs_is_an_outage_not_a_network_without_configurat
         await reader(FakeContract(announced=[announced()], lose_logs=True)).announced()
 
 
+async def test_a_configuration_that_is_known_is_not_read_again_and_a_moved_one_is() -> None:
+    chain = FakeContract(announced=[announced(block=7)])
+    contract = reader(chain)
+    first = await contract.announced()
+    chain.lose_logs = True
+    assert await contract.announced() is first
+    chain.announced = [announced(block=8)]  # a reorg put it elsewhere
+    with pytest.raises(TemporaryError):
+        await contract.announced()
+
+
 async def test_what_is_no_ocr2_contract_is_told() -> None:
     chain = FakeContract()
 

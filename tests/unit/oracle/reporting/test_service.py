@@ -17,6 +17,7 @@ from seamark.oracle.reporting import service as service_module
 from seamark.oracle.reporting.contract import ReportingContract
 from seamark.oracle.reporting.membership import Member
 from seamark.oracle.reporting.metrics import ReportingMeter, ReportingMetrics
+from seamark.oracle.reporting.patience import PatientEchoes
 from seamark.oracle.reporting.service import ReportingFeed
 from seamark.runtime.clock import Clock
 from seamark.storage.database import Database, open_database
@@ -220,7 +221,7 @@ async def test_a_feed_takes_its_seat_and_runs_the_protocol(database: Database) -
             item.digest,
             1,
         )
-        assert driver.named["transport"] is bench.network.links[0]
+        assert isinstance(driver.named["transport"], PatientEchoes)
         assert bench.network.links[0].nodes == [operator(number).identity.peer for number in range(4)]
         assert bench.gauge("reporting_oid") == 1
         assert bench.gauge("reporting_faulty_allowed") == 1
