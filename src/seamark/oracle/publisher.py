@@ -65,7 +65,7 @@ from seamark.oracle.store import (
 from seamark.oracle.targets.find import make_target
 from seamark.oracle.targets.target import Verdict
 from seamark.oracle.tasks import run_together
-from seamark.oracle.telling import Telling
+from seamark.oracle.telling import Telling, no_answer, unpaid
 from seamark.runtime.clock import Clock
 from seamark.storage.database import Database
 
@@ -248,11 +248,7 @@ class FeedPublisher:
             return f"its transaction waits for {format_duration(waited)}"
         if self.telling.stale:
             return "expired on chain"
-        return (
-            self._jump_held()
-            or _unpaid(self.state)
-            or (str(self.result.detail) if isinstance(self.result, Rejected) else None)
-        )
+        return self._jump_held() or unpaid(self.state) or no_answer(self.state, self.result, self._clock.now())
 
     def _jump_held(self) -> str | None:
         """What the circuit breaker keeps back, in words; None: nothing."""
@@ -328,9 +324,8 @@ class FeedPublisher:
             await self._database.write(lambda connection: record_state(connection, self.plan.ref, state, now=now))
 
     def _adopt(self, state: FeedState) -> None:
-        unpaid, before = _unpaid(state), _unpaid(self.state)
-        if unpaid and not before:
-            self._log.warning("payments run out", detail=unpaid)
+        if unpaid(state) and not unpaid(self.state):
+            self._log.warning("payments run out", detail=unpaid(state))
         self.state = state
         self.meter.observed(state)
 
@@ -584,8 +579,3 @@ class FeedPublisher:
             nonces.setdefault(outcome.nonce, []).append(publication)
         for attempts in nonces.values():
             await self._follow(*sorted(attempts, key=lambda one: (one.round, one.attempt)))
-
-
-def _unpaid(state: FeedState | None) -> str:
-    """That the contract cannot pay its oracles for long, in words; empty: it can, or pays nobody."""
-    return "" if state is None or state.turn is None else state.turn.unpaid

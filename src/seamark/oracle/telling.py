@@ -1,4 +1,4 @@
-"""Events about how one feed stands, told when it changes and once: expired or fresh, an answer held or released."""
+"""How one feed stands, in words and by events that are told once: expired or fresh, an answer held or released."""
 
 from __future__ import annotations
 
@@ -6,14 +6,31 @@ from functools import partial
 
 import structlog
 
+from seamark.core.units import format_duration
 from seamark.oracle.acceptance import find_acceptance
-from seamark.oracle.model import FeedRef, FeedState
+from seamark.oracle.model import Answer, FeedRef, FeedState, Rejected
 from seamark.oracle.rules import chain_now
 from seamark.oracle.store import record_freshness, record_held
 from seamark.storage.database import Database
 from seamark.storage.events import last_event_id
 
-__all__ = ["Telling"]
+__all__ = ["Telling", "no_answer", "unpaid"]
+
+
+def unpaid(state: FeedState | None) -> str:
+    """That the contract cannot pay its oracles for long; empty: it can, or pays nobody."""
+    return "" if state is None or state.turn is None else state.turn.unpaid
+
+
+def no_answer(state: FeedState, result: Answer | Rejected | None, now: float) -> str | None:
+    """Why there is no answer, and that others wait for it; None: there is one, or nothing was told yet."""
+    if not isinstance(result, Rejected):
+        return None
+    turn, detail = state.turn, str(result.detail)
+    if turn is None or not turn.joins or turn.closes_at is None:
+        return detail
+    left = max(0.0, turn.closes_at - chain_now(state, now))
+    return f"{detail}; round {turn.round} waits for it, and times out in {format_duration(left)}"
 
 
 class Telling:

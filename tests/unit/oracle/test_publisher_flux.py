@@ -256,3 +256,18 @@ async def test_payments_that_run_out_are_a_problem_until_they_are_there(database
         world.chain.height += 1
         await look(world)
         assert world.publisher.problem() is None
+
+
+async def test_a_round_that_waits_for_an_answer_that_is_not_there_is_told(database):
+    world = flux_world(database)
+    async with running(world.publisher):
+        await started(world)
+        others_begin(world, 1)
+        began = world.clock.now()
+        await look(world)
+        assert world.tell("2000") is None  # one venue of the two that are needed
+        left = 60 - (world.clock.now() - began)
+        problem = world.publisher.problem()
+        assert problem is not None
+        assert problem.endswith(f"; round 1 waits for it, and times out in {left:g}s")
+    assert world.sender.submitted == []
