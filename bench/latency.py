@@ -152,7 +152,7 @@ async def measure(folder: Path, movers: int) -> list[float]:
     async with Anvil(options) as anvil, NodeClient(anvil.url, CHAIN) as node, make_session() as session:
         addresses = await deploy(node)
         await anvil.set_block_time(1)
-        database = await open_database(f"sqlite:///{folder}/bench.db")
+        database = await open_database(f"sqlite:///{folder}/bench.db", busy=True)
         chain = Chain(CHAIN, [anvil.url], session=session)
         signer = RawKeySigner.from_hex(account(Role.PUBLISHER).private_key)
         real = Sender(

@@ -186,7 +186,7 @@ def _add_reload(app: Application, file: SettingsFile, wanted: Collection[str]) -
 async def _open(
     stack: AsyncExitStack, settings: Settings, wanted: Collection[str], clock: Clock, dry_run: DryRun | None = None
 ) -> Application:
-    database = await open_database(settings.database, stalled_s=stalled_after(settings.oracle.replicas))
+    database = await open_database(settings.database, stalled_s=stalled_after(settings.oracle.replicas), busy=True)
     stack.push_async_callback(database.close)
     registry = _registry()
     health = HealthRegistry()

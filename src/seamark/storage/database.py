@@ -71,7 +71,9 @@ class Database(Protocol):
     async def close(self) -> None: ...
 
 
-async def open_database(url: str, *, migrate: bool = True, stalled_s: float | None = None) -> Database:
+async def open_database(
+    url: str, *, migrate: bool = True, stalled_s: float | None = None, busy: bool = False
+) -> Database:
     """Open, create if missing, and bring up to the newest schema.
 
     Args:
@@ -79,13 +81,15 @@ async def open_database(url: str, *, migrate: bool = True, stalled_s: float | No
         migrate: False for a reader that must not change the schema.
         stalled_s: PostgreSQL ends a unit of work whose process stood still for so long, with all its locks; None: as
             the server is configured.
+        busy: For a service that commits for hours: SQLite's log is laid out in advance, so that commits are fast from
+            the first.
 
     Raises:
         SettingsError: Unknown kind of URL, or a file that cannot be created.
         TemporaryError: The server cannot be reached.
     """
     if url.startswith("sqlite:"):
-        database: SqliteDatabase | PostgresDatabase = SqliteDatabase(url)
+        database: SqliteDatabase | PostgresDatabase = SqliteDatabase(url, busy=busy)
     elif url.startswith(("postgresql:", "postgres:", "postgresql+asyncpg:")):
         database = PostgresDatabase(url, stalled_s=stalled_s)
     else:

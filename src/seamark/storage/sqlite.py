@@ -10,11 +10,13 @@ Urgent units go first: a price that waits to be signed must not queue behind boo
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
@@ -24,6 +26,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from seamark.core.errors import SettingsError, StopError, TemporaryError
+from seamark.storage.sqlite_log import lay_out_log
 
 __all__ = ["SqliteDatabase"]
 
@@ -176,7 +179,7 @@ def _roll_back(connection: Connection) -> None:
 class SqliteDatabase:
     """`storage.database.Database` on one file, or in memory ("sqlite://")."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, busy: bool = False) -> None:
         self.url = url
         path = url.removeprefix("sqlite:///").removeprefix("sqlite://")
         self._in_memory = path in ("", ":memory:")
@@ -185,6 +188,10 @@ class SqliteDatabase:
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise SettingsError("database", f"cannot create the folder of {path}: {error.strerror}") from error
+            # Else the same trouble meets the first unit of work, and is told there.
+            with suppress(OSError, sqlite3.Error):
+                if busy:
+                    lay_out_log(Path(path))
         self._engine = self._make_engine(url)
         self._writer = _Writer(self._engine)
         self._writer.start()
