@@ -119,7 +119,6 @@ class FeedPublisher:
         )
         self._log = log.bind(feed=plan.ref.name, chain=plan.ref.chain)
         self._told: list[SourceReport] = []  # in this turn of the event loop
-        self._looked_at = -math.inf  # when it was last decided
         self.heard = Hearing(plan, meter)
         self._jump: Jump | None = None
         self.telling = Telling(plan.ref, database, self._log)
@@ -163,6 +162,7 @@ class FeedPublisher:
         self._failures = 0
         self._refusal = ""
         self._not_before = 0.0
+        self._looked_at = -math.inf  # whoever begins, or takes over, decides at once
         self._unreachable = False
         patience = max((source.deadline for source in self.plan.sources), default=0.0)
         self._patience_until = self._clock.monotonic() + patience
