@@ -50,6 +50,7 @@ class Rehearsal(FeedPublisher):
 
     _sender: Appraiser
     _pretended: FeedState | None = None
+    _answered: int = 0  # the newest round that was told; among several oracles each answers a round once
 
     async def _carry_out(self, planned: Planned) -> None:
         try:
@@ -103,8 +104,9 @@ class Rehearsal(FeedPublisher):
 
     def _pretend(self, planned: Planned) -> None:
         state, now = self._known_state(), int(self._clock.now())
+        self._answered = planned.round
         self._pretended = replace(
-            state,
+            _passed(state, planned.round),
             round=planned.round,
             answer=planned.answer.value,
             started_at=planned.answer.observed_at,
@@ -115,6 +117,7 @@ class Rehearsal(FeedPublisher):
 
     def _adopt(self, state: FeedState) -> None:
         """The chain's word, unless it has nothing newer than what was pretended."""
+        state = _passed(state, self._answered)
         pretended = self._pretended
         if pretended is not None and state.updated_at < pretended.updated_at:
             state = replace(
@@ -128,6 +131,13 @@ class Rehearsal(FeedPublisher):
         else:
             self._pretended = None
         super()._adopt(state)
+
+
+def _passed(state: FeedState, answered: int) -> FeedState:
+    """As if our turn in the rounds up to this one had passed."""
+    if state.turn is None or state.turn.round > answered:
+        return state
+    return replace(state, turn=replace(state.turn, eligible=False, why=f"round {answered} was rehearsed"))
 
 
 def _ether(wei: int | None) -> str | None:
