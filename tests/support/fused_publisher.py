@@ -111,9 +111,9 @@ def lay_fuse() -> None:
     Journal.add = fused_add  # type: ignore[method-assign]
     Chain.send_raw = fused_send  # type: ignore[method-assign]
     Committer.add = fused_commit  # type: ignore[method-assign]
-    fencing.check_fence = fused_check
-    publisher.add_publication = _around(publisher.add_publication, "the row")
-    publisher.settle_publication = _around(publisher.settle_publication, "settling")
+    fencing.check_fence = fused_check  # type: ignore[assignment]
+    for name, what in (("add_publication", "the row"), ("settle_publication", "settling")):
+        setattr(publisher, name, _around(getattr(publisher, name), what))
 
 
 def _around(work: Callable[..., Any], what: str) -> Callable[..., Any]:

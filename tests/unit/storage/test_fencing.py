@@ -51,7 +51,7 @@ def add_thing(connection: Connection) -> str:
 
 
 def count(connection: Connection) -> int:
-    return connection.execute(text("SELECT count(*) FROM thing")).scalar_one()
+    return int(connection.execute(text("SELECT count(*) FROM thing")).scalar_one())
 
 
 @pytest.fixture
