@@ -32,6 +32,11 @@ class FakeFlux(FakeFeed):
         call = ABI.function("submit").decode_call(data)
         if sender in self.parts.get(call.roundId, {}):
             raise CallReverted("reverted: cannot report on previous rounds")
+        newest = max(self.parts, default=0)
+        if call.roundId not in (newest, newest + 1):
+            raise CallReverted("reverted: invalid round to report")
+        if call.roundId == newest + 1 and newest and newest not in self.rounds:
+            raise CallReverted("reverted: previous round not supersedable")
         if self.closed:
             raise CallReverted("reverted: round not accepting submissions")
         return self.take(sender, call.roundId, call.submission, now)
