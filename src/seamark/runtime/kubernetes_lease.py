@@ -34,6 +34,7 @@ ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TOKEN_S: Final = 60.0
 """How long a token that was read is used: the kubelet puts a new one into the file long before the old one ends."""
 
+_OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 _SETTING: Final = "oracle.replicas.kubernetes"
 _RELEASED_S: Final = 1  # shortest duration that the API takes
 
@@ -161,7 +162,7 @@ class KubernetesLease:
         if reply.status not in (_OK, _CREATED):
             raise self._failure(reply)
         try:
-            found = msgspec.json.decode(reply.body, type=dict[str, Any])
+            found = _OBJECT.decode(reply.body)
             spec, version = found.get("spec") or {}, found["metadata"]["resourceVersion"]
             duration = float(spec.get("leaseDurationSeconds") or 0)
             record = Record(spec.get("holderIdentity") or "", int(spec.get("leaseTransitions") or 0), duration, version)
@@ -213,7 +214,7 @@ class KubernetesLease:
 def _reason(reply: HttpReply) -> str:
     """The machine-readable word of a Status object."""
     try:
-        found = msgspec.json.decode(reply.body, type=dict[str, Any])
+        found = _OBJECT.decode(reply.body)
     except (msgspec.DecodeError, msgspec.ValidationError):
         return ""
     return str(found.get("reason") or "")
