@@ -14,7 +14,7 @@ What keeps it right:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -303,17 +303,3 @@ class ReportingFeed:
         if isinstance(self._observer.result, Rejected):
             return f"no observation: {self._observer.result.detail}"
         return None
-
-    def standing(self) -> Mapping[str, object]:
-        """Where this node is, for people: plain values."""
-        running = self._running
-        return {
-            "feed": self.ref.name,
-            "digest": running.announced.digest.hex() if running else None,
-            "node": running.context.me if running else None,
-            "nodes": running.context.n if running else None,
-            "epoch": self._meter.epoch,
-            "leader": self._meter.leader,
-            "connected": self.connected(),
-            "problem": self.problem(),
-        }

@@ -384,12 +384,3 @@ async def test_sources_without_an_answer_are_a_problem(database: Database) -> No
         bench.connect(4)
         bench.observer.result = Rejected(RejectedWhy.TOO_FEW_VENUES, "1 of 3 venues needed", ())
         assert bench.feed.problem() == "no observation: 1 of 3 venues needed"
-
-
-async def test_where_it_stands_is_told_in_plain_values(database: Database) -> None:
-    item = announced()
-    async with running(database, FakeContract(announced=[item])) as bench:
-        bench.connect(4)
-        standing = bench.feed.standing()
-        assert (standing["digest"], standing["node"], standing["nodes"]) == (item.digest.hex(), 1, 4)
-        assert standing["connected"] == 4
