@@ -109,8 +109,8 @@ async def test_settings_change_while_rounds_go_on(devnet: Devnet, tmp_path: Path
     bed = Bed(devnet, tmp_path)
     btc, eth, _ = bed.feeds
     bed.write(btc)
-    await bed.start()
     try:
+        await bed.start()
         await until(lambda: len(bed.events("round published")) >= 2, "rounds")
 
         bed.write({**btc, "deviation": "0.05%"}, eth)  # a threshold, and one more feed
@@ -203,8 +203,8 @@ async def test_a_config_map_is_followed_through_its_links(devnet: Devnet, tmp_pa
         folder=tmp_path,
         environment={PUBLISHER_KEY: KEY},
     )
-    await bed.start()
     try:
+        await bed.start()
         bed.write(btc, eth)
         publish("..2")
         (taken,) = await until(lambda: bed.events("settings taken"), "the other folder")
@@ -220,8 +220,8 @@ async def test_a_rehearsal_says_what_it_would_publish_and_touches_nothing(devnet
     btc = bed.feeds[0]
     bed.write(btc)
     bed.process = Seamark("run", "oracle", "--dry-run", "--config", str(bed.file), folder=tmp_path)  # without the key
-    await bed.start()
     try:
+        await bed.start()
         await until(lambda: len(bed.events("would publish")) >= 2, "two rounds")
         bed.write({**btc, "deviation": "20%"})
         await until(lambda: bed.events("settings taken"), "a reload in a rehearsal")
@@ -245,8 +245,8 @@ async def test_a_rehearsal_of_an_account_tells_the_cost(devnet: Devnet, tmp_path
     bed.process = Seamark(
         "run", "oracle", "--dry-run", "--config", str(bed.file), folder=tmp_path, environment={PUBLISHER_KEY: KEY}
     )
-    await bed.start()
     try:
+        await bed.start()
         (line, *_) = await until(lambda: bed.events("would publish"), "a round")
     finally:
         await bed.process.kill()

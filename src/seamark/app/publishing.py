@@ -27,6 +27,7 @@ from seamark.evm.metrics import TransactionMetrics
 from seamark.evm.ports import Signer
 from seamark.evm.transactions import Sender
 from seamark.evm.transactions.dry import DrySender
+from seamark.monitoring.settings import AlertSettings
 from seamark.oracle.publisher import FeedPublisher
 from seamark.oracle.rehearsal import Rehearsal
 from seamark.oracle.service import Changes, Oracle, OracleChain, Preparation, build_oracle
@@ -52,11 +53,11 @@ class DryRun:
 
 
 def apart(settings: Settings) -> Settings:
-    """Settings for a process beside the real one: database in memory, free ports, no replica, no network node."""
+    """Settings for a process beside the real one: database in memory, free ports; no replica, no node, no notices."""
     free = {"port": 0}
     alone = settings.oracle.model_copy(update={"adapter": None, "replicas": None, "reporting": None})
     changed = settings.with_changes(database="sqlite://", api=free, metrics=free, health=free)
-    return changed.model_copy(update={"oracle": alone})
+    return changed.model_copy(update={"oracle": alone, "alerts": AlertSettings()})
 
 
 class ServiceHost(Protocol):
