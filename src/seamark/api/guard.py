@@ -8,7 +8,6 @@ requests.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection
 from http import HTTPStatus
 from typing import Any
@@ -17,12 +16,12 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seamark.api.problems import problem_response
+from seamark.runtime.hosts import LOOPBACK_NAMES, host_name
 
-__all__ = ["Guard", "is_loopback"]
+__all__ = ["Guard"]
 
 MAX_QUERY_BYTES = 4096  # the longest sensible set of filters, with 50 message ids, is below this
 MAX_BODY_BYTES = 64 * 1024  # what changes something here is some hundred bytes
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -39,16 +38,6 @@ SECURITY_HEADERS = [
 ]
 
 log = structlog.get_logger("seamark.api")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address to listen on is reachable from this machine alone."""
-    if host in LOOPBACK_NAMES:
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Guard:
@@ -95,7 +84,7 @@ class Guard:
 
     def _refuse(self, scope: Scope) -> tuple[int, str] | None:
         headers = dict(scope["headers"])
-        if self._names is not None and _host_name(headers.get(b"host", b"")) not in self._names:
+        if self._names is not None and host_name(headers.get(b"host", b"").decode("latin-1")) not in self._names:
             return HTTPStatus.MISDIRECTED_REQUEST, (
                 "this server does not answer to that host name; use localhost, or add the name to api.allowed_hosts"
             )
@@ -105,14 +94,6 @@ class Guard:
         if b"transfer-encoding" in headers or not length.isdigit() or int(length) > MAX_BODY_BYTES:
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "nothing here takes so large a body"
         return None
-
-
-def _host_name(header: bytes) -> str:
-    """The name in a Host header such as localhost:8400 or [::1]:8400, lower case."""
-    text = header.decode("latin-1").strip().lower()
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    return text.partition(":")[0].removesuffix(".")
 
 
 def _missing_headers(message: Any, path: str) -> list[tuple[bytes, bytes]]:

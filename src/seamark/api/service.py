@@ -19,9 +19,9 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import Scope
 
-from seamark.api.guard import is_loopback
 from seamark.api.settings import ApiSettings
 from seamark.core.errors import SettingsError
+from seamark.runtime.hosts import is_loopback
 
 __all__ = ["ApiService", "bind_socket"]
 

@@ -13,7 +13,6 @@ unless told otherwise. There they answer to loopback's names only: a web page ma
 from __future__ import annotations
 
 import errno
-import ipaddress
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from aiohttp import web
 
 from seamark.core.errors import SettingsError
 from seamark.runtime.health import HealthRegistry
+from seamark.runtime.hosts import host_name, is_loopback
 
 __all__ = ["Listen", "ProbeServer"]
 
@@ -97,7 +97,7 @@ class ProbeServer:
         return same and self._metrics_at.port != 0
 
     async def _listen(self, where: Listen, routes: dict[str, Handler]) -> int:
-        application = web.Application(middlewares=[_refuse_strangers] if _is_loopback(where.host) else [])
+        application = web.Application(middlewares=[_refuse_strangers] if is_loopback(where.host) else [])
         for path, handler in routes.items():
             application.router.add_get(path, handler)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S)
@@ -126,24 +126,9 @@ class ProbeServer:
 
 @web.middleware
 async def _refuse_strangers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if not _is_loopback(_host_name(request.headers.get("Host", ""))):
+    if not is_loopback(host_name(request.headers.get("Host", ""))):
         return web.Response(status=_MISDIRECTED, text="this server listens on loopback: ask for it as localhost\n")
     return await handler(request)
-
-
-def _host_name(header: str) -> str:
-    """The name in a Host header such as localhost:8000 or [::1]:8000."""
-    text = header.strip().lower()
-    return text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0].removesuffix(".")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _json(body: dict[str, Any], *, ready: bool) -> web.Response:

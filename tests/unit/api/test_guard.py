@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from seamark.api.guard import MAX_QUERY_BYTES, is_loopback
+from seamark.api.guard import MAX_QUERY_BYTES
 from tests.support.browser import ServedApi
 
 Shared = tuple[ServedApi, aiohttp.ClientSession]
@@ -69,19 +69,3 @@ async def test_a_body_is_refused(shared: Shared) -> None:
     api, client = shared
     async with client.request("GET", f"{api.url}/api/feeds", data=b"x" * 100_000) as response:
         assert response.status == 413
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [
-        ("127.0.0.1", True),
-        ("127.1.2.3", True),
-        ("::1", True),
-        ("localhost", True),
-        ("0.0.0.0", False),
-        ("10.0.0.1", False),
-        ("api", False),
-    ],
-)
-async def test_loopback(host: str, expected: bool) -> None:
-    assert is_loopback(host) is expected

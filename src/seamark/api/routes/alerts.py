@@ -14,7 +14,6 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 
-from seamark.api.guard import is_loopback
 from seamark.api.parameters import DEFAULT_LIMIT, After, Limit, to_seconds
 from seamark.api.ports import AlertDesk, AlertFilter
 from seamark.api.problems import ParameterError, ProblemError
@@ -33,6 +32,7 @@ from seamark.api.views_alerts import (
 from seamark.core.errors import RejectedError
 from seamark.monitoring.alerts.model import Matcher
 from seamark.monitoring.alerts.store import NoSuchAlert, NoSuchSilence
+from seamark.runtime.hosts import is_loopback
 
 __all__ = ["alert_routes"]
 

@@ -11,16 +11,15 @@ network decides who may connect, or `names` does.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from seamark.core.errors import SettingsError
 from seamark.oracle.model import Answer, Pair
 from seamark.oracle.sources.adapters import answer_request
+from seamark.runtime.hosts import LOOPBACK_NAMES, host_name, is_loopback
 
 __all__ = ["AdapterServer"]
 
@@ -31,7 +30,6 @@ SHUTDOWN_S: Final = 1.0
 TOO_SLOW: Final = 408
 MISDIRECTED: Final = 421
 UNAVAILABLE: Final = 503
-LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class AdapterServer:
@@ -55,9 +53,7 @@ class AdapterServer:
         names: Collection[str] = (),
     ) -> None:
         self.port = 0
-        self._names = (
-            frozenset(name.lower() for name in names) | LOOPBACK_NAMES if names or _is_loopback(host) else None
-        )
+        self._names = frozenset(name.lower() for name in names) | LOOPBACK_NAMES if names or is_loopback(host) else None
         self._in_flight = 0
         self._feeds = feeds
         self._host = host
@@ -97,7 +93,7 @@ class AdapterServer:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Who may ask, how many at once, and how slowly."""
-        name = _name_of(request.headers.get("Host", ""))
+        name = host_name(request.headers.get("Host", ""))
         if self._names is not None and name not in self._names:
             return _refusal(
                 MISDIRECTED, f"this is not {name[:80] or 'a host without a name'}; see oracle.adapter.names"
@@ -124,20 +120,3 @@ class AdapterServer:
 def _refusal(status: int, message: str) -> web.Response:
     document = {"status": "errored", "statusCode": status, "error": {"name": "AdapterError", "message": message}}
     return web.json_response(document, status=status)
-
-
-def _name_of(host: str) -> str:
-    """The name in a Host header, without its port."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
-    except ValueError:
-        return ""
-
-
-def _is_loopback(host: str) -> bool:
-    if host in LOOPBACK_NAMES:
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
