@@ -19,7 +19,7 @@ from typing import Any, Final
 from seamark.core.errors import RejectedError, SettingsError
 from seamark.core.ids import Address
 from seamark.evm.abi import Abi
-from seamark.evm.address import to_checksum
+from seamark.evm.address import ZERO_ADDRESS, to_checksum
 from seamark.evm.contract import Contract
 from seamark.evm.ports import ChainReader
 from seamark.oracle.model import Answer, ContractKind, FeedState, Turn
@@ -90,7 +90,8 @@ class FluxTarget:
         head, answers = await read_pinned(self._chain, self._calls)
         values = values_of(self._address, self._functions, answers)
         bounds = {"min_answer": values["minSubmissionValue"], "max_answer": values["maxSubmissionValue"]}
-        turn = turn_of(values["oracleRoundState"])
+        # A rehearsal without an account is no oracle and has no turn: it follows its own trigger alone.
+        turn = None if self._account == ZERO_ADDRESS else turn_of(values["oracleRoundState"])
         return replace(feed_state(head, values), **bounds, gas_limit=GAS_LIMIT, turn=turn)
 
     async def check(self, at: Where) -> None:

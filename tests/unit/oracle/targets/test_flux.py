@@ -177,6 +177,13 @@ async def test_a_rehearsal_needs_no_account(chain):
     assert await find_target(None, chain, FEED, nobody, AT) is ContractKind.FLUX
 
 
+async def test_without_an_account_there_is_no_turn(chain):
+    chain.feed.take(OTHER, 1, 500, 1000)
+    chain.feed.take(SIGNER, 1, 500, 1000)
+    state = await target(chain, Address("0x" + "00" * 20)).read()
+    assert (state.turn, state.round, state.next_round) == (None, 1, 2)
+
+
 def test_reports_have_no_target_for_answers(chain):
     with pytest.raises(RejectedError, match="takes reports of a network"):
         make_target(ContractKind.OCR2, chain, FEED, SIGNER)
