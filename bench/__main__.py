@@ -19,6 +19,8 @@ BENCHES = {
     "catch_up": "Catching up",
     "rpc_volume": "What a monitor of interop reads",
     "latency": "Publishing a price",
+    "oracle_ingest": "Many feeds, many sources",
+    "oracle_cycle": "Asking slow sources",
     "oracle_reporting": "A reporting network",
     "oracle_chaos": "Publishers in chaos",
     "live": "Many live messages",

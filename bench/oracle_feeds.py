@@ -26,6 +26,7 @@ from seamark.oracle.sources.outlet import Outlet
 from seamark.runtime.logs import configure_logs
 
 SAMPLES_PER_LOOK = 5
+PROC = Path("/proc/self")
 
 
 class Look(msgspec.Struct):
@@ -58,8 +59,6 @@ class Look(msgspec.Struct):
     tasks: int = 0
     files: int = 0
     threads: int = 0
-    connections: int = 0
-    """Sockets among the files."""
 
 
 class _Counts:
@@ -100,29 +99,25 @@ async def look(app: Application, counts: _Counts, before: Look) -> Look:
     for _ in range(SAMPLES_PER_LOOK):
         await asyncio.sleep(1 / SAMPLES_PER_LOOK)
         now = time.time()
-        oldest = max(oldest, max(age(publisher, now) for publisher in publishers))
+        oldest = max(oldest, *(age(publisher, now) for publisher in publishers))
     now = time.monotonic()
     found = Look(now, now - before.at, counts.updates, counts.decisions, counts.longest_lag, oldest)
     counts.__init__()  # type: ignore[misc]
     found.answers = sum(isinstance(publisher.result, Answer) for publisher in publishers)
     rounds = [publisher.state.round for publisher in publishers if publisher.state is not None]
     found.rounds, found.published = sum(number > 0 for number in rounds), sum(rounds)
-    found.cpu = time.process_time()
-    found.waited = int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
-    found.resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     found.tasks = len(asyncio.all_tasks())
-    names = os.listdir("/proc/self/fd")
-    found.files = len(names)
-    found.threads = len(os.listdir("/proc/self/task"))
-    found.connections = sum(_is_socket(name) for name in names)
+    _weigh(found)
     return found
 
 
-def _is_socket(name: str) -> bool:
-    try:
-        return os.readlink(f"/proc/self/fd/{name}").startswith("socket:")
-    except FileNotFoundError:  # the descriptor of the listing itself
-        return False
+def _weigh(found: Look) -> None:
+    """What the kernel says of this process."""
+    found.cpu = time.process_time()
+    found.waited = int((PROC / "schedstat").read_text().split()[1]) / 1e9
+    found.resident = int((PROC / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    found.files = sum(1 for _ in (PROC / "fd").iterdir())
+    found.threads = sum(1 for _ in (PROC / "task").iterdir())
 
 
 async def report(app: Application, counts: _Counts) -> None:

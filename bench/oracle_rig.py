@@ -17,16 +17,17 @@ from typing import Any
 
 import msgspec
 
-from bench.latency import deploy
+from bench.feeds_deployed import deploy
 from bench.oracle_feeds import Look
-from bench.oracle_venues import ASKED, HOST, STREAMS
+from bench.oracle_venues import HOST, STREAMS
+from bench.priority import go_first
 from seamark.core.ids import Address, ChainId
 from seamark.devnet import die_with_parent
 from seamark.devnet.accounts import Role, account
 from seamark.devnet.anvil import Anvil, AnvilOptions
 from seamark.devnet.node_client import NodeClient
 
-__all__ = ["Rig", "load_average", "rig"]
+__all__ = ["Rig", "rig"]
 
 CHAIN = ChainId(31337)
 PUBLISHER_CORE, OTHER_CORE = 0, 1
@@ -41,7 +42,13 @@ class Rig:
     """The running publisher."""
 
     process: asyncio.subprocess.Process
+    venues: asyncio.subprocess.Process
     feeds: int
+
+    def pace(self, ticks_per_s: float) -> None:
+        """Of all websockets together; the list over HTTP gives one more each second for each feed."""
+        assert self.venues.stdin is not None
+        self.venues.stdin.write(f"{ticks_per_s}\n".encode())
 
     async def next(self) -> Look:
         assert self.process.stdout is not None
@@ -67,23 +74,16 @@ class Rig:
 
 
 @contextlib.asynccontextmanager
-async def rig(folder: Path, *, feeds: int, ticks_per_s: float) -> AsyncIterator[Rig]:
-    """Started and not yet level. `ticks_per_s`: of all websockets together; the HTTP venue gives one more each second
-    for each feed.
-    """
+async def rig(folder: Path, *, feeds: int) -> AsyncIterator[Rig]:
+    """Started and not yet level, at a slow pace."""
     several = (os.cpu_count() or 1) > 1
     mine = os.sched_getaffinity(0)
     if several:
         os.sched_setaffinity(0, {OTHER_CORE})  # the venues and anvil inherit it
     try:
         async with contextlib.AsyncExitStack() as stack:
-            anvil = await stack.enter_async_context(Anvil(AnvilOptions(chain_id=CHAIN)))
-            node = await stack.enter_async_context(NodeClient(anvil.url, CHAIN))
-            addresses = await deploy(node, feeds)
-            await anvil.set_block_time(1)
-            venues = await _start(
-                "bench.oracle_venues", str(feeds), str(ticks_per_s), str(OTHER_CORE if several else -1)
-            )
+            anvil, addresses = await stack.enter_async_context(_chain(folder, feeds))
+            venues = await _start("bench.oracle_venues", str(feeds), str(feeds), str(OTHER_CORE if several else -1))
             stack.push_async_callback(_stop, venues)
             assert venues.stdout is not None
             port = int(await venues.stdout.readline())
@@ -91,9 +91,22 @@ async def rig(folder: Path, *, feeds: int, ticks_per_s: float) -> AsyncIterator[
             file.write_bytes(msgspec.json.encode(settings(folder, anvil.url, port, addresses)))  # JSON is YAML
             publisher = await _start("bench.oracle_feeds", str(file), str(PUBLISHER_CORE if several else -1))
             stack.push_async_callback(_stop, publisher)
-            yield Rig(publisher, feeds)
+            yield Rig(publisher, venues, feeds)
     finally:
         os.sched_setaffinity(0, mine)
+
+
+@contextlib.asynccontextmanager
+async def _chain(folder: Path, feeds: int) -> AsyncIterator[tuple[Anvil, list[Address]]]:
+    """With the contracts: deployed once in a folder, which takes a minute, and found there again."""
+    known = folder / f"addresses-{feeds}.json"
+    options = AnvilOptions(chain_id=CHAIN, state_file=folder / f"chain-{feeds}.json", state_interval_s=100_000)
+    async with Anvil(options) as anvil, NodeClient(anvil.url, CHAIN) as node:
+        go_first(anvil.pid or 0)
+        if not known.exists():
+            known.write_bytes(msgspec.json.encode(await deploy(node, feeds)))
+        await anvil.set_block_time(1)
+        yield anvil, msgspec.json.decode(known.read_bytes(), type=list[Address])
 
 
 async def _start(module: str, *arguments: str) -> asyncio.subprocess.Process:
@@ -101,9 +114,11 @@ async def _start(module: str, *arguments: str) -> asyncio.subprocess.Process:
     command = [sys.executable, "-I", "-S", str(_SHIM), str(os.getpid()), sys.executable, "-m", module, *arguments]
     environment = {**os.environ, _KEY: account(Role.PUBLISHER).private_key}
     # A session of its own: Linux shares processor time among sessions first (autogroup), as among services.
-    return await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         *command, stdin=pipe, stdout=pipe, env=environment, start_new_session=True
     )
+    go_first(process.pid)
+    return process
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
@@ -113,20 +128,19 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 
 def settings(folder: Path, rpc: str, port: int, addresses: Sequence[Address]) -> dict[str, Any]:
-    """Each feed with nine websockets and one HTTP source."""
+    """Each feed with nine websockets and one HTTP source, whose one reply all feeds share."""
     venues: dict[str, Any] = {
         venue: {"like": venue.partition("-")[0], "stream_url": f"ws://{HOST}:{port}/{venue}", "quotes": ["USD"]}
         for venue in STREAMS
     }
-    venues[ASKED] = {"base_url": f"http://{HOST}:{port}"}
-    sources = [*({"venue": venue, "stream": True} for venue in STREAMS), {"venue": ASKED}]
+    streams = [{"venue": venue, "stream": True} for venue in STREAMS]
     feeds = [
         {"pair": f"F{number}/USD", "chain": "bench", "aggregator": address, "heartbeat": "1d", "deviation": "0.5%",
-         "sources": sources, "poll_interval": ASKED_EVERY, "gas_limit": 300_000}
+         "sources": [*streams, _listed(number, port)], "poll_interval": ASKED_EVERY, "gas_limit": 300_000}
         for number, address in enumerate(addresses)
     ]  # fmt: skip
     return {
-        "database": f"sqlite:///{folder / 'seamark.db'}",
+        "database": f"sqlite:///{folder / f'seamark-{time.time_ns()}.db'}",
         "start_timeout": "120s",
         "chains": {"bench": {"chain_id": CHAIN, "rpc": [rpc], "poll_interval": "500ms"}},
         "oracle": {"signer": {"private_key_env": _KEY}, "feeds": feeds, "venues": venues},
@@ -136,5 +150,6 @@ def settings(folder: Path, rpc: str, port: int, addresses: Sequence[Address]) ->
     }
 
 
-def load_average() -> str:
-    return f"{os.getloadavg()[0]:.1f}"
+def _listed(number: int, port: int) -> dict[str, Any]:
+    paths = {name: f"F{number}.{name}" for name in ("bid", "ask", "volume", "time")}
+    return {"name": "listed", "url": f"http://{HOST}:{port}/tickers", "price": f"F{number}.last", **paths}

@@ -1,11 +1,15 @@
 """The exchanges of the oracle benchmarks, in a process of its own: raw sockets, so that a core is enough to serve them.
 
-    python -m bench.oracle_venues FEEDS TICKS_PER_SECOND CORE       prints its port, serves until its input is closed
+    python -m bench.oracle_venues FEEDS TICKS_PER_SECOND CORE
 
-Nine venues tell tickers over websockets in the shapes of six exchanges, one answers over HTTP with keep-alive; each
-shows every market, F0/USD to Fn/USD. A market's tick is due once a period at each venue, spread evenly over the period
-and the venues. Values change with every tick. A price wanders by some hundredths of a percent and seldom by more. Where
-a shape has a time it is that of the sending, in the venue's unit: the reader can tell how old it is when it is used.
+It prints its port, takes another number of ticks per second (of all websockets together) with each line of its input,
+and serves until that is closed.
+
+Nine venues tell tickers over websockets in the shapes of six exchanges; over HTTP with keep-alive one answers with all
+markets at once (/tickers), one with a market a reply. Each shows every market, F0/USD to Fn/USD. A market's tick is due
+once a period at each venue, spread evenly over the period and the venues. Values change with every tick. A price
+wanders by some hundredths of a percent and seldom by more. Where a shape has a time it is that of the sending, in the
+venue's unit: the reader can tell how old it is when it is used.
 """
 
 from __future__ import annotations
@@ -25,7 +29,12 @@ SLOT_S = 0.01
 STEP = 40e-6  # deviation of a price's step, relative: 0.5 % is crossed in some hours
 NOISE = 50e-6  # between venues
 STREAMS = ("binance", "coinbase", "kraken", "bitstamp", "okx", "bybit", "binance-b", "coinbase-b", "okx-b")
+LISTED = "listed"
+"""Over HTTP: all markets in one reply, as most exchanges offer them (/tickers)."""
+
 ASKED = "gemini"
+"""Over HTTP: one market a reply."""
+
 _KEY = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455
 
 
@@ -45,8 +54,8 @@ def _binance(n: int, price: str, low: str, high: str, now: float) -> str:
 
 def _coinbase(n: int, price: str, low: str, high: str, now: float) -> str:
     return (
-        f'{{"type":"ticker","sequence":{int(now * 1000)},"product_id":"F{n}-USD","price":"{price}","open_24h":"{price}",'
-        f'"volume_24h":"9123.12345678","low_24h":"{low}","high_24h":"{high}","volume_30d":"312345.1","best_bid":"{low}",'
+        f'{{"type":"ticker","sequence":{int(now * 1000)},"product_id":"F{n}-USD","price":"{price}",'
+        f'"open_24h":"{price}","volume_24h":"9123.12345678","low_24h":"{low}","high_24h":"{high}","volume_30d":"312345.1","best_bid":"{low}",'
         f'"best_bid_size":"1.1","best_ask":"{high}","best_ask_size":"0.9","side":"buy","time":"{_iso(now)}",'
         f'"trade_id":1234567,"last_size":"0.01"}}'
     )
@@ -92,6 +101,10 @@ def _gemini(n: int, price: str, low: str, high: str, now: float) -> str:
     )
 
 
+def _listed(n: int, price: str, low: str, high: str, now: float) -> str:
+    return f'"F{n}":{{"last":"{price}","bid":"{low}","ask":"{high}","volume":"2210.505","time":{int(now * 1000)}}}'
+
+
 SHAPES: dict[str, Callable[[int, str, str, str, float], str]] = {
     "binance": _binance,
     "coinbase": _coinbase,
@@ -100,6 +113,7 @@ SHAPES: dict[str, Callable[[int, str, str, str, float], str]] = {
     "okx": _okx,
     "bybit": _bybit,
     "gemini": _gemini,
+    "listed": _listed,
 }
 
 
@@ -115,6 +129,12 @@ class Markets:
         price = self._prices[number] * (1 + random.gauss(0, NOISE))
         texts = f"{price:.4f}", f"{price * 0.9999:.4f}", f"{price * 1.0001:.4f}"
         return SHAPES[venue.partition("-")[0]](number, *texts, time.time()).encode()
+
+    def answer(self, path: str) -> bytes:
+        """To a request over HTTP."""
+        if path == "/tickers":
+            return b"{" + b",".join(self.ticker(LISTED, number) for number in range(self.count)) + b"}"
+        return self.ticker(ASKED, int(path.rpartition("/")[2].removeprefix("f").removesuffix("usd")))
 
 
 def frame(payload: bytes) -> bytes:
@@ -165,36 +185,48 @@ class Client(asyncio.Protocol):
             )
             self._venue = path.strip("/")
             return
-        number = int(path.rpartition("/")[2].removeprefix("f").removesuffix("usd"))
-        body = self._markets.ticker(ASKED, number)
+        body = self._markets.answer(path)
         size = str(len(body)).encode()
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + size + b"\r\n\r\n"
         self.transport.write(head + body)
 
 
-async def tell(markets: Markets, listening: dict[str, set[Client]], period: float) -> None:
-    """Send each market's ticks when they are due; what is late is sent as soon as it can be."""
-    slots = max(1, round(period / SLOT_S))
-    due: list[list[tuple[str, int]]] = [[] for _ in range(slots)]
-    for at, venue in enumerate(STREAMS):
-        for number in range(markets.count):
-            due[(number * 37 + at * slots // len(STREAMS)) % slots].append((venue, number))
-    began, turn = time.monotonic(), 0
-    while True:
-        await asyncio.sleep(max(0.0, began + turn * SLOT_S - time.monotonic()))
+class Teller:
+    """Sends each market's ticks when they are due; what is late is sent as soon as it can be."""
+
+    def __init__(self, markets: Markets, listening: dict[str, set[Client]]) -> None:
+        self._markets = markets
+        self._listening = listening
+        self._due: list[list[tuple[str, int]]] = []
+        self._began, self._turn = 0.0, 0
+
+    def pace(self, rate: float) -> None:
+        """Ticks per second of all websockets together, from now on."""
+        slots = max(1, round(self._markets.count * len(STREAMS) / rate / SLOT_S))
+        self._due = [[] for _ in range(slots)]
+        for at, venue in enumerate(STREAMS):
+            for number in range(self._markets.count):
+                self._due[(number * 37 + at * slots // len(STREAMS)) % slots].append((venue, number))
+        self._began, self._turn = time.monotonic(), 0
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(max(0.0, self._began + self._turn * SLOT_S - time.monotonic()))
+            self._tell(self._due[self._turn % len(self._due)])
+            self._turn += 1
+
+    def _tell(self, due: list[tuple[str, int]]) -> None:
         chunks: dict[str, list[bytes]] = {}
-        for venue, number in due[turn % slots]:
-            if listening[venue]:
-                chunks.setdefault(venue, []).append(frame(markets.ticker(venue, number)))
+        for venue, number in due:
+            if self._listening[venue]:
+                chunks.setdefault(venue, []).append(frame(self._markets.ticker(venue, number)))
         for venue, frames in chunks.items():
-            for client in listening[venue]:
+            for client in self._listening[venue]:
                 assert client.transport is not None
                 client.transport.write(b"".join(frames))
-        turn += 1
 
 
 async def main(feeds: int, rate: float, core: int) -> None:
-    """`rate`: ticks per second of all websockets together."""
     if core >= 0:
         os.sched_setaffinity(0, {core})
     markets, listening = Markets(feeds), {venue: set() for venue in STREAMS}
@@ -202,10 +234,12 @@ async def main(feeds: int, rate: float, core: int) -> None:
     server = await loop.create_server(lambda: Client(markets, listening), HOST, 0, backlog=1024)
     listener: socket.socket = server.sockets[0]
     print(listener.getsockname()[1], flush=True)
-    telling = asyncio.create_task(tell(markets, listening, feeds * len(STREAMS) / rate))
-    await asyncio.to_thread(sys.stdin.read)  # until whoever started us is gone
+    teller = Teller(markets, listening)
+    teller.pace(rate)
+    telling = asyncio.create_task(teller.run())
+    while line := await asyncio.to_thread(sys.stdin.readline):  # until whoever started us is gone
+        teller.pace(float(line))
     telling.cancel()
-    os._exit(0)
 
 
 if __name__ == "__main__":

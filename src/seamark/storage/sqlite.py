@@ -50,6 +50,7 @@ class _Unit:
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[Any]
     kept: bool = True
+    urgent: bool = False
     result: Any = None
     error: BaseException | None = None
 
@@ -103,11 +104,11 @@ class _Writer(threading.Thread):
             for loop in {unit.loop for unit in group}:
                 _tell_all(loop, [unit for unit in group if unit.loop is loop])
 
-    def _next(self) -> _Unit | None:
+    def _next(self, *, urgent_only: bool = False) -> _Unit | None:
         with self._wake:
             if self._urgent:
                 return self._urgent.popleft()
-            return self._calm.popleft() if self._calm else None
+            return self._calm.popleft() if self._calm and not urgent_only else None
 
     def _run_group(self, group: list[_Unit]) -> None:
         """Take units until time is up, run each in a savepoint, commit once. `group` tells who is concerned."""
@@ -119,9 +120,11 @@ class _Writer(threading.Thread):
             try:
                 until = time.monotonic() + GROUP_S
                 unit: _Unit | None = first
+                hurried = False  # somebody waits for the commit: no calm unit comes before it any more
                 while unit is not None:
                     _run_unit(connection, unit)
-                    unit = self._next() if time.monotonic() < until else None
+                    hurried = hurried or unit.urgent
+                    unit = self._next(urgent_only=hurried) if time.monotonic() < until else None
                     if unit is not None:
                         group.append(unit)
                 connection.exec_driver_sql("COMMIT")
@@ -229,7 +232,7 @@ class SqliteDatabase:
 
     async def _hand_in(self, work: Work[T], *, urgent: bool, kept: bool = True) -> T:
         loop = asyncio.get_running_loop()
-        unit = _Unit(work, loop, loop.create_future(), kept)
+        unit = _Unit(work, loop, loop.create_future(), kept, urgent)
         self._writer.hand_in(unit, urgent=urgent)
         done: asyncio.Future[T] = unit.done
         return await _undisturbed(done)

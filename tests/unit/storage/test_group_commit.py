@@ -96,6 +96,22 @@ async def test_urgent_units_go_first(database: SqliteDatabase) -> None:
     assert (await database.read(names))[0] == "urgent"
 
 
+async def test_an_urgent_unit_does_not_wait_for_calm_ones_to_be_committed(database: SqliteDatabase) -> None:
+    commits: list[list[str]] = []
+    seen: list[str] = []
+
+    @event.listens_for(database._engine, "before_cursor_execute")
+    def note(_connection, _cursor, statement, parameters, *_rest) -> None:
+        if statement.startswith("INSERT INTO thing"):
+            seen.append(parameters[0])
+        elif statement == "COMMIT" and seen:
+            commits.append(list(seen))
+            seen.clear()
+
+    await gathered(database, add("calm"), add("urgent"), add("urgent too"), urgent=(False, True, True))
+    assert commits == [["urgent", "urgent too"], ["calm"]]
+
+
 async def test_nobody_is_told_before_the_commit(database: SqliteDatabase) -> None:
     def spoil(connection: Connection) -> None:
         connection.exec_driver_sql("ROLLBACK")  # what SQLite does by itself when the disk is full
