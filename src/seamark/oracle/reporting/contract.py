@@ -12,7 +12,7 @@ Source: libocr `contract2/OCR2Abstract.sol`, `OCR2Aggregator.sol` (MIT).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from seamark.core.errors import TemporaryError
@@ -48,11 +48,15 @@ _DETAILS: Final = ABI.function("latestConfigDetails")
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """A configuration that the contract announced, and what it is called. `block` is that of its `ConfigSet`."""
+    """A configuration that the contract announced, and what it is called.
+
+    `block` is that of its `ConfigSet`, `head` the chain's newest one when it was read.
+    """
 
     digest: bytes
     config: ConfigSet
     block: int
+    head: int = field(default=0, compare=False)
 
 
 class ReportingContract:
@@ -114,13 +118,13 @@ class ReportingContract:
             return None
         known = self._known
         if known is not None and (known.digest, known.block) == (told.configDigest, told.blockNumber):
-            return known
+            return replace(known, head=head.number)
         wanted = LogFilter((self.address,), (_CONFIG_SET.topic0,))
         for log in reversed(await self._chain.logs(wanted, told.blockNumber, told.blockNumber)):
             found = self._read(log)
             if found is not None and found.digest == told.configDigest:
                 self._known = found
-                return found
+                return replace(found, head=head.number)
         raise TemporaryError(
             f"contract {self.address} names configuration {told.configDigest.hex()}, and no node has its log",
             remedy="the next look asks again; use a node that keeps logs",

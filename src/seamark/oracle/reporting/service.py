@@ -168,9 +168,16 @@ class ReportingFeed:
             if self._running is None:
                 self._stopped = "its contract has no configuration, or one too new to count on"
             return
-        if self._running is None or self._running.announced.digest != announced.digest:
+        if self._is_another(announced):
             await self._change(announced)
         await self._forget_older()
+
+    def _is_another(self, announced: Announced) -> bool:
+        """A node that is behind tells the older one; only one that is not behind can tell of a reorg."""
+        running = self._running
+        if running is None:
+            return True
+        return announced.digest != running.announced.digest and announced.head >= running.announced.block
 
     def _check_driver(self) -> None:
         running = self._running
@@ -248,14 +255,13 @@ class ReportingFeed:
         running = self._running
         if running is None or running.forgotten:
             return
+        digest, place = running.announced.digest, self._place()
         try:
-            final = await self._final_block()
-        except TemporaryError:
-            return
-        if running.announced.block <= final:
-            digest, place = running.announced.digest, self._place()
-            await self._database.write(lambda connection: forget_superseded(connection, place, digest))
-            running.forgotten = True
+            if running.announced.block <= await self._final_block():
+                await self._database.write(lambda connection: forget_superseded(connection, place, digest))
+                running.forgotten = True
+        except TemporaryError as error:  # the next look tries again
+            self._log.debug("older memories are kept for now", error=str(error))
 
     async def _final_block(self) -> int:
         final = await self._chain.header("finalized")

@@ -256,6 +256,20 @@ async def test_a_digest_seen_by_the_protocol_is_looked_at_at_once(database: Data
         assert bench.driver.context.digest == chain.announced[-1].digest
 
 
+@pytest.mark.parametrize(("head", "changes"), [(11, False), (12, True), (13, True)])
+async def test_an_older_configuration_is_a_reorg_or_a_node_that_lags(
+    database: Database, head: int, changes: bool
+) -> None:
+    older, newer = announced(block=7), announced(count=2, block=12, deviation="1%")
+    chain = FakeContract(head=12, announced=[older, newer])
+    async with running(database, chain) as bench:
+        assert bench.driver.context.digest == newer.digest
+        chain.announced, chain.head = [older], head
+        await bench.clock.move(10.0)
+        await bench.clock.move(1.0)
+        assert bench.driver.context.digest == (older.digest if changes else newer.digest)
+
+
 async def test_nothing_is_run_before_there_is_a_configuration(database: Database) -> None:
     chain = FakeContract()
     async with running(database, chain) as bench:
@@ -338,6 +352,20 @@ async def test_older_memories_are_forgotten_once_the_newer_configuration_is_fina
         assert forgotten == [item.digest]
         await bench.clock.move(10.0)
         assert forgotten == [item.digest], "once"
+
+
+async def test_a_database_that_is_busy_does_not_stop_the_protocol(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: object) -> None:
+        raise TemporaryError("the database is busy")
+
+    monkeypatch.setattr(service_module, "forget_superseded", busy)
+    async with running(database, FakeContract(announced=[announced(block=8)], final=9)) as bench:
+        await bench.clock.move(10.0)
+        await bench.clock.move(1.0)
+        assert bench.driver.running
+        assert len(StandIn.made) == 1
 
 
 @pytest.mark.parametrize(("head", "done"), [(71, False), (72, True)])
