@@ -65,6 +65,7 @@ def _rows(tally: Tally) -> list[Row]:
         Row("rounds on the chain", f"{tally.rounds}"),
         Row("rounds submitted twice", f"{tally.duplicates}", target="0", met=tally.duplicates == 0),
         Row("rounds left out", f"{tally.missing}", target="0", met=tally.missing == 0),
+        Row("processes that ended by themselves", f"{tally.exits}", target="0", met=tally.exits == 0),
         Row("nonces left out", f"{tally.gaps}", target="0", met=tally.gaps == 0),
         Row(
             "recovery, worst",

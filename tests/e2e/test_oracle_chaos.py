@@ -42,7 +42,7 @@ async def test_killed_at_every_step_on_broken_nodes_and_a_forgetful_chain(tmp_pa
             tally = await storm.judge()
             print(tally)  # noqa: T201 - shown with a failing test
             assert {step for step, _ in tally.burned} == set(STEPS)
-            assert (tally.duplicates, tally.missing, tally.gaps) == (0, 0, 0)
+            assert (tally.duplicates, tally.missing, tally.gaps, tally.exits) == (0, 0, 0, 0)
             assert tally.rounds > tally.kills + tally.stops
             assert tally.worst < HEARTBEAT_S
         except BaseException:

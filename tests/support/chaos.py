@@ -42,6 +42,9 @@ class Tally:
     kills: int = 0
     stops: int = 0
     reorgs: int = 0
+    exits: int = 0
+    """Processes that ended by themselves; they are started again, as an orchestrator does."""
+
     requests: int = 0
     broken: int = 0
     rounds: int = 0
@@ -88,6 +91,7 @@ class Storm:
         """Have the leader die, or stop, at this step; the chain may forget blocks at that moment. Until a round later
         than all before is on the chain.
         """
+        await self._raise_the_dead()
         victim = await self._burned(step, action)
         began = time.monotonic()
         reached = await self.harbour.latest()
@@ -104,6 +108,13 @@ class Storm:
         else:
             self.tally.stops += 1
             victim.go_on()
+
+    async def _raise_the_dead(self) -> None:
+        for replica in self.harbour.replicas:
+            if not replica.lives:
+                self.tally.exits += 1
+                self.tell(f"{replica.name} ended: {replica.process.text()[-300:]}")
+                await replica.start()
 
     async def _reorg(self) -> None:
         node = self.harbour.node

@@ -46,7 +46,9 @@ STAY: Final = 0.8
 """Part of the duration for which a leader trusts its last renewal; the rest is for clocks that do not run alike."""
 
 TRY_SHARE: Final = 1 / 3
-"""Part of the duration after which one try is given up: two may fail before a leader has to stop."""
+"""Part of the duration after which a leader gives up one try: two may fail before it has to stop. Others have no hurry:
+giving up too soon on a slow database, again and again, would never come to an end.
+"""
 
 FIRST_PAUSE_S: Final = 0.25
 LONGEST_PAUSE_S: Final = 2.0
@@ -359,8 +361,9 @@ class Elector:
     async def stand(self) -> None:
         """One try."""
         started, token = self._clock.monotonic(), self.token
+        limit = self.terms.duration * (1 if token is None else TRY_SHARE)
         try:
-            async with asyncio.timeout(self.terms.duration * TRY_SHARE):
+            async with asyncio.timeout(limit):
                 stand = await self._candidate.stand(leads=token is not None)
                 if stand.token is not None and stand.token != token:
                     await self._begin(stand.token)
