@@ -24,6 +24,7 @@ from seamark.oracle.model import Answer, Quote
 from seamark.oracle.publisher import FeedPublisher
 from seamark.oracle.sources.outlet import Outlet
 from seamark.runtime.logs import configure_logs
+from seamark.runtime.process import settle_heap
 
 SAMPLES_PER_LOOK = 5
 PROC = Path("/proc/self")
@@ -136,6 +137,7 @@ async def main(settings: str, core: int) -> None:
     count_in(counts)
     found = await read_settings([ORACLE], Path(settings))
     async with open_application(found.settings, [ORACLE], names=found.names) as app:
+        settle_heap()
         running = asyncio.create_task(app.run())
         reporting = asyncio.create_task(report(app, counts))
         loop = asyncio.get_running_loop()

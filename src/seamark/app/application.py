@@ -54,7 +54,7 @@ from seamark.runtime.events import Signal
 from seamark.runtime.health import Health, HealthRegistry
 from seamark.runtime.http import make_session
 from seamark.runtime.http_probes import Listen, ProbeServer
-from seamark.runtime.process import calm_collector, settle_heap, tune_for_latency
+from seamark.runtime.process import calm_collector, tune_for_latency
 from seamark.runtime.service import Service, Supervisor
 from seamark.settings import Settings
 from seamark.storage.database import Database, open_database
@@ -172,7 +172,6 @@ async def open_application(
             app = await _open(stack, settings, wanted, clock, dry_run)
         if file is not None:
             _add_reload(app, file, wanted)
-        settle_heap()
         yield app
 
 

@@ -19,6 +19,7 @@ from seamark.cli.loop import run_until_stopped
 from seamark.core.errors import SettingsError
 from seamark.evm.address import AddressError, parse_address
 from seamark.runtime.logs import configure_logs
+from seamark.runtime.process import settle_heap
 from seamark.settings import Settings, load
 
 __all__ = ["HELP", "run"]
@@ -79,6 +80,7 @@ async def _run(services: dict[str, None], file: Path | None, dry_run: DryRun | N
     configure_logs(settings.logs.form, settings.logs.level)
     source = None if file is None else SettingsFile(file, partial(_read, file, dry_run))
     async with open_application(settings, services, names=found.names, file=source, dry_run=dry_run) as application:
+        settle_heap()
         log.info(
             "running",
             services=list(services),
