@@ -28,6 +28,7 @@ from seamark.oracle.reporting.machine import (
     Context,
     Effect,
     Event,
+    Pending,
     Persist,
     Received,
     Saved,
@@ -105,6 +106,7 @@ class Driver:
         self._state: State | None = None
         self._answers: deque[Event] = deque()
         self._outbox: deque[Effect] = deque()
+        self._stored: tuple[Pending, ...] = ()  # reports that wait, on disk
         self._news = asyncio.Event()  # something to think about
         self._work = asyncio.Event()  # something to store and say
         self._room = asyncio.Event()  # the outbox is not full
@@ -128,6 +130,7 @@ class Driver:
         # 0 where the contract does not say: the other nodes will
         epoch = view.at[0] if view is not None and view.digest == self._context.digest else 0
         self._forget_life()
+        self._stored = saved.pending if saved is not None else ()
         self._transport.on_arrival(self._news.set)
         state, effects = start(self._context, saved, epoch, self._time.now())
         self._become(None, state, None, effects)
@@ -239,11 +242,11 @@ class Driver:
 
     async def _store(self, claimed: Claim, saved: Saved) -> None:
         """Until it is on disk. Raises `StopError`, and what no later try could mend."""
-        pause = FIRST_PAUSE_S
+        pause, stored = FIRST_PAUSE_S, self._stored
         while True:
             started = self._clock.monotonic()
             try:
-                await self._database.write(lambda connection: save(connection, claimed, saved), urgent=True)
+                await self._database.write(lambda connection: save(connection, claimed, saved, stored), urgent=True)
             except TemporaryError as error:
                 self._observer.called(Port.PERSIST, self._clock.monotonic() - started, type(error).__name__)
                 log.warning("node is silent: it cannot store", node=str(self._place), error=str(error))
@@ -251,6 +254,7 @@ class Driver:
                 pause = min(2 * pause, LONGEST_PAUSE_S)
             else:
                 self._observer.called(Port.PERSIST, self._clock.monotonic() - started, None)
+                self._stored = saved.pending
                 return
 
     def _do(self, effect: Effect) -> None:

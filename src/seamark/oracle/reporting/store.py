@@ -1,4 +1,5 @@
-"""What a node must not forget, on disk: one row per configuration and node. Functions of a `Connection`.
+"""What a node must not forget, on disk: one row per configuration and node, and one per report that waits for its turn.
+Functions of a `Connection`.
 
 A row belongs to one life of its node at a time: `claim` begins a new one, and from then on the process that had the row
 before can store nothing more. As a node says nothing before it is stored, two processes that run as the same node over
@@ -25,9 +26,9 @@ from sqlalchemy import (
 )
 
 from seamark.core.errors import RejectedError, StopError
-from seamark.oracle.reporting.machine import Saved
-from seamark.oracle.reporting.saved import decode_saved, encode_saved
-from seamark.storage.bulk import insert_new
+from seamark.oracle.reporting.machine import Pending, Saved
+from seamark.oracle.reporting.saved import decode_pending, decode_saved, encode_pending, encode_saved
+from seamark.storage.bulk import insert_new, upsert
 from seamark.storage.schema import metadata
 
 __all__ = ["Claim", "Place", "claim", "forget_superseded", "load", "save"]
@@ -40,6 +41,17 @@ _memory = Table(
     Column("node", Integer, primary_key=True),
     Column("life", BigInteger, nullable=False),
     Column("saved", LargeBinary),  # `encode_saved`; null before the first
+)
+
+_pending = Table(
+    "oracle_reporting_pending",
+    metadata,
+    Column("contract", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("node", Integer, primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("report", LargeBinary, nullable=False),  # `encode_pending`
 )
 
 
@@ -74,22 +86,25 @@ def claim(connection: Connection, place: Place) -> tuple[Claim, Saved | None]:
     Raises:
         StopError: What is stored is damaged.
     """
+    ours = _of(_memory, place)
     insert_new(connection, _memory, [{**_columns(place), "life": 0, "saved": None}])
-    connection.execute(update(_memory).where(_of(place)).values(life=_memory.c.life + 1))
-    life = connection.execute(select(_memory.c.life).where(_of(place))).scalar_one()
+    connection.execute(update(_memory).where(ours).values(life=_memory.c.life + 1))
+    life = connection.execute(select(_memory.c.life).where(ours)).scalar_one()
     return Claim(place, life), load(connection, place)
 
 
 def load(connection: Connection, place: Place) -> Saved | None:
     """What is stored; None where nothing is. Raises `StopError`: it is damaged."""
-    data = connection.execute(select(_memory.c.saved).where(_of(place))).scalar_one_or_none()
+    data = connection.execute(select(_memory.c.saved).where(_of(_memory, place))).scalar_one_or_none()
     if data is None:
         return None
+    waiting = select(_pending.c.report).where(_of(_pending, place)).order_by(_pending.c.epoch, _pending.c.round)
     try:
-        return decode_saved(bytes(data), place.seal)
+        pending = tuple(decode_pending(bytes(report), place.seal) for report in connection.scalars(waiting))
+        return decode_saved(bytes(data), place.seal, pending)
     except RejectedError as error:
         raise StopError(
-            f"table oracle_reporting: what {place} must not forget is damaged: {error}",
+            f"tables oracle_reporting*: what {place} must not forget is damaged: {error}",
             remedy="restore nothing and delete nothing: this node could sign a round twice. Let the network go on "
             "without it and give it a place (keys) in a new configuration",
         ) from error
@@ -107,25 +122,35 @@ _SAVE = (
 )
 
 
-def save(connection: Connection, claimed: Claim, saved: Saved) -> None:
-    """Store.
+_DROP = delete(_pending).where(
+    _pending.c.contract == bindparam("of_contract"),
+    _pending.c.digest == bindparam("of_digest"),
+    _pending.c.node == bindparam("of_node"),
+    _pending.c.epoch == bindparam("of_epoch"),
+    _pending.c.round == bindparam("of_round"),
+)
+
+
+def save(connection: Connection, claimed: Claim, saved: Saved, stored: tuple[Pending, ...] = ()) -> None:
+    """Store. `stored` are the waiting reports that are on disk already: only what differs from them is written.
 
     Raises:
         StopError: Another process has begun a life of this node, or the configuration was forgotten.
     """
     place = claimed.place
-    values = {
-        "of_contract": place.contract,
-        "of_digest": place.digest.hex(),
-        "of_node": place.node,
-        "in_life": claimed.life,
-        "sealed": encode_saved(saved, place.seal),
-    }
+    ours = {"of_contract": place.contract, "of_digest": place.digest.hex(), "of_node": place.node}
+    values = {**ours, "in_life": claimed.life, "sealed": encode_saved(saved, place.seal)}
     if connection.execute(_SAVE, values).rowcount != 1:
         raise StopError(
             f"another process runs as {place} on this database",
             remedy="run each node once; this process has said nothing since the other one began",
         )
+    before = {item.final.at: item for item in stored}
+    after = {item.final.at: item for item in saved.pending}
+    upsert(connection, _pending, [_row(place, item) for at, item in after.items() if before.get(at) != item])
+    gone = [{**ours, "of_epoch": epoch, "of_round": round_} for epoch, round_ in before if (epoch, round_) not in after]
+    if gone:
+        connection.execute(_DROP, gone)
 
 
 def forget_superseded(connection: Connection, contract: str, digest: bytes) -> int:
@@ -134,8 +159,10 @@ def forget_superseded(connection: Connection, contract: str, digest: bytes) -> i
     Not before: a reorg may bring the older configuration back, and a node that has forgotten would sign again.
 
     Returns:
-        How many rows.
+        How many nodes' memories.
     """
+    waiting = (_pending.c.contract == contract) & (_pending.c.digest != digest.hex())
+    connection.execute(delete(_pending).where(waiting))
     others = (_memory.c.contract == contract) & (_memory.c.digest != digest.hex())
     return connection.execute(delete(_memory).where(others)).rowcount
 
@@ -144,9 +171,11 @@ def _columns(place: Place) -> dict[str, object]:
     return {"contract": place.contract, "digest": place.digest.hex(), "node": place.node}
 
 
-def _of(place: Place) -> ColumnElement[bool]:
-    return (
-        (_memory.c.contract == place.contract)
-        & (_memory.c.digest == place.digest.hex())
-        & (_memory.c.node == place.node)
-    )
+def _row(place: Place, item: Pending) -> dict[str, object]:
+    epoch, round_ = item.final.at
+    return {**_columns(place), "epoch": epoch, "round": round_, "report": encode_pending(item, place.seal)}
+
+
+def _of(table: Table, place: Place) -> ColumnElement[bool]:
+    columns = table.c
+    return (columns.contract == place.contract) & (columns.digest == place.digest.hex()) & (columns.node == place.node)

@@ -7,8 +7,16 @@ from hypothesis import strategies as st
 from seamark.core.errors import RejectedError
 from seamark.oracle.reporting.machine import Pending, Saved
 from seamark.oracle.reporting.messages import Final, NewEpoch
-from seamark.oracle.reporting.protobuf import data_field, messages_field, uint_field
-from seamark.oracle.reporting.saved import _seal, decode_saved, encode_saved
+from seamark.oracle.reporting.protobuf import data_field, uint_field
+from seamark.oracle.reporting.saved import (
+    _MEMORY,
+    _PENDING,
+    _seal,
+    decode_pending,
+    decode_saved,
+    encode_pending,
+    encode_saved,
+)
 from seamark.oracle.reporting.signatures import AttestedReport, ReportSignature
 from seamark.oracle.reporting.wire import encode_message
 
@@ -39,42 +47,60 @@ FINAL = Final(7, 3, bytes(32), AttestedReport(b"report", ((1, ReportSignature(1,
 MEMORY = Saved(7, 8, (7, 8, 9, 0), (7, 2), (Pending(FINAL, 1_700_000_000_000_000_000),))
 
 
+def encode(saved, place):
+    return encode_saved(saved, place), [encode_pending(item, place) for item in saved.pending]
+
+
+def decode(encoded, place):
+    return decode_saved(encoded[0], place, tuple(decode_pending(each, place) for each in encoded[1]))
+
+
 @given(memories, st.binary(max_size=40))
 def test_what_goes_in_comes_out(saved, place):
-    assert decode_saved(encode_saved(saved, place), place) == saved
+    assert decode(encode(saved, place), place) == saved
 
 
-def test_every_changed_byte_and_every_cut_is_found():
-    data = encode_saved(MEMORY, PLACE)
+@pytest.mark.parametrize(
+    ("data", "read"),
+    [(encode_saved(MEMORY, PLACE), decode_saved), (encode_pending(MEMORY.pending[0], PLACE), decode_pending)],
+)
+def test_every_changed_byte_and_every_cut_is_found(data, read):
     for at in range(len(data)):
         for bit in (1, 0x80):
             changed = bytearray(data)
             changed[at] ^= bit
             with pytest.raises(RejectedError):
-                decode_saved(bytes(changed), PLACE)
+                read(bytes(changed), PLACE)
         with pytest.raises(RejectedError):
-            decode_saved(data[:at], PLACE)
+            read(data[:at], PLACE)
     with pytest.raises(RejectedError):
-        decode_saved(data + b"\0", PLACE)
+        read(data + b"\0", PLACE)
 
 
 def test_another_nodes_row_is_no_row():
     with pytest.raises(RejectedError, match="seal"):
         decode_saved(encode_saved(MEMORY, PLACE), b"31337:0x01|aa|3")
+    with pytest.raises(RejectedError, match="seal"):
+        decode_pending(encode_pending(MEMORY.pending[0], PLACE), b"31337:0x01|aa|3")
+    with pytest.raises(RejectedError, match="seal"):
+        decode_pending(encode_saved(MEMORY, PLACE), PLACE)
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("form", "read", "body"),
     [
-        pytest.param(uint_field(1, 1 << 32), id="an epoch of 33 bits"),
-        pytest.param(uint_field(5, 256), id="a round beyond a byte"),
+        pytest.param(_MEMORY, decode_saved, uint_field(1, 1 << 32), id="an epoch of 33 bits"),
+        pytest.param(_MEMORY, decode_saved, uint_field(5, 256), id="a round beyond a byte"),
+        pytest.param(_MEMORY, decode_saved, b"\x0a", id="cut short"),
         pytest.param(
-            messages_field(6, [uint_field(1, 5) + data_field(2, encode_message(NewEpoch(5)))]), id="another message"
+            _PENDING,
+            decode_pending,
+            uint_field(1, 5) + data_field(2, encode_message(NewEpoch(5))),
+            id="another message",
         ),
-        pytest.param(messages_field(6, [uint_field(1, 5)]), id="no report"),
-        pytest.param(b"\x0a", id="cut short"),
+        pytest.param(_PENDING, decode_pending, uint_field(1, 5), id="no report"),
     ],
 )
-def test_a_sealed_body_that_is_none_is_refused_too(body):
+def test_a_sealed_body_that_is_none_is_refused_too(form, read, body):
     with pytest.raises(RejectedError):
-        decode_saved(_seal(PLACE, body) + body, PLACE)
+        read(_seal(form, PLACE, body) + body, PLACE)

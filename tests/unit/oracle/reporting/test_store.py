@@ -1,5 +1,7 @@
 """The table of what nodes must not forget: one writer at a time, damage is told, old configurations go."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import text
 
@@ -35,7 +37,8 @@ async def test_a_node_begins_with_nothing_and_goes_on_with_what_it_stored(databa
     first, saved = await database.write(lambda c: claim(c, PLACE))
     assert (first, saved) == (Claim(PLACE, 1), None)
     await database.write(lambda c: save(c, first, MEMORY))
-    await database.write(lambda c: save(c, first, NEWER))
+    assert await database.read(lambda c: load(c, PLACE)) == MEMORY
+    await database.write(lambda c: save(c, first, NEWER, MEMORY.pending))
     assert await database.write(lambda c: claim(c, PLACE)) == (Claim(PLACE, 2), NEWER)
 
 
@@ -62,17 +65,55 @@ async def test_damage_is_told_and_stops_the_node(database):
     made, _ = await database.write(lambda c: claim(c, PLACE))
     await database.write(lambda c: save(c, made, MEMORY))
     await database.write(lambda c: c.execute(text("UPDATE oracle_reporting SET saved = substr(saved, 1, 40)")))
-    with pytest.raises(StopError, match=r"oracle_reporting: what node 2 of 31337:.* is damaged: the seal is broken"):
+    with pytest.raises(StopError, match=r"oracle_reporting\*: what node 2 of 31337:.* is damaged: the seal is broken"):
         await database.write(lambda c: claim(c, PLACE))
     life = await database.read(lambda c: c.execute(text("SELECT life FROM oracle_reporting")).scalar())
     assert life == 1, "a life that did not begin is not counted"
+
+
+def waiting(number, due=5):
+    return Pending(replace(FINAL, round=number), due)
+
+
+async def reports(database):
+    rows = "SELECT node, round FROM oracle_reporting_pending ORDER BY 1, 2"
+    return [tuple(row) for row in await database.read(lambda c: c.execute(text(rows)).all())]
+
+
+async def test_of_the_reports_that_wait_only_what_changes_is_written(database):
+    made, _ = await database.write(lambda c: claim(c, PLACE))
+    other, _ = await database.write(lambda c: claim(c, Place(CONTRACT, bytes(32), 3)))
+    one = replace(NEWER, pending=(waiting(1), waiting(2)))
+    await database.write(lambda c: save(c, made, one))
+    await database.write(lambda c: save(c, other, one))
+    two = replace(NEWER, pending=(waiting(2), waiting(3)))
+    await database.write(lambda c: save(c, made, two, one.pending))
+    assert await reports(database) == [(2, 2), (2, 3), (3, 1), (3, 2)]
+    assert await database.read(lambda c: load(c, PLACE)) == two
+
+    await database.write(lambda c: c.execute(text("DELETE FROM oracle_reporting_pending WHERE round = 2")))
+    await database.write(lambda c: save(c, made, two, two.pending))
+    assert await reports(database) == [(2, 3), (3, 1)], "what is said to be there is not written again"
+    later = replace(NEWER, pending=(waiting(3, due=9),))
+    await database.write(lambda c: save(c, made, later, two.pending))
+    assert await database.read(lambda c: load(c, PLACE)) == later
+
+
+async def test_a_damaged_report_that_waits_is_told(database):
+    made, _ = await database.write(lambda c: claim(c, PLACE))
+    await database.write(lambda c: save(c, made, MEMORY))
+    await database.write(lambda c: c.execute(text("UPDATE oracle_reporting_pending SET report = substr(report, 2)")))
+    with pytest.raises(StopError, match="is damaged: the seal is broken"):
+        await database.write(lambda c: claim(c, PLACE))
 
 
 async def test_what_is_superseded_goes_and_its_node_says_no_more(database):
     other = Place("1:0x01", b"\1" * 32, 0)
     newer = Place(CONTRACT, b"\2" * 32, 2)
     old = (await database.write(lambda c: claim(c, PLACE)))[0]
-    await database.write(lambda c: claim(c, other))
+    await database.write(lambda c: save(c, old, MEMORY))
+    kept = (await database.write(lambda c: claim(c, other)))[0]
+    await database.write(lambda c: save(c, kept, MEMORY))
     made = (await database.write(lambda c: claim(c, newer)))[0]
     assert await database.write(lambda c: forget_superseded(c, CONTRACT, newer.digest)) == 1
     assert await database.write(lambda c: forget_superseded(c, CONTRACT, newer.digest)) == 0
@@ -81,3 +122,5 @@ async def test_what_is_superseded_goes_and_its_node_says_no_more(database):
     await database.write(lambda c: save(c, made, MEMORY))
     rows = await database.read(lambda c: c.execute(text("SELECT contract FROM oracle_reporting ORDER BY 1")).all())
     assert [row[0] for row in rows] == ["1:0x01", CONTRACT]
+    assert await database.read(lambda c: load(c, other)) == MEMORY
+    assert await reports(database) == [(0, 3), (2, 3)]

@@ -87,3 +87,12 @@ def _create_reporting() -> None:
         sa.Column("life", sa.BigInteger, nullable=False),
         sa.Column("saved", sa.LargeBinary),
     )
+    op.create_table(
+        "oracle_reporting_pending",
+        sa.Column("contract", sa.Text, primary_key=True),
+        sa.Column("digest", sa.Text, primary_key=True),
+        sa.Column("node", sa.Integer, primary_key=True),
+        sa.Column("epoch", sa.BigInteger, primary_key=True),
+        sa.Column("round", sa.Integer, primary_key=True),
+        sa.Column("report", sa.LargeBinary, nullable=False),
+    )
