@@ -110,10 +110,10 @@ def test_contracts():
             "feed.sources[0].via[0]: bybit lists no market against USD; use one of BTC, ETH, EUR, USDC, USDT",
         ),
         (
-            {"venue": "gemini", "stream": True},
+            {"venue": "kucoin", "stream": True},
             (
-                "feed.sources[0]: no stream of a venue 'gemini' is known; "
-                "use one of binance, bitstamp, bybit, coinbase, kraken, okx"
+                "feed.sources[0]: no stream of a venue 'kucoin' is known; "
+                "use one of binance, bitfinex, bitstamp, bybit, coinbase, gate, gemini, htx, kraken, okx"
             ),
         ),
         (
@@ -165,8 +165,8 @@ def test_settings_that_contradict_themselves(source, problem):
 
 
 def test_a_stream_address_of_a_venue_without_stream():
-    with pytest.raises(SettingsError, match=r"oracle.venues.gemini.stream_url: no stream of 'gemini' is known"):
-        make_venues({"gemini": VenueSettings(stream_url="wss://x.example")})
+    with pytest.raises(SettingsError, match=r"oracle.venues.kucoin.stream_url: no stream of 'kucoin' is known"):
+        make_venues({"kucoin": VenueSettings(stream_url="wss://x.example")})
 
 
 def test_a_stream_address_has_to_be_one():
