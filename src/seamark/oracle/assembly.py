@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from seamark.core.errors import SettingsError
@@ -22,6 +23,7 @@ from seamark.oracle.targets.find import find_target
 from seamark.oracle.targets.target import Where
 from seamark.oracle.watcher import FeedWatcher, WatchedFeed
 from seamark.runtime.clock import Clock
+from seamark.runtime.leadership import NotLeadingError
 from seamark.storage.database import Database
 
 __all__ = ["Known", "OracleChain", "Parts", "check_feeds", "watched_feeds"]
@@ -74,11 +76,12 @@ class Parts:
                 self.metrics.forget_source(plan.ref, source)
             self._subscribe(publisher, plan)
         trigger = plan.trigger
-        await self.database.write(
-            lambda connection: register_feed(
-                connection, plan.ref, heartbeat=trigger.heartbeat, deviation=trigger.deviation
+        with suppress(NotLeadingError):  # a replica that stands by registers its feeds when its term begins
+            await self.database.write(
+                lambda connection: register_feed(
+                    connection, plan.ref, heartbeat=trigger.heartbeat, deviation=trigger.deviation
+                )
             )
-        )
 
     def _subscribe(self, publisher: FeedPublisher, plan: FeedPlan) -> None:
         for source in plan.sources:

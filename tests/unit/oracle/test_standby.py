@@ -2,10 +2,14 @@
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any
 
+from seamark.oracle.assembly import Parts
 from seamark.oracle.model import Answer, PublicationState, Reason
 from seamark.oracle.publications import attempt_key
 from seamark.oracle.store import list_feeds
+from seamark.runtime.leadership import NotLeadingError
 
 from .conftest import running
 from .fakes import REF, breathe, make_world, until
@@ -90,3 +94,20 @@ async def test_it_takes_over_what_the_former_leader_had_on_its_way(database):
         await published(standby, 1)
     (row,) = await publications(standby)
     assert (row.state, len(standby.sender.submitted)) == (PublicationState.MINED, 0), "followed, not sent anew"
+
+
+class NotOurs:
+    """The database of a replica that stands by."""
+
+    async def write(self, _work, *, urgent=False):
+        raise NotLeadingError("another replica leads; nothing was stored")
+
+
+async def test_other_settings_reach_a_standby_too(database):
+    world = make_world(database)
+    refusing: Any = NotOurs()
+    nothing: Any = None
+    parts = Parts({}, refusing, world.clock, nothing, nothing)
+    plan = world.publisher.plan
+    await parts.change(world.publisher, replace(plan, refresh_interval=plan.refresh_interval + 1))
+    assert world.publisher.plan.refresh_interval == plan.refresh_interval + 1
