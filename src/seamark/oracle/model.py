@@ -6,7 +6,8 @@ A *quote* is one venue's price. An *answer* is what the quotes come to, in the f
 whether the answer goes on chain and why. A *publication* is one attempt to publish one round, followed to its end.
 
 Prices are `Decimal` off chain and `int` (units of 10^-decimals) on chain, never floats. Times are seconds since the
-epoch. What is made with every tick is a `Struct`: made in a tenth of a dataclass's time, and unknown to the cycle collector.
+epoch. What is made with every tick is a `Struct`: made in a tenth of a dataclass's time, and unknown to the cycle
+collector.
 """
 
 from __future__ import annotations
