@@ -222,7 +222,7 @@ async def test_whatever_a_node_does_the_process_goes_on(database, error: Excepti
     """Neither an outage nor an error that nobody expected ends it, and afterwards it publishes again."""
     clock = FakeClock()
     chain = Failing(clock)
-    chains = {"home": chain}
+    chains: dict[str, FakeChain] = {"home": chain}
     with capture_logs():  # tracebacks take their time
         async with running_oracle(database, settings(ETH="home", BTC="home"), chains) as (oracle, _, task):
             await until(lambda: all(publisher._ready for publisher in oracle.publishers.values()))
