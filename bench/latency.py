@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from bench.feeds_deployed import deploy
 from bench.latency_web3 import NAME, push_all
-from bench.priority import go_first, load_average
+from bench.priority import go_at_once, load_average
 from bench.report import Row, percentile
 from seamark.core.ids import Address, ChainId
 from seamark.devnet.accounts import Role, account
@@ -136,10 +136,10 @@ async def measure(folder: Path, movers: int, peer: list[float] | None = None) ->
     """Milliseconds of each publication; into `peer` go those of the peer, who comes after us."""
     tune_for_latency()
     calm_collector()
-    go_first(os.getpid())
+    go_at_once(os.getpid())
     options = AnvilOptions(chain_id=CHAIN)
     async with Anvil(options) as anvil, NodeClient(anvil.url, CHAIN) as node, make_session() as session:
-        go_first(anvil.pid or 0)
+        go_at_once(anvil.pid or 0)
         addresses = await deploy(node, FEEDS)
         await anvil.set_block_time(1)
         database = await open_database(f"sqlite:///{folder}/bench.db", busy=True)
