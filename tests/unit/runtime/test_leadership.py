@@ -300,7 +300,7 @@ async def test_the_loop_renews_and_hands_over_within_a_lease_and_a_look(running:
 
 async def test_whoever_waits_hears_of_the_end_while_a_try_hangs(running: Stage) -> None:
     hanging = asyncio.Event()
-    running.one.register.gate = lambda: hanging.wait()  # type: ignore[assignment,return-value]
+    running.one.register.gate = hanging.wait  # type: ignore[assignment]
     waiting = asyncio.create_task(running.one.elector.changed(1))
     await running.pass_time(TERMS.renew + TERMS.stay + 0.5)
     assert waiting.done()
