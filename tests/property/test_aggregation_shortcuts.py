@@ -2,6 +2,7 @@
 both must give equal answers, to the last digit and in every representation.
 """
 
+from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
 from hypothesis import example, given
@@ -22,6 +23,8 @@ from seamark.oracle.model import (
     Rejected,
     RejectedQuote,
     RejectedWhy,
+    Sample,
+    Streak,
 )
 
 NOW = 1_700_000_000.0
@@ -128,7 +131,7 @@ def plain_aggregate(quotes, *, now, policy, decimals, streaks, feed_bounds, wind
             fault = QuoteFault.FROZEN
         rejected.extend([] if fault is None else [RejectedQuote(quote, fault)])
         usable.extend([quote] if fault is None else [])
-    newest = {}
+    newest: dict[str, Quote] = {}
     for quote in sorted(usable, key=lambda item: (item.observed_at, item.received_at, item.source)):
         if quote.venue in newest:
             rejected.append(RejectedQuote(newest[quote.venue], QuoteFault.SAME_VENUE))
@@ -218,7 +221,9 @@ policies = st.builds(
 
 @given(st.lists(all_quotes(), min_size=1, max_size=4), policies, st.booleans())
 def test_shortcuts_change_nothing(turns, policy, keeps_faults):
-    known, streaks, window = {}, {}, {}
+    known: dict[str, Quote] = {}
+    streaks: Mapping[str, Streak] = {}
+    window: Mapping[str, tuple[Sample, ...]] = {}
     for turn in turns:
         known |= {quote.source: quote for quote in turn}
         streaks = follow_streaks(streaks, list(known.values()))

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from seamark.oracle.model import AggregationPolicy, Method, Rejected
+from seamark.oracle.model import AggregationPolicy, Answer, Method, Rejected
 from seamark.oracle.publisher import FeedPublisher
 
 from .conftest import running
@@ -52,7 +52,9 @@ async def test_of_one_source_the_newest_counts_and_an_average_knows_them_all(dat
         for at, price in enumerate((2000, 2010, 2020)):
             world.publisher.on_report(quote("a", price, START - 3 + at, volume=Decimal(1)))
         await asyncio.sleep(0)
-        assert world.publisher.result.price == 2010
+        result = world.publisher.result
+        assert isinstance(result, Answer)
+        assert result.price == 2010
 
 
 async def test_a_feed_that_cannot_use_a_report_tells_and_goes_on(database, monkeypatch):

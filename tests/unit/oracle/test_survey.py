@@ -32,7 +32,7 @@ def told(*prices: str, **changes: Any) -> dict[str, SourceReport]:
     return {name: quote(name, price, **changes) for name, price in zip("abc", prices, strict=False)}
 
 
-def opinion(reports: dict[str, SourceReport], state: FeedState | None = STATE, **changes: Any):  # type: ignore[no-untyped-def]
+def opinion(reports: dict[str, SourceReport], state: FeedState | None = STATE, **changes: Any):
     return judge(plan(**changes), reports, state, now=START)
 
 
