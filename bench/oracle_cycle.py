@@ -118,8 +118,9 @@ async def ours(url: str) -> list[float]:
             for venue in venues:
                 poller.subscribe(source_at(venue, PAIR, deadline=5.0), interval=60.0, subscriber=told.put_nowait)
             running = asyncio.create_task(poller.run())
-            quotes = [await told.get() for _ in venues]
-            assert all(isinstance(quote, Quote) for quote in quotes), quotes
+            reports = [await told.get() for _ in venues]
+            quotes = [report for report in reports if isinstance(report, Quote)]
+            assert len(quotes) == SOURCES, reports
             answer = aggregate(quotes, now=clock.now(), policy=AggregationPolicy(min_venues=SOURCES), decimals=8)
             assert isinstance(answer, Answer), answer
             running.cancel()

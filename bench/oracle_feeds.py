@@ -72,17 +72,17 @@ def count_in(counts: _Counts) -> None:
     """Count from now on."""
     hand_over, decide = Outlet.quote, FeedPublisher.tick
 
-    def quote(self: Outlet, given: Quote, *, latency: float = 0.0) -> None:
+    def taken(self: Outlet, quote: Quote, *, latency: float = 0.0) -> None:
         counts.updates += 1
-        if not given.untimed and (lag := given.received_at - given.observed_at) > counts.longest_lag:
+        if not quote.untimed and (lag := quote.received_at - quote.observed_at) > counts.longest_lag:
             counts.longest_lag = lag
-        hand_over(self, given, latency=latency)
+        hand_over(self, quote, latency=latency)
 
     def tick(self: FeedPublisher) -> Any:
         counts.decisions += 1
         return decide(self)
 
-    Outlet.quote = quote  # type: ignore[method-assign]
+    Outlet.quote = taken  # type: ignore[method-assign]
     FeedPublisher.tick = tick  # type: ignore[method-assign]
 
 
