@@ -229,7 +229,8 @@ class Teller:
 async def main(feeds: int, rate: float, core: int) -> None:
     if core >= 0:
         os.sched_setaffinity(0, {core})
-    markets, listening = Markets(feeds), {venue: set() for venue in STREAMS}
+    markets = Markets(feeds)
+    listening: dict[str, set[Client]] = {venue: set() for venue in STREAMS}
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Client(markets, listening), HOST, 0, backlog=1024)
     listener: socket.socket = server.sockets[0]
