@@ -10,6 +10,7 @@ from prometheus_client.core import Metric
 
 from seamark.app.application import _registry
 from seamark.app.drift import LABELS as DRIFT_LABELS
+from seamark.app.reload import ReloadMetrics
 from seamark.evm.metrics import RpcMetrics, TransactionMetrics
 from seamark.messages.judgement.metrics import JudgeMetrics
 from seamark.messages.metrics import MessageMetrics
@@ -49,6 +50,7 @@ def shown() -> dict[str, set[str]]:
     """Name of a sample -> its labels, without those that every target has."""
     registry = _registry()
     OracleMetrics(registry)
+    ReloadMetrics(registry)
     ReportingMetrics(registry)
     RpcMetrics(registry)
     TransactionMetrics(registry)
