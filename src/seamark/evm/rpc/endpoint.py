@@ -23,6 +23,7 @@ from seamark.core.errors import RejectedError, TemporaryError
 from seamark.evm.rpc.classify import classify, classify_status
 from seamark.evm.rpc.errors import (
     BadReply,
+    CallReverted,
     NodeFault,
     RateLimited,
     RequestRefused,
@@ -238,6 +239,8 @@ class Endpoint:
             whole = self._error(method, replies[0].error)
             if len(requests) == 1:
                 return [whole]
+            if isinstance(whole, CallReverted):  # one call's own answer, and the others are missing
+                raise BadReply(f"{self.label}: {method}: 1 of {len(requests)} calls was answered")
             raise whole
         if failure is not None and not any(reply.error for reply in replies):
             raise failure
