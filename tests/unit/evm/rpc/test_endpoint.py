@@ -10,6 +10,7 @@ from seamark.evm.rpc import SilentObserver
 from seamark.evm.rpc.endpoint import Endpoint, Request
 from seamark.evm.rpc.errors import (
     BadReply,
+    CallReverted,
     MethodNotSupported,
     NodeFault,
     RateLimited,
@@ -108,6 +109,24 @@ async def test_unusable_replies_are_never_used(session, faults: Faults, kind: ty
         assert ("failed", "eth_getBlockByNumber", kind.__name__) in witness.seen
         proxy.faults = Faults()
         assert len(await endpoint.ask_together(NUMBERS)) == 5
+
+
+async def test_a_revert_that_comes_alone_is_one_call_s_answer_and_not_the_batch_s(session) -> None:
+    """The other answer is missing: the whole is of no use, and another endpoint may have it."""
+
+    def revert(*_: object) -> None:
+        raise Refusal(3, "execution reverted", "0x")
+
+    async with FakeNode() as node, FaultyRpc(node.url) as proxy:
+        node.handlers["eth_call"] = revert
+        calls = [Request("eth_call", ({"to": "0x" + "11" * 20}, "latest")), Request("eth_chainId")]
+        proxy.faults = Faults(missing_items=1)
+        with pytest.raises(BadReply, match="1 of 2 calls was answered"):
+            await endpoint_at(proxy.url, session).ask_together(calls)
+        proxy.faults = Faults()
+        reverted, chain_id = await endpoint_at(proxy.url, session).ask_together(calls)
+        assert isinstance(reverted, CallReverted)
+        assert not isinstance(chain_id, Exception)
 
 
 async def test_silence_ends_at_the_deadline(session) -> None:
