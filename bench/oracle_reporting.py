@@ -48,6 +48,7 @@ TICKS = int(os.environ.get("SEAMARK_BENCH_TICKS", "60"))
 WARM_UP = 5
 PAUSE_S = (0.4, 0.9)  # between an answer and the next tick
 ANSWER_LIMIT_S = 60.0
+IDLE_LOAD = 1.5  # of a machine that does little else
 CALM_LIMIT_S = 600.0  # until all nodes run and speak to each other
 
 
