@@ -13,6 +13,8 @@ from typing import Final
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from seamark.core.units import PPB_PER_UNIT, Ppb
 from seamark.oracle.model import Answer, FeedRef, FeedState, Rejected, TriggerPolicy
@@ -99,7 +101,13 @@ class OracleMetrics:
         self.spent = gauge("spent_day_wei", "What the feed's transactions of 24 hours cost, or may cost.")
         self.spend_limit = gauge("spend_limit_wei", "What they may cost; absent: no limit.")
         self.balance = gauge("signer_balance_wei", "What the publisher's account holds.", ("chain",))
+        self._budgets = _Budgets()
+        registry.register(self._budgets)
         self.runs_left = gauge("signer_runs_left", "Publications that the balance pays for.", ("chain",))
+
+    def watch_budgets(self, read: Callable[[], Mapping[str, tuple[int, int]]]) -> None:
+        """Show what of each venue's budget is used: requests made today, and allowed."""
+        self._budgets.read = read
 
     def begin(self, ref: FeedRef) -> None:
         """Zero is a fact too: a rate needs the series to exist before its first step."""
@@ -137,6 +145,21 @@ class OracleMetrics:
 
     def _counter(self, metric: str, labels: Mapping[str, str]) -> Counter:
         return self._totals[metric].labels(**labels)
+
+
+class _Budgets(Collector):
+    """What plans of venues allow, and what of it is used: venues come and go with the settings."""
+
+    def __init__(self) -> None:
+        self.read: Callable[[], Mapping[str, tuple[int, int]]] = dict
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        used = GaugeMetricFamily("oracle_venue_requests_today", "Requests of this UTC day.", labels=("venue",))
+        allowed = GaugeMetricFamily("oracle_venue_budget", "Requests that a UTC day may have.", labels=("venue",))
+        for venue, (made, budget) in self.read().items():
+            used.add_metric((venue,), made)
+            allowed.add_metric((venue,), budget)
+        return (used, allowed)
 
 
 class FeedMeter:

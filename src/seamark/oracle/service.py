@@ -239,6 +239,7 @@ async def build_oracle(
     sources = Sources(session=session, clock=clock, chains=readers)
     metrics = OracleMetrics(registry)  # only now: what fails before this point can be done again
     metrics.restore(totals)
+    metrics.watch_budgets(sources.budgets)
     parts = Parts(chains, database, clock, metrics, sources, make)
     publishers = {plan.ref.name: parts.publisher(plan) for plan in plans}
     return Oracle(publishers, metrics, parts, settings, _watched=watched)

@@ -49,6 +49,11 @@ class Allowance:
         """Whether the day's budget is used up."""
         return self.budget is not None and self.used >= self.budget
 
+    def used_today(self, now: float) -> int:
+        """Requests that count against today's budget."""
+        self._turn_day(now)
+        return self.used
+
     def take(self, now: float) -> float:
         """Ask for one request; 0: go on, it is counted. Else how long to wait before asking again."""
         self._turn_day(now)

@@ -39,6 +39,7 @@ class Sources:
         self, *, session: aiohttp.ClientSession, clock: Clock, chains: Mapping[str, ChainReader] | None = None
     ) -> None:
         poller = QuotePoller(session=session, clock=clock)
+        self.budgets = poller.budgets
         self._chains: dict[str, ChainReader] = dict(chains or {})
         self._hubs: dict[type, SourceHub[Any]] = {
             Source: poller,

@@ -111,6 +111,12 @@ class QuotePoller:
                 if item.source.venue == venue:
                     allowance.limit(item.source.rate, item.source.budget)
 
+    def budgets(self) -> dict[str, tuple[int, int]]:
+        """Today's requests of each venue with a budget: made, and allowed."""
+        now = self._clock.now()
+        limits = self._allowances.items()
+        return {venue: (one.used_today(now), one.budget) for venue, one in limits if one.budget is not None}
+
     async def run(self) -> None:
         """Until cancelled."""
         await self._loops.run()

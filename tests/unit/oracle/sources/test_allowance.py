@@ -35,6 +35,14 @@ def test_tokens_do_not_pile_up():
     assert [allowance.take(later) for _ in range(3)] == [0.0, 0.0, 0.5]
 
 
+def test_a_new_day_has_used_nothing():
+    allowance = Allowance(budget=10)
+    for _ in range(3):
+        allowance.take(MIDNIGHT)
+    assert allowance.used_today(MIDNIGHT + DAY_S - 1) == 3
+    assert allowance.used_today(MIDNIGHT + DAY_S) == 0
+
+
 def test_a_budget_ends_and_comes_back_at_midnight():
     allowance = Allowance(budget=2)
     noon = MIDNIGHT + DAY_S / 2

@@ -302,6 +302,7 @@ async def test_a_budget_paces_the_polls_and_its_end_is_a_failure(venue, session)
         await until(lambda: len(venue.asked) == 1)
         await clock.advance(3_600)
         assert len(venue.asked) == 1  # one in half a day
+        assert poller.budgets() == {"a": (1, 2)}
     again = QuotePoller(session=session, clock=clock)
     again.subscribe(replace(venue.source(), budget=1), interval=1.0, subscriber=reports.append)
     again._allowances["a"].take(clock.now())
