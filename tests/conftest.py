@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog
 
 # As `evm.crypto.assert_fast_backends` sets it at the start of a process; here libraries that hash at import come first.
 os.environ["ETH_HASH_BACKEND"] = "pysha3"
@@ -30,7 +31,10 @@ RECURSION_LIMIT = 1000  # Python's own
 
 
 def pytest_runtest_setup() -> None:
-    """eth_account brings py_ecc, whose import raises the limit to 100,000: deep nesting would then overflow the C stack
-    in tests where in production it raises `RecursionError`.
+    """What a test before may have left in the process.
+
+    eth_account brings py_ecc, whose import raises the limit to 100,000: deep nesting would then overflow the C stack in
+    tests where in production it raises `RecursionError`. Commands set the level of logs, which others listen to.
     """
     sys.setrecursionlimit(RECURSION_LIMIT)
+    structlog.reset_defaults()

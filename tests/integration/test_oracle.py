@@ -385,7 +385,7 @@ async def test_a_reorg_that_takes_the_round_away_ends_with_the_round_on_chain_on
 async def test_from_a_price_to_an_accepted_transaction(stage: Stage) -> None:
     """Quotes pushed by hand, without timer and HTTP, as a benchmark does it; the targets are asserted in bench/."""
     feed = await deploy_feed(stage.node)
-    settings = stage.settings(feed, gas_limit=300_000, poll_interval="30m", heartbeat="2h")
+    settings = stage.settings(feed, gas_limit=300_000, poll_interval="30m", max_age="1h", heartbeat="2h")
     sender = stage.sender()
     oracle = await stage.build(settings, sender)
     (publisher,) = oracle.publishers.values()
