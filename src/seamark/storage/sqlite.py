@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -40,6 +40,9 @@ BUSY_TIMEOUT_MS: Final = (
 WRITE_TRIES: Final = 3
 RETRY_PAUSE_S: Final = 0.05
 GROUP_S: Final = 0.004  # a group is closed when its units have run so long: an urgent one behind it waits no longer
+LINGER_S: Final = 0.003  # where urgent ones come now and then, bookkeeping gathers so long, out of their way
+LATELY_S: Final = 1.0
+PATIENCE_S: Final = 0.1  # and no longer, however many urgent ones come
 
 
 @dataclass(slots=True)
@@ -51,6 +54,7 @@ class _Unit:
     done: asyncio.Future[Any]
     kept: bool = True
     urgent: bool = False
+    handed_in: float = field(default_factory=time.monotonic)
     result: Any = None
     error: BaseException | None = None
 
@@ -74,12 +78,15 @@ class _Writer(threading.Thread):
         self._calm: deque[_Unit] = deque()
         self._wake = threading.Condition()
         self._closed = False
+        self._urgent_at = float("-inf")  # when the last urgent one came
 
     def hand_in(self, unit: _Unit, *, urgent: bool) -> None:
         with self._wake:
             if self._closed:
                 raise TemporaryError("the database is closed")
             (self._urgent if urgent else self._calm).append(unit)
+            if urgent:
+                self._urgent_at = time.monotonic()
             self._wake.notify()
 
     def close(self) -> None:
@@ -95,6 +102,7 @@ class _Writer(threading.Thread):
                     self._wake.wait()
                 if not (self._urgent or self._calm):
                     return
+                self._linger()
             group: list[_Unit] = []
             try:
                 self._run_group(group)
@@ -104,11 +112,24 @@ class _Writer(threading.Thread):
             for loop in {unit.loop for unit in group}:
                 _tell_all(loop, [unit for unit in group if unit.loop is loop])
 
+    def _linger(self) -> None:
+        """Where urgent units come now and then, calm ones wait a moment: for each other, and to be in nobody's way."""
+        now = time.monotonic()
+        until = min(now + LINGER_S, self._urgent_at + LATELY_S)
+        while now < until and not (self._urgent or self._closed or self._is_overdue()):
+            self._wake.wait(until - now)
+            now = time.monotonic()
+
+    def _is_overdue(self) -> bool:
+        """Whether a calm unit has waited for as long as it should."""
+        calm = self._calm
+        return bool(calm) and time.monotonic() - calm[0].handed_in > PATIENCE_S
+
     def _next(self, *, urgent_only: bool = False) -> _Unit | None:
         with self._wake:
             if self._urgent:
                 return self._urgent.popleft()
-            return self._calm.popleft() if self._calm and not urgent_only else None
+            return self._calm.popleft() if self._calm and (not urgent_only or self._is_overdue()) else None
 
     def _run_group(self, group: list[_Unit]) -> None:
         """Take units until time is up, run each in a savepoint, commit once. `group` tells who is concerned."""

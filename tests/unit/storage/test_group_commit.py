@@ -112,6 +112,51 @@ async def test_an_urgent_unit_does_not_wait_for_calm_ones_to_be_committed(databa
     assert commits == [["urgent", "urgent too"], ["calm"]]
 
 
+async def test_where_urgent_units_come_calm_ones_gather_out_of_their_way(
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LINGER_S", 60.0)
+    monkeypatch.setattr(module, "LATELY_S", 60.0)
+    monkeypatch.setattr(module, "PATIENCE_S", 60.0)
+    await database.write(add("first"), urgent=True)
+    calm = [asyncio.create_task(database.write(add(f"calm {i}"))) for i in range(2)]
+    await asyncio.sleep(0.05)
+    assert await database.read(names) == ["first"]
+    monkeypatch.setattr(module, "LINGER_S", 0.0)
+    await database.write(add("second"), urgent=True)
+    await asyncio.gather(*calm)
+    assert await database.read(names) == ["first", "second", "calm 0", "calm 1"]
+
+
+async def test_where_no_urgent_unit_came_lately_nobody_waits(
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LINGER_S", 60.0)
+    assert await asyncio.wait_for(database.write(add("calm")), 5) == "calm"
+
+
+async def test_a_flood_of_urgent_units_does_not_keep_a_calm_one_out(
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE_S", 0.0)
+    await gathered(database, add("calm"), *(add(f"urgent {i}") for i in range(5)), urgent=(False, *[True] * 5))
+    commits = count_commits(database)
+    assert (await database.read(names))[-1] == "calm"
+    assert await gathered(database, add("other"), add("last"), urgent=(False, True)) == ["other", "last"]
+    assert len(commits) == 1, "the calm one was taken along"
+
+
+async def test_closing_waits_for_no_urgent_unit(database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LINGER_S", 60.0)
+    monkeypatch.setattr(module, "LATELY_S", 60.0)
+    monkeypatch.setattr(module, "PATIENCE_S", 60.0)
+    await database.write(add("first"), urgent=True)
+    calm = asyncio.create_task(database.write(add("calm")))
+    await asyncio.sleep(0.05)
+    await asyncio.wait_for(database.close(), 5)
+    assert await calm == "calm"
+
+
 async def test_nobody_is_told_before_the_commit(database: SqliteDatabase) -> None:
     def spoil(connection: Connection) -> None:
         connection.exec_driver_sql("ROLLBACK")  # what SQLite does by itself when the disk is full
