@@ -15,7 +15,8 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from seamark.cli.files import ConfigOption, find_file, read_settings
+from seamark.cli.files import ConfigOption, read_settings
+from seamark.cli.messages_database import find_settings
 from seamark.cli.output import EXIT_FAILED, EXIT_SETTINGS, console, page, print_json, print_problems
 from seamark.core.errors import SettingsError
 from seamark.core.units import format_duration, from_base_units
@@ -86,7 +87,7 @@ async def _look(config: Path | None, wanted: Sequence[str], *, offline: bool) ->
 
 
 async def _settings(config: Path | None) -> Settings:
-    return (await read_settings(["oracle"], find_file(config), os.environ)).settings
+    return (await read_settings(["oracle"], find_settings(config), os.environ)).settings
 
 
 def _tell_problems(error: SettingsProblems, *, as_json: bool) -> None:

@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Connection
 
-from seamark.cli.files import ConfigOption, find_file, read_settings
+from seamark.cli.files import ConfigOption, read_settings
 from seamark.cli.loop import run_until_stopped
-from seamark.cli.messages_database import DatabaseOption, open_ledger
+from seamark.cli.messages_database import DatabaseOption, find_settings, open_ledger
 from seamark.cli.oracle_check import check_as_json, tell_feed
 from seamark.cli.output import page, print_json
 from seamark.core.errors import SettingsError
@@ -56,7 +56,7 @@ def explain(
 async def _explain_now(config: Path | None, feed: str, *, as_json: bool) -> None:
     from seamark.app.survey import survey_feeds  # noqa: PLC0415 - chains and venues: not for what is only read
 
-    settings = (await read_settings(["oracle"], find_file(config))).settings
+    settings = (await read_settings(["oracle"], find_settings(config))).settings
     (found, *_) = await survey_feeds(settings, [feed], SystemClock())
     if as_json:
         print_json(check_as_json(found))
